@@ -1,0 +1,137 @@
+"""Formats, encodings and digests."""
+
+from __future__ import annotations
+
+import base64 as _base64
+import binascii
+import csv as _csv
+import hashlib
+import hmac
+import io
+import urllib.parse
+from typing import Any
+
+import msgspec
+import yaml as _yaml
+
+from flows.expressions.functions._arguments import sequence, string
+from flows.expressions.table import function
+from flows.expressions.values import MAX_SIZE, Budget, fault
+from reactor.contracts.errors import StepFailed
+
+
+@function("json(x)", "A value as JSON text.", "json([1, null])", "[1,null]")
+def json(budget: Budget, x: Any) -> Any:
+    return msgspec.json.encode(x).decode()
+
+
+@function("from_json(s)", "The value that a JSON text stands for.", "from_json('{\"a\": 1}')", {"a": 1})
+def from_json(budget: Budget, s: Any) -> Any:
+    source = string("from_json", s)
+    budget.spend(source.count(",") // 16)
+    try:
+        return msgspec.json.decode(source.encode())
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise fault(f"from_json() cannot read its text: {error}") from None
+
+
+@function("yaml(x)", "A value as YAML text.", 'yaml({"a": [1]})', "a:\n- 1\n")
+def yaml(budget: Budget, x: Any) -> Any:
+    if len(msgspec.json.encode(x)) > MAX_SIZE // 16:
+        raise StepFailed("limit", "yaml() takes values of up to 64 KiB")
+    return _yaml.safe_dump(x, sort_keys=False, allow_unicode=True)
+
+
+@function(
+    "csv(s, separator)",
+    "The rows of a CSV text (RFC 4180) as objects, named by its first row.",
+    'csv("a,b\\n1,2\\n")',
+    [{"a": "1", "b": "2"}],
+)
+def csv(budget: Budget, s: Any, separator: Any = ",") -> Any:
+    if len(string("csv", separator)) != 1:
+        raise fault("csv() needs a separator of one character")
+    rows: list[dict[str, str]] = []
+    try:
+        reader = _csv.reader(io.StringIO(string("csv", s).removeprefix("\ufeff")), delimiter=separator, strict=True)
+        header = next(reader, None)
+        for row in reader:
+            budget.spend(1)
+            if row and header:
+                if len(row) != len(header):
+                    raise fault(f"csv() line {reader.line_num} has {len(row)} fields, the first line {len(header)}")
+                rows.append(dict(zip(header, row, strict=True)))
+    except _csv.Error as error:
+        raise fault(f"csv() cannot read its text: {error}") from None
+    return rows
+
+
+@function("to_csv(list, separator)", "Objects as CSV text with a first row of names.", 'to_csv([{"a": 1}])', "a\r\n1\r\n")
+def to_csv(budget: Budget, rows: Any, separator: Any = ",") -> Any:
+    if len(string("to_csv", separator)) != 1:
+        raise fault("to_csv() needs a separator of one character")
+    from flows.expressions.values import text
+
+    pool = sequence("to_csv", rows, budget)
+    out = io.StringIO()
+    writer = _csv.writer(out, delimiter=separator)
+    names: list[str] = list(pool[0]) if pool and isinstance(pool[0], dict) else []
+    writer.writerow(names)
+    for row in pool:
+        if not isinstance(row, dict):
+            raise fault("to_csv() needs a list of objects")
+        budget.spend(len(names))
+        writer.writerow([text(row[name]) if row.get(name) is not None else "" for name in names])
+        if out.tell() > MAX_SIZE:
+            raise StepFailed("limit", "to_csv() makes a string of more than 1 MiB")
+    return out.getvalue()
+
+
+@function("base64(s)", "In base64 (RFC 4648), of its UTF-8.", 'base64("hi")', "aGk=")
+def base64(budget: Budget, s: Any) -> Any:
+    return _base64.b64encode(string("base64", s).encode()).decode()
+
+
+@function("unbase64(s)", "The text behind base64.", 'unbase64("aGk=")', "hi")
+def unbase64(budget: Budget, s: Any) -> Any:
+    try:
+        return _base64.b64decode(string("unbase64", s), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise fault("unbase64() needs base64 of UTF-8 text") from None
+
+
+@function("hex(s)", "The UTF-8 of a string, or a whole number, in hexadecimal.", "hex(255)", "ff")
+def hexadecimal(budget: Budget, x: Any) -> Any:
+    if isinstance(x, int) and not isinstance(x, bool):
+        return f"{x:x}"
+    return string("hex", x).encode().hex()
+
+
+@function(
+    "sha256(s)",
+    "The SHA-256 digest (FIPS 180-4) of its UTF-8, in hexadecimal.",
+    'sha256("abc")',
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+)
+def sha256(budget: Budget, s: Any) -> Any:
+    return hashlib.sha256(string("sha256", s).encode()).hexdigest()
+
+
+@function(
+    "hmac_sha256(key, s)",
+    "The keyed digest (RFC 2104), in hexadecimal.",
+    'hmac_sha256("key", "The quick brown fox jumps over the lazy dog")',
+    "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+)
+def hmac_sha256(budget: Budget, key: Any, s: Any) -> Any:
+    return hmac.digest(string("hmac_sha256", key).encode(), string("hmac_sha256", s).encode(), "sha256").hex()
+
+
+@function("url_encode(s)", "For use in a URL; slashes too.", 'url_encode("a b/c")', "a%20b%2Fc")
+def url_encode(budget: Budget, s: Any) -> Any:
+    return urllib.parse.quote(string("url_encode", s), safe="")
+
+
+@function("url_decode(s)", "The text behind URL encoding.", 'url_decode("a%20b")', "a b")
+def url_decode(budget: Budget, s: Any) -> Any:
+    return urllib.parse.unquote(string("url_decode", s))

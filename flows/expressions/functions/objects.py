@@ -1,0 +1,48 @@
+"""Objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.expressions.functions._arguments import mapping, sequence, string
+from flows.expressions.table import function
+from flows.expressions.values import Budget
+
+
+@function("keys(object)", "The keys, in order.", 'keys({"a": 1})', ["a"], method="keys")
+def keys(budget: Budget, x: Any) -> Any:
+    return list(mapping("keys", x, budget))
+
+
+@function("values(object)", "The values, in order.", 'values({"a": 1})', [1], method="values")
+def values_of(budget: Budget, x: Any) -> Any:
+    return list(mapping("values", x, budget).values())
+
+
+@function("items(object)", "Pairs of key and value.", 'items({"a": 1})', [["a", 1]], method="items")
+def items(budget: Budget, x: Any) -> Any:
+    return [[key, value] for key, value in mapping("items", x, budget).items()]
+
+
+@function("merge(a, b)", "One object of several; later ones win.", 'merge({"a": 1}, {"b": 2})', {"a": 1, "b": 2})
+def merge(budget: Budget, first: Any, *more: Any) -> Any:
+    result: dict[str, Any] = {}
+    for part in (first, *more):
+        result.update(mapping("merge", part, budget))
+    return result
+
+
+@function("pick(object, keys)", "Only these keys, where they exist.", 'pick({"a": 1, "b": 2}, ["a"])', {"a": 1})
+def pick(budget: Budget, x: Any, wanted: Any) -> Any:
+    source = mapping("pick", x, budget)
+    return {
+        key: source[key]
+        for key in (string("pick", key) for key in sequence("pick", wanted, budget))
+        if key in source
+    }
+
+
+@function("omit(object, keys)", "Without these keys.", 'omit({"a": 1, "b": 2}, ["a"])', {"b": 2})
+def omit(budget: Budget, x: Any, unwanted: Any) -> Any:
+    dropped = {string("omit", key) for key in sequence("omit", unwanted, budget)}
+    return {key: value for key, value in mapping("omit", x, budget).items() if key not in dropped}

@@ -1,0 +1,180 @@
+"""Which files of a directory are flows, and what a set of them says together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flows.compile import compile_flow, default_name
+from flows.context import Kinds
+from flows.nodes import Node, parse_documents
+from flows.problems import Problem, suggest
+from reactor.contracts import plan
+from reactor.contracts.event import type_matches
+
+SUFFIXES = (".yaml", ".yml", ".json")
+NOT_FLOWS = frozenset({"connections", "forms", "schemas"})
+MAX_FILE = 1024 * 1024
+
+
+@dataclass
+class Document:
+    """One flow of a file: its plan when it is good, its problems, and what other flows must fit."""
+
+    file: str
+    name: str
+    plan: plan.Plan | None
+    problems: list[Problem]
+    line: int = 1
+    calls: list[tuple[str, Node]] = field(default_factory=list)
+    emits: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def flow_files(directory: Path) -> list[Path]:
+    """The flow files under a directory, in order of their paths. Raises ValueError for one that is a Python package."""
+    if (directory / "__init__.py").exists():
+        raise ValueError(f"{directory} is a Python package, not a directory of flows; name another with --flows")
+    found = []
+    for path in sorted(directory.rglob("*")):
+        parts = path.relative_to(directory).parts
+        if any(part.startswith(".") for part in parts) or NOT_FLOWS.intersection(parts[:-1]):
+            continue
+        if path.suffix in SUFFIXES and not path.name.endswith((".test.yaml", ".test.yml")) and path.is_file():
+            found.append(path)
+    return found
+
+
+def load_text(
+    text: str, file: str, folder: str, kinds: Kinds, work: str | None = None, context: dict[str, str] | None = None
+) -> list[Document]:
+    """All flows of one file's text. Also what brings an old version back from the store."""
+    documents, problems = parse_documents(text, file)
+    if problems:
+        return [Document(file, "", None, problems)]
+    if not documents:
+        return [Document(file, "", None, [Problem(file, 1, 1, "the file is empty; a flow has `when` and `do`")])]
+    loaded = []
+    for document in documents:
+        compiled, reading = compile_flow(document, file, folder, text, kinds, len(documents) == 1, work, context)
+        name = document.get("flow") if document.kind == "map" else None
+        label = compiled.flow if compiled else str(name.value) if name is not None else default_name(file)
+        loaded.append(
+            Document(
+                file, label, compiled, reading.problems, document.line, reading.calls, reading.emits, reading.files
+            )
+        )
+    return loaded
+
+
+def load_file(path: Path, kinds: Kinds, work: str | None = None) -> list[Document]:
+    """All flows of a file; an unreadable one is a document with a problem."""
+    file = str(path)
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return [Document(file, "", None, [Problem(file, 1, 1, "a flow file has at most 1 MiB")])]
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        return [Document(file, "", None, [Problem(file, 1, 1, f"cannot be read: {error.strerror or error}")])]
+    except UnicodeDecodeError:
+        return [Document(file, "", None, [Problem(file, 1, 1, "is not UTF-8 text")])]
+    return load_text(text, file, str(path.parent.absolute()), kinds, work)
+
+
+def cross_check(documents: Iterable[Document], kinds: Kinds) -> None:
+    """What only several flows show: names taken twice, sources with two sets of options, missing sub-flows, circles.
+    Problems are added to the documents; a document that gets an error loses its plan."""
+    pool = list(documents)
+    names: dict[str, Document] = {}
+    for document in pool:
+        if document.plan is None:
+            if document.name and document.name not in names:
+                names.setdefault(document.name, document)
+            continue
+        first = names.get(document.plan.flow)
+        if first is not None:
+            _refuse(document, document.line, f"the flow {document.plan.flow} is already in {first.file}")
+        else:
+            names[document.plan.flow] = document
+    _sources(pool, kinds)
+    _sub_flows(pool, names)
+    _emit_loops(pool)
+
+
+def _refuse(document: Document, line: int, message: str, column: int = 1, severity: str = "error") -> None:
+    document.problems.append(Problem(document.file, line, column, message, severity))
+    if severity == "error":
+        document.plan = None
+
+
+def _sources(pool: list[Document], kinds: Kinds) -> None:
+    claimed: dict[str, tuple[str, Document]] = {}
+    for document in pool:
+        if document.plan is None:
+            continue
+        for trigger in document.plan.triggers:
+            claim = kinds.triggers.get(trigger.kind).claim(trigger.options)
+            if claim is None:
+                continue
+            first = claimed.setdefault(claim, (trigger.source, document))
+            if first[0] != trigger.source:
+                _refuse(
+                    document,
+                    trigger.line,
+                    f"{claim} has other options here than in {first[1].file}; one source has one set of options",
+                )
+                break
+
+
+def _sub_flows(pool: list[Document], names: dict[str, Document]) -> None:
+    for document in pool:
+        if document.plan is None:
+            continue
+        for called, node in document.calls:
+            target = names.get(called)
+            if target is None:
+                known = [name for name in names if name != document.name]
+                place = node.entries["run"][1]
+                _refuse(document, place.line, f"there is no flow {called}{suggest(called, known)}", place.column)
+            elif target.plan is not None and target.plan.inputs is not None:
+                given = node.get("with")
+                plain: Any = given.plain() if given is not None else {}
+                if "${{" not in str(plain):
+                    for problem in target.plan.inputs.problems(plain):
+                        _refuse(document, node.line, f"the inputs of {called}: {problem}", node.column)
+    calls = {d.plan.flow: d.plan.calls for d in pool if d.plan is not None}
+    for document in pool:
+        if document.plan is not None:
+            circle = _circle(calls, document.plan.flow)
+            if circle:
+                _refuse(document, document.line, f"sub-flows call each other in a circle: {' → '.join(circle)}")
+
+
+def _circle(calls: dict[str, tuple[str, ...]], start: str) -> list[str] | None:
+    stack: list[list[str]] = [[start]]
+    seen: set[str] = set()
+    while stack:
+        path = stack.pop()
+        for called in calls.get(path[-1], ()):
+            if called == start:
+                return [*path, start]
+            if called not in seen:
+                seen.add(called)
+                stack.append([*path, called])
+    return None
+
+
+def _emit_loops(pool: list[Document]) -> None:
+    for document in pool:
+        if document.plan is None:
+            continue
+        for trigger in document.plan.triggers:
+            if trigger.kind == "event" and any(type_matches(trigger.options.type, type) for type in document.emits):
+                _refuse(
+                    document,
+                    trigger.line,
+                    "this flow emits what starts it; a chain of more than 10 events is cut off (verdict depth)",
+                    severity="warning",
+                )

@@ -1,0 +1,48 @@
+"""Options of actions and triggers against their frozen struct, with the place of each problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flows.context import Reading, describe
+from flows.nodes import Node
+from flows.problems import suggest
+
+
+def fields(options: type[msgspec.Struct]) -> dict[str, Any]:
+    """The fields of an Options struct by the name that the flow uses."""
+    return {field.encode_name: field for field in msgspec.structs.fields(options)}
+
+
+def check_options(
+    reading: Reading, options: type[msgspec.Struct], node: Node, what: str, templates: bool = False
+) -> bool:
+    """Reports unknown, missing and ill-typed options; True when there were none. With `templates`, a value that
+    holds `${{ }}` is checked when it is known."""
+    before = len(reading.problems)
+    if not reading.expect(node, "map", f"the options of {what}"):
+        return False
+    known = fields(options)
+    for key, (key_node, value) in node.entries.items():
+        if key not in known:
+            reading.problem(key_node, f"{what} has no option {key}{suggest(key, known)}")
+            continue
+        plain = value.plain()
+        if templates and "${{" in msgspec.json.encode(plain).decode():
+            continue
+        try:
+            msgspec.convert(plain, known[key].type, strict=True)
+        except msgspec.ValidationError as error:
+            reading.problem(value, f"{what}: {key}: {explain(error)}, not {describe(value)}")
+    for name, field in known.items():
+        required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+        if required and name not in node.entries:
+            reading.problem(node, f"{what} needs the option {name}")
+    return len(reading.problems) == before
+
+
+def explain(error: msgspec.ValidationError) -> str:
+    """msgspec's words in ours."""
+    return str(error).replace("Expected", "expected").replace(" - at `$`", "").replace("`", "")

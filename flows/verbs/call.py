@@ -1,0 +1,60 @@
+"""`call: action.name` with `with:`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.context import Reading, Visible
+from flows.nodes import Node
+from flows.options import check_options
+from flows.problems import suggest
+from flows.verbs import ANYTHING, Read
+from reactor.contracts import plan
+
+VERB = "call"
+SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
+
+
+def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
+    name = reading.text(node.get("call"), "call")
+    arguments_node = node.get("with") or Node("map", node.line, node.column)
+    arguments = reading.template(
+        arguments_node, Visible(visible.certain, visible.possible, visible.names, True, visible.anywhere)
+    )
+    repeat = "keyed"
+    if name is not None:
+        at = node.get("call") or node
+        if name not in reading.kinds.actions.names():
+            reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
+        else:
+            action = reading.kinds.actions.get(name)
+            repeat = action.repeat
+            reading.actions.append(name)
+            if action.needs is not None and action.needs not in reading.kinds.allow:
+                reading.problem(
+                    at,
+                    f"{name} is not allowed by this daemon's configuration; start it with --allow {action.needs}"
+                    f" (or REACTOR_ALLOW={action.needs})",
+                )
+            check_options(reading, action.Options, arguments_node, f"{name}", templates=True)
+            roots = getattr(action, "paths", ())
+            for key in roots:
+                value = arguments_node.get(key)
+                if (
+                    value is not None
+                    and isinstance(value.value, str)
+                    and value.value.startswith("${{")
+                    and not value.value.startswith("${{ event.path }}")
+                    and reading.kinds.file_root is None
+                ):
+                    reading.problem(
+                        value,
+                        f"{key} begins with an expression, so nothing says where it may point; write a folder in"
+                        " front, or start the daemon with --file-root DIR",
+                    )
+            if id is not None:
+                reading.results[id] = getattr(action, "result_fields", None)
+    own = node.get("repeat")
+    if own is not None:
+        repeat = reading.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
+    return Read(plan.Call(name or "", arguments, repeat))

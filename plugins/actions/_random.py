@@ -1,0 +1,13 @@
+"""Randomness of actions: the system's, or the run's own seed where a test asks for it."""
+
+from __future__ import annotations
+
+import random
+
+from reactor.contracts.action import ActionContext
+
+
+def source(context: ActionContext) -> random.Random:
+    if getattr(context.settings, "seeded", False):
+        return random.Random(context.seed)
+    return random.SystemRandom()

@@ -1,0 +1,347 @@
+"""HTTP requests. Retry hints come from the other side: `Retry-After`, and which statuses are worth another try."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import email.utils
+import ipaddress
+import ssl
+import tempfile
+import urllib.parse
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anyio
+import msgspec
+
+from plugins.actions._guard import Resolver, is_literal, refused, split
+from plugins.actions._paths import resolve
+from reactor.contracts.action import ActionContext
+from reactor.contracts.durations import DurationError, parse_duration
+from reactor.contracts.errors import StepFailed
+
+MAX_BODY = 8 * 1024 * 1024
+MAX_SAVED = 4 * 1024**3
+MAX_REDIRECTS = 10
+CHUNK = 256 * 1024
+
+
+class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    bearer: str | None = None
+    user: str | None = None
+    password: str | None = None
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    ca: str | None = None
+    """A file of certificates to trust instead of the system's."""
+    cert: str | None = None
+    """The client's certificate file,"""
+    key: str | None = None
+    """and its key."""
+    verify: bool = True
+    """False trusts anyone; for tests only."""
+
+
+class RequestOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str
+    """Where to; http or https."""
+    method: str = "GET"
+    """The method (only `http.request`)."""
+    headers: dict[str, Any] = {}
+    """Request headers."""
+    query: dict[str, Any] = {}
+    """Added to the URL."""
+    json: Any = msgspec.UNSET
+    """The body, as JSON,"""
+    form: dict[str, Any] | None = None
+    """or as a form,"""
+    body: str | None = None
+    """or as text."""
+    auth: Auth | None = None
+    """`bearer`, or `user` and `password`."""
+    timeout: str = "30s"
+    """For the whole exchange; the step's own timeout holds too."""
+    follow: int = 5
+    """Redirects to follow; 0 returns the redirect itself."""
+    save_to: str | None = None
+    """A file to stream the answer into; `body` is then null."""
+    expect: str | int | list[int | str] = "2xx"
+    """Statuses that count as success: 200, 2xx, or a list."""
+    tls: Tls | None = None
+    """Certificates."""
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from a Retry-After header (RFC 9110, section 10.2.3): a number or a date."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value.strip()) if len(value.strip()) < 9 else None
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return max(moment.timestamp() - now, 0.0)
+
+
+def expected(status: int, expect: str | int | list[int | str]) -> bool:
+    """Whether a status is one of those that count as success."""
+    for one in expect if isinstance(expect, list) else [expect]:
+        text = str(one).lower()
+        if text == str(status) or (text.endswith("xx") and text[0] == str(status)[0]):
+            return True
+    return False
+
+
+class Request:
+    name = "http.request"
+    summary = "Sends an HTTP request; a status that is not expected fails the step with type http.status."
+    repeat = "keyed"
+    needs: ClassVar[str | None] = None
+    Options = RequestOptions
+    paths: ClassVar[tuple[str, ...]] = ("save_to",)
+    result_fields = ("status", "headers", "body", "url", "path", "size")
+    example = "call: http.get\nwith:\n  url: https://api.example/items\n  query: {page: 1}"
+    method: ClassVar[str | None] = None
+
+    async def run(self, options: RequestOptions, context: ActionContext) -> Any:
+        import aiohttp
+
+        method = (self.method or options.method).upper()
+        if method not in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+            raise StepFailed("expression", f"{method} is no HTTP method")
+        split(options.url)
+        literal = is_literal(options.url, context.literals.get("url"))
+        hosts = frozenset({split(options.url)[1]}) if literal else frozenset()
+        resolver = Resolver(hosts, networks(context.settings))
+        try:
+            timeout = aiohttp.ClientTimeout(total=parse_duration(options.timeout))
+        except DurationError as error:
+            raise StepFailed("expression", f"timeout: {error}") from None
+        connector = aiohttp.TCPConnector(resolver=resolver, ssl=_tls(options.tls, context))  # type: ignore[arg-type]
+        headers = request_headers(method, options, context)
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
+            ) as session:
+                return await self._exchange(session, method, headers, options, context, resolver)
+        except StepFailed:
+            raise
+        except TimeoutError:
+            raise StepFailed("http.timeout", f"no complete answer within {options.timeout}") from None
+        except aiohttp.ClientError as error:
+            cause = error.__cause__
+            if isinstance(cause, StepFailed):
+                raise cause from None
+            if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                raise StepFailed("http.tls", str(error), retryable=False) from None
+            raise StepFailed("http.connect", f"{type(error).__name__}: {error}") from None
+
+    async def _exchange(
+        self, session: Any, method: str, headers: dict[str, str], options: RequestOptions, context: ActionContext, resolver: Resolver
+    ) -> Any:
+        url = with_query(options.url, options.query)
+        data = body_of(options)
+        for _ in range(min(options.follow, MAX_REDIRECTS) + 1):
+            _judge_numeric(url, resolver)
+            response = await session.request(method, url, headers=headers, data=data, allow_redirects=False)
+            location = response.headers.get("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not location or not options.follow:
+                break
+            response.release()
+            target = urllib.parse.urljoin(url, location)
+            if split(target)[:2] != split(url)[:2]:
+                headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
+            if response.status == 303 or (response.status in (301, 302) and method == "POST"):
+                method, data = "GET", None
+                headers = {k: v for k, v in headers.items() if k.lower() not in ("content-type", "content-length")}
+            url = target
+        else:
+            raise StepFailed("http.redirects", f"more than {options.follow} redirects", retryable=False)
+        async with response:
+            return await self._result(response, options, context)
+
+    async def _result(self, response: Any, options: RequestOptions, context: ActionContext) -> Any:
+        result: dict[str, Any] = {
+            "status": response.status,
+            "headers": {name.lower(): value for name, value in response.headers.items()},
+            "url": str(response.url),
+        }
+        if not expected(response.status, options.expect):
+            text = (await _read(response, 64 * 1024, cut=True)).decode("utf-8", "replace")
+            raise StepFailed(
+                "http.status",
+                f"{response.method} {response.url.with_query(None)} answered {response.status}",
+                status=response.status,
+                retry_after=retry_after(response.headers.get("Retry-After"), context.clock.now()),
+                details={**result, "body": text[:4096]},
+            )
+        if options.save_to is not None:
+            return {**result, "body": None, **await _save(response, resolve(context, "save_to", options.save_to))}
+        return {**result, "body": decode(await _read(response, MAX_BODY), response.headers.get("Content-Type", ""))}
+
+
+def networks(settings: Any) -> list[Any]:
+    return [ipaddress.ip_network(text) for text in getattr(settings, "allow_networks", ())]
+
+
+def _judge_numeric(url: str, resolver: Resolver) -> None:
+    """A host that is an address already passes no resolver."""
+    host = split(url)[1]
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return
+    reason = resolver.judge(str(address), host)
+    if reason is not None:
+        raise refused(f"{host}: {reason}; the operator may allow its network with --allow-network")
+
+
+def with_query(url: str, query: dict[str, Any]) -> str:
+    """The URL with `query` added; lists repeat their name, null is left out."""
+    if query:
+        pairs = []
+        for name, value in query.items():
+            for one in value if isinstance(value, list) else [value]:
+                if one is not None:
+                    pairs.append((name, one if isinstance(one, str) else msgspec.json.encode(one).decode()))
+        extra = urllib.parse.urlencode(pairs)
+        base, hash_, fragment = url.partition("#")
+        url = base + ("&" if "?" in base else "?") + extra + hash_ + fragment
+    return url
+
+
+def request_headers(method: str, options: RequestOptions, context: ActionContext) -> dict[str, str]:
+    headers: dict[str, str] = {"User-Agent": "reactor", "Accept": "*/*"}
+    if method in ("POST", "PATCH"):
+        headers["Idempotency-Key"] = context.idempotency_key
+    if options.auth is not None:
+        if options.auth.bearer is not None:
+            headers["Authorization"] = f"Bearer {options.auth.bearer}"
+        elif options.auth.user is not None:
+            pair = f"{options.auth.user}:{options.auth.password or ''}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    if options.json is not msgspec.UNSET:
+        headers["Content-Type"] = "application/json"
+    elif options.form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    elif options.body is not None:
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+    given = {name.lower() for name in options.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() not in given}
+    for name, value in options.headers.items():
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        if any(c in "\r\n\0" for c in name + text) or not name.isascii():
+            raise StepFailed("expression", f"the header {name!r} has a line break")
+        headers[name] = text
+    return headers
+
+
+def body_of(options: RequestOptions) -> bytes | None:
+    given = [options.json is not msgspec.UNSET, options.form is not None, options.body is not None]
+    if sum(given) > 1:
+        raise StepFailed("expression", "give one of json, form and body")
+    if options.json is not msgspec.UNSET:
+        return msgspec.json.encode(options.json)
+    if options.form is not None:
+        return urllib.parse.urlencode(options.form, doseq=True).encode()
+    return options.body.encode() if options.body is not None else None
+
+
+def decode(raw: bytes, content_type: str) -> Any:
+    """JSON by content type, else text, else base64."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        try:
+            return msgspec.json.decode(raw) if raw else None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise StepFailed("http.content", f"the answer says it is JSON, and is not: {error}", retryable=False) from None
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(raw).decode()
+
+
+async def _read(response: Any, limit: int, cut: bool = False) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_chunked(CHUNK):
+        size += len(part)
+        parts.append(part)
+        if size > limit:
+            if cut:
+                break
+            raise StepFailed("limit", f"the answer has more than {limit:,} bytes; stream it with save_to", retryable=False)
+    return b"".join(parts)
+
+
+async def _save(response: Any, path: Path) -> dict[str, Any]:
+    """Streams into a file beside the target, renamed when it is whole."""
+    size = 0
+    name: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name[:100]}.", dir=path.parent, delete=False) as file:
+            name = file.name
+            async for part in response.content.iter_chunked(CHUNK):
+                size += len(part)
+                if size > MAX_SAVED:
+                    raise StepFailed("limit", f"the answer has more than {MAX_SAVED:,} bytes", retryable=False)
+                await anyio.to_thread.run_sync(file.write, part)
+        Path(name).replace(path)
+    except OSError as error:
+        raise StepFailed("file.io", f"{path}: {error.strerror or error}") from None
+    finally:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+    return {"path": str(path), "size": size}
+
+
+def _tls(options: Tls | None, context: ActionContext) -> ssl.SSLContext | bool:
+    if options is None:
+        return True
+    folder = Path(context.folder)
+    try:
+        made = ssl.create_default_context(cafile=str(folder / options.ca) if options.ca else None)
+        if options.cert is not None:
+            made.load_cert_chain(folder / options.cert, folder / options.key if options.key else None)
+    except (OSError, ssl.SSLError) as error:
+        raise StepFailed("http.tls", f"the certificates cannot be read: {error}", retryable=False) from None
+    if not options.verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
+
+
+class Get(Request):
+    name, method, repeat = "http.get", "GET", "safe"
+    summary = "GET."
+
+
+class Head(Request):
+    name, method, repeat = "http.head", "HEAD", "safe"
+    summary = "HEAD: status and headers only."
+
+
+class Post(Request):
+    name, method, repeat = "http.post", "POST", "keyed"
+    summary = "POST, with an Idempotency-Key that stays the same over retries and crashes."
+
+
+class Put(Request):
+    name, method, repeat = "http.put", "PUT", "safe"
+    summary = "PUT."
+
+
+class Patch(Request):
+    name, method, repeat = "http.patch", "PATCH", "keyed"
+    summary = "PATCH, with an Idempotency-Key."
+
+
+class Delete(Request):
+    name, method, repeat = "http.delete", "DELETE", "safe"
+    summary = "DELETE."

@@ -1,0 +1,43 @@
+"""`log`: a line in the daemon's log."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from reactor.contracts.action import ActionContext
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    message: Any
+    """What to say."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """How grave it is."""
+    fields: dict[str, Any] = {}
+    """Further values of the record."""
+
+
+class Log:
+    name = "log"
+    summary = "Writes a line to the daemon's log, with run, flow and step."
+    repeat = "safe"
+    needs: ClassVar[str | None] = None
+    Options = Options
+    result_fields = ("message",)
+    example = "call: log\nwith: {message: \"order ${{ event.body.id }}\"}"
+
+    async def run(self, options: Options, context: ActionContext) -> Any:
+        message = options.message if isinstance(options.message, str) else msgspec.json.encode(options.message).decode()
+        names = {"level", "message", "run", "flow", "step"}
+        extra = {key: value for key, value in options.fields.items() if key not in names}
+        context.log.observe(
+            "action.log",
+            level=options.level,
+            message=message,
+            run=context.run,
+            flow=context.flow,
+            step=context.step,
+            **extra,
+        )
+        return {"message": message}

@@ -1,0 +1,236 @@
+"""The loaded flows: from directories that are watched, from a bundle, and old versions from the store.
+
+A bad file never takes a good flow down: its last good version runs on. A file that is gone for under a second was
+an editor's save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from flows.context import Kinds
+from flows.loader import Document, cross_check, flow_files, load_file, load_text
+from flows.problems import Problem
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import ConfigError
+from reactor.contracts.observe import Observer
+from reactor.contracts.plan import Plan
+from reactor.contracts.store import Journal, PlanRecord
+from reactor.router.match import FlowSet
+
+EDITOR_SAVE = 1.0
+LOOK = 1.0
+"""Seconds between looks where the kernel gives no notice."""
+
+
+class Catalog:
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        kinds: Kinds,
+        store: Journal,
+        clock: Clock,
+        observer: Observer,
+        bundle: Path | None = None,
+    ) -> None:
+        self._directories = list(directories)
+        self._kinds = kinds
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._bundle = bundle
+        self._cache: dict[Path, tuple[Any, list[Document]]] = {}
+        self._good: dict[str, dict[str, Plan]] = {}
+        self._vanished: dict[Path, float] = {}
+        self._compiled: dict[str, Plan] = {}
+        self._told: set[Problem] = set()
+        self.flows = FlowSet([])
+        self.problems: list[Problem] = []
+        self.changed: Callable[[FlowSet], Awaitable[None]] | None = None
+
+    async def load(self) -> bool:
+        """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
+        cannot hold flows."""
+        documents = await anyio.to_thread.run_sync(self._read)
+        plans: dict[str, Plan] = {}
+        problems: list[Problem] = []
+        for document in documents:
+            problems.extend(document.problems)
+            plan = document.plan
+            good = self._good.setdefault(document.file, {})
+            if plan is None:
+                plan = good.get(document.name)
+                if plan is None and not document.name:
+                    for name, other in good.items():
+                        plans.setdefault(name, other)
+            if plan is not None:
+                good[plan.flow] = plan
+                plans.setdefault(plan.flow, plan)
+        self._report(problems)
+        flows = FlowSet(plans.values())
+        if flows.hash == self.flows.hash and set(flows.plans) == set(self.flows.plans):
+            return False
+        await self._install(flows, documents)
+        return True
+
+    async def _install(self, flows: FlowSet, documents: list[Document]) -> None:
+        files = {document.plan.version: document.files for document in documents if document.plan is not None}
+        before = self.flows.plans
+        for plan in flows.plans.values():
+            if plan.flow in before and before[plan.flow].version == plan.version:
+                continue
+            self._compiled[plan.version] = plan
+            await self._store.save_plan(
+                PlanRecord(
+                    version=plan.version,
+                    flow=plan.flow,
+                    file=plan.file,
+                    folder=plan.folder,
+                    source=plan.source,
+                    language=1,
+                    context=files.get(plan.version, {}),
+                    at=self._clock.now(),
+                )
+            )
+            self._observer.observe("flow.loaded", flow=plan.flow, version=plan.version[:19], file=plan.file)
+        for name in before:
+            if name not in flows.plans:
+                self._observer.observe("flow.removed", flow=name)
+        self.flows = flows
+        if self.changed is not None:
+            await self.changed(flows)
+
+    def _report(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        for problem in self.problems:
+            if problem not in self._told:
+                fact = "flow.refused" if problem.severity == "error" else "flow.warning"
+                place = f"{problem.file}:{problem.line}:{problem.column}"
+                self._observer.observe(fact, message=f"{place}: {problem.message}")
+        self._told = set(self.problems)
+
+    def _read(self) -> list[Document]:
+        documents: list[Document] = []
+        if self._bundle is not None:
+            work = str(Path.cwd())
+            for path in flow_files(self._bundle):
+                for document in load_file(path, self._kinds, work):
+                    documents.append(document)
+        paths: list[Path] = []
+        for directory in self._directories:
+            try:
+                paths.extend(flow_files(directory))
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        now = self._clock.monotonic()
+        for path in list(self._cache):
+            if path not in paths:
+                since = self._vanished.setdefault(path, now)
+                if now - since < EDITOR_SAVE:
+                    paths.append(path)
+                else:
+                    del self._cache[path], self._vanished[path]
+                    self._good.pop(str(path), None)
+        for path in paths:
+            documents.extend(self._cached(path))
+        cross_check(documents, self._kinds)
+        return documents
+
+    def _cached(self, path: Path) -> list[Document]:
+        known = self._cache.get(path)
+        if path in self._vanished and path.exists():
+            del self._vanished[path]
+        if path in self._vanished and known is not None:
+            loaded = known[1]
+        else:
+            if known is None or known[0] != _stamp(path, known[1]):
+                loaded = load_file(path, self._kinds)
+                self._cache[path] = (_stamp(path, loaded), loaded)
+            else:
+                loaded = known[1]
+        return [
+            Document(d.file, d.name, d.plan, list(d.problems), d.line, d.calls, d.emits, d.files) for d in loaded
+        ]
+
+    async def watch(self) -> None:
+        """Reloads when files change, until cancelled."""
+        wake = _Bell()
+        async with anyio.create_task_group() as group:
+            for directory in self._directories:
+                group.start_soon(_notice, directory, wake)
+            while True:
+                with anyio.move_on_after(LOOK):
+                    await wake.wait()
+                wake.clear()
+                try:
+                    await self.load()
+                except ConfigError as error:
+                    self._observer.observe("flow.refused", message=str(error))
+
+    async def plan(self, version: str) -> Plan | None:
+        """The plan of a version, loaded or not; None when it cannot be compiled any more."""
+        known = self._compiled.get(version)
+        if known is not None:
+            return known
+        record = await self._store.plan(version)
+        if record is None:
+            return None
+        compiled = await anyio.to_thread.run_sync(self._compile, record)
+        if compiled is not None:
+            self._compiled[version] = compiled
+        return compiled
+
+    def _compile(self, record: PlanRecord) -> Plan | None:
+        kinds = Kinds(
+            actions=self._kinds.actions,
+            triggers=self._kinds.triggers,
+            allow=frozenset({"shell", "script"}),
+            schema=self._kinds.schema,
+            file_root="/",
+        )
+        documents = load_text(record.source, record.file, record.folder, kinds, record.folder, record.context)
+        for document in documents:
+            if document.plan is not None and document.plan.flow == record.flow:
+                return document.plan
+        return None
+
+
+class _Bell:
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+
+    def clear(self) -> None:
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+async def _notice(directory: Path, bell: _Bell) -> None:
+    try:
+        import watchfiles
+
+        async for _ in watchfiles.awatch(directory, step=20, debounce=100):
+            bell.ring()
+    except (OSError, RuntimeError):
+        return
+
+
+def _stamp(path: Path, documents: list[Document]) -> Any:
+    """What changes when a flow file, or a file that it names, changes."""
+    stamps = []
+    names = {name for document in documents for name in document.files}
+    for one in [path, *(path.parent / name for name in sorted(names))]:
+        try:
+            status = one.stat()
+            stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        except OSError:
+            stamps.append((0, 0, 0))
+    return tuple(stamps)

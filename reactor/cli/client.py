@@ -1,0 +1,141 @@
+"""How commands talk to a daemon: by the socket in the data directory, or by `--server`."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+
+class ClientError(Exception):
+    """The daemon said no; the message is one line that says what to do."""
+
+
+class NoDaemon(Exception):
+    """No daemon answers."""
+
+
+class _Unix(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
+    parser.add_argument("--data", help="the data directory of the local daemon (REACTOR_DATA, ./data)")
+    parser.add_argument("--json", action="store_true", help="prints JSON")
+
+
+class Client:
+    def __init__(self, options: Any, timeout: float = 30.0) -> None:
+        self._server = options.server or os.environ.get("REACTOR_SERVER")
+        self._data = options.data or os.environ.get("REACTOR_DATA") or "./data"
+        self._timeout = timeout
+        self._token = os.environ.get("REACTOR_ADMIN_TOKEN")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._server is None:
+            return _Unix(str(Path(self._data) / "reactor.sock"), self._timeout)
+        if self._server.startswith("unix:"):
+            return _Unix(self._server.removeprefix("unix:"), self._timeout)
+        if self._server.startswith("/"):
+            return _Unix(self._server, self._timeout)
+        parts = urllib.parse.urlsplit(self._server if "://" in self._server else f"http://{self._server}")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=self._timeout)
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Status and decoded body. Raises NoDaemon."""
+        connection = self._connection()
+        sent = dict(headers or {})
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            response = connection.getresponse()
+            raw = response.read()
+        except OSError as error:
+            where = self._server or str(Path(self._data) / "reactor.sock")
+            raise NoDaemon(
+                f"no daemon answers at {where} ({error.strerror or error}); start one with `reactor run`,"
+                " or name it with --server URL or --data DIR"
+            ) from None
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(raw) if raw else None
+        except ValueError:
+            raise ClientError(f"the answer of {method} {path} is no JSON (status {response.status})") from None
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Raises ClientError for anything but success."""
+        given = {name: value for name, value in query.items() if value is not None}
+        if given:
+            path += "?" + urllib.parse.urlencode(given)
+        return self._checked(*self.call("GET", path))
+
+    def post(self, path: str, value: Any = None, headers: dict[str, str] | None = None) -> Any:
+        body = None if value is None else json.dumps(value).encode()
+        return self._checked(*self.call("POST", path, body, {"Content-Type": "application/json", **(headers or {})}))
+
+    @staticmethod
+    def _checked(status: int, answer: Any) -> Any:
+        if status >= 400:
+            if isinstance(answer, dict):
+                raise ClientError(str(answer.get("detail") or answer.get("title") or f"status {status}"))
+            raise ClientError(f"status {status}")
+        return answer
+
+
+def quote(text: str) -> str:
+    return urllib.parse.quote(text, safe="")
+
+
+def show_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(rows: list[list[Any]], head: list[str]) -> None:
+    """Aligned columns."""
+    shown = [head, *[["" if cell is None else str(cell) for cell in row] for row in rows]]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(head))]
+    for row in shown:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def parse_data(text: str | None) -> bytes | None:
+    """`@file`, `-` or the text itself. Raises ClientError."""
+    if text is None:
+        return None
+    if text == "-":
+        import sys
+
+        return sys.stdin.buffer.read()
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).read_bytes()
+        except OSError as error:
+            raise ClientError(f"{text[1:]}: {error.strerror or error}") from None
+    return text.encode()
+
+
+def json_or_fail(data: bytes | None, what: str) -> Any:
+    if data is None:
+        return None
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise ClientError(f"{what} is no JSON: {error}; quote it for your shell, such as --{what} '{{\"id\": 1}}'") from None

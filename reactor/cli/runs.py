@@ -1,0 +1,89 @@
+"""`reactor runs`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from reactor.cli.client import Client, add_server, quote, show_json, table
+
+MARKS = {"succeeded": "✓", "failed": "✗", "running": "▶", "waiting": "…", "paused": "‖", "skipped": "-", "cancelled": "×"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="list|show|cancel|resume|retry")
+    listing = verbs.add_parser("list", help="the newest runs")
+    _filters(listing)
+    for name, text in (
+        ("show", "one run with its steps"),
+        ("cancel", "ends a run; its `finally` still runs"),
+        ("resume", "lets a paused run go on"),
+        ("retry", "goes on from the failed step"),
+    ):
+        verb = verbs.add_parser(name, help=text)
+        verb.add_argument("id", metavar="RUN")
+        add_server(verb)
+    _filters(parser)
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--flow")
+    parser.add_argument("--status")
+    parser.add_argument("--since", help="RFC 3339")
+    parser.add_argument("--limit", type=int, default=50)
+    add_server(parser)
+
+
+def run(options: Any) -> int:
+    client = Client(options)
+    if options.verb in (None, "list"):
+        return _list(client, options)
+    path = f"/api/v1/runs/{quote(options.id)}"
+    if options.verb == "show":
+        found = client.get(path)
+        if options.json:
+            show_json(found)
+        else:
+            _show(found)
+        return 0
+    answer = client.post(f"{path}/{options.verb}")
+    show_json(answer) if options.json else print(f"{options.id}: {options.verb} asked for")
+    return 0
+
+
+def _list(client: Client, options: Any) -> int:
+    page = client.get(
+        "/api/v1/runs", flow=options.flow, status=options.status, since=options.since, limit=options.limit
+    )
+    if options.json:
+        show_json(page)
+        return 0
+    rows = [
+        [item["id"], item["flow"], item["status"], item["created"][:19], (item["error"] or {}).get("message", "")[:60]]
+        for item in page["items"]
+    ]
+    table(rows, ["RUN", "FLOW", "STATUS", "CREATED", "ERROR"])
+    return 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    print(f"{found['id']}  {found['flow']}  {found['status']}")
+    print(f"event {found['event']}  created {found['created'][:19]}  ended {(found['ended'] or '-')[:19]}")
+    for step in found["steps"]:
+        _step(step, 0)
+    if found["error"]:
+        print(f"error {found['error']['type']}: {found['error']['message']}")
+    if found["output"] is not None:
+        print("output:")
+        show_json(found["output"])
+
+
+def _step(step: dict[str, Any], depth: int) -> None:
+    name = step["id"] or step["name"] or step["path"]
+    attempts = f"  {step['attempts']} attempts" if step["attempts"] > 1 else ""
+    failure = f"  {step['error']['type']}: {step['error']['message'][:80]}" if step["error"] else ""
+    print(f"{'  ' * depth}{MARKS.get(step['status'], '?')} {step['verb']} {name}  {step['status']}{attempts}{failure}")
+    for child in step["children"]:
+        _step(child, depth + 1)
+    if "turns" in step:
+        print(f"{'  ' * (depth + 1)}… {step['turns']['count'] - step['turns']['shown']} more turns")

@@ -1,0 +1,1 @@
+"""The vocabulary that every room shares: values and protocols, no behaviour, no I/O."""

@@ -1,0 +1,55 @@
+"""The contract of an action: one file, one class, one async call."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from reactor.contracts.clock import Clock
+
+
+class Guard(Protocol):
+    """Judges what goes out (rule 15 of reliability.md)."""
+
+    def literal(self, url: str) -> bool:
+        """True when the flow's author wrote the host of this URL."""
+        ...
+
+
+class ActionContext(msgspec.Struct, kw_only=True):
+    """What an action may know of the step that calls it."""
+
+    run: str
+    flow: str
+    step: str
+    attempt: int
+    idempotency_key: str
+    """`run id / step path / generation`: the same over retries and crashes."""
+    deadline: float | None
+    """Wall time in seconds since the epoch after which the step is timed out."""
+    clock: Clock
+    folder: str
+    """The flow file's folder: where relative paths start."""
+    literals: dict[str, str] = msgspec.field(default_factory=dict)
+    """For each top-level option whose value has an expression: the text in front of the first one."""
+    settings: Any = None
+    log: Any = None
+    seed: str = ""
+
+
+class Action(Protocol):
+    """A kind of action. `Options` is a frozen msgspec struct; `Result` describes the value for the docs."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    repeat: ClassVar[str]
+    """safe, keyed or never: what a crash in the middle means."""
+    needs: ClassVar[str | None]
+    """The `--allow` word without which a flow that uses it is not loaded."""
+    Options: ClassVar[type[msgspec.Struct]]
+    example: ClassVar[str]
+
+    async def run(self, options: Any, context: ActionContext) -> Any:
+        """Acts and returns plain JSON data. Raises StepFailed; must let cancellation through promptly."""
+        ...

@@ -1,0 +1,113 @@
+"""What a trigger hands over, and what the store keeps of it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 10
+"""An event caused by a run has its cause's depth + 1; past this nothing starts (verdict `depth`)."""
+
+RESERVED_PREFIX = "reactor."
+"""Types that only the daemon itself may send."""
+
+IDENTITY_WINDOW = 72 * 3600.0
+"""Seconds for which an event's own key is remembered."""
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One event as a trigger emits it.
+
+    `data` is the payload for every kind; `fields` are the kind's own names (`headers`, `path`, …); `alias` is a
+    second name of `data` (`body` for HTTP). `key` is the message's own identity, unique within `source`: a repeat
+    within 72 hours gets the first answer. `time` is the sender's, in seconds since the epoch.
+    """
+
+    type: str
+    source: str
+    data: Any = None
+    key: str | None = None
+    subject: str | None = None
+    time: float | None = None
+    extensions: dict[str, Any] = msgspec.field(default_factory=dict)
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    alias: str | None = None
+    depth: int = 0
+    cause: str | None = None
+
+
+class Verdict(msgspec.Struct, omit_defaults=True):
+    """What became of one event for one flow: `started no_match invalid only_if unless error duplicate merged busy
+    throttled disabled depth`."""
+
+    flow: str
+    verdict: str
+    run: str | None = None
+    clause: str | None = None
+    line: int | None = None
+    expression: str | None = None
+    value: Any = None
+    names: dict[str, Any] = msgspec.field(default_factory=dict)
+    message: str | None = None
+    trigger: str | None = None
+
+
+class StoredEvent(msgspec.Struct, kw_only=True):
+    """An accepted event: the trigger's, with our id, the accepting time and what was decided about it."""
+
+    id: str
+    event: Event
+    at: float
+    origin: str
+    """The source (`kind` and its options) that the event came through; flows match on it."""
+    flows: str = ""
+    """Hash of the set of flows that it was matched against."""
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
+    invalid: str | None = None
+    """Why the event was kept without being matched (a schema, an undecodable body)."""
+
+    def names(self) -> dict[str, Any]:
+        """The object called `event` in expressions."""
+        event = self.event
+        names = {
+            "id": self.id,
+            "source": event.source,
+            "type": event.type,
+            "time": rfc3339(self.at if event.time is None else event.time),
+            "subject": event.subject,
+            "data": event.data,
+            "extensions": event.extensions,
+            **event.fields,
+        }
+        if event.alias is not None:
+            names[event.alias] = event.data
+        return names
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """One item of a polled source's position, committed with the events that moved it; `None` removes it."""
+
+    source: str
+    item: str
+    value: Any
+
+
+def rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def type_matches(pattern: str, type: str) -> bool:
+    """Whether an event type fits a pattern: `*` stands for one part between dots, `**` for the rest."""
+    if "*" not in pattern:
+        return pattern == type
+    wanted, given = pattern.split("."), type.split(".")
+    for index, part in enumerate(wanted):
+        if part == "**":
+            return True
+        if index >= len(given) or (part != "*" and part != given[index]):
+            return False
+    return len(wanted) == len(given)

@@ -1,0 +1,262 @@
+"""A flow after compiling: what the router and the machine read, and nothing that they must interpret as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Names = Mapping[str, Any]
+"""Root names of an expression (`event`, `vars`, `steps` …) and their values."""
+
+
+class Expression(Protocol):
+    """A compiled expression. Evaluating is pure; `StepFailed` of type `missing`, `expression` or `limit` is raised."""
+
+    source: str
+    line: int
+    reads: frozenset[tuple[str, ...]]
+    """Paths that it reads, e.g. `("event", "body", "total")`."""
+    lookup: tuple[tuple[str, ...], Any] | None
+    """`(path, constant)` when the whole expression is `path == constant`, for the router's index."""
+
+    def evaluate(self, names: Names) -> Any: ...
+
+
+class Template(Protocol):
+    """A value of the flow with `${{ }}` inside: rendering gives the value."""
+
+    reads: frozenset[tuple[str, ...]]
+
+    def render(self, names: Names) -> Any: ...
+
+
+class Validator(Protocol):
+    """A compiled JSON Schema."""
+
+    def problems(self, value: Any) -> list[str]:
+        """What does not fit, one line each; empty when the value is valid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`times` further attempts; waits grow from `first` to `last` seconds by doubling; `then` is fail or pause."""
+
+    times: int
+    first: float = 1.0
+    last: float = 1.0
+    condition: Expression | None = None
+    then: str = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One arm of `on_error`. `then` is continue, fail or retry."""
+
+    do: Block
+    catch: str | None = None
+    condition: Expression | None = None
+    then: str = "continue"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: its verb's own settings in `body`, and what any step may have."""
+
+    path: str
+    """Relative to its block: the index as text."""
+    verb: str
+    body: Any
+    id: str | None = None
+    name: str | None = None
+    line: int = 0
+    only_if: tuple[Expression, ...] = ()
+    unless: tuple[Expression, ...] = ()
+    timeout: float | None = None
+    on_timeout: Template | None = None
+    retry: Retry | None = None
+    on_error: tuple[Handler, ...] | None = None
+    repeat: str | None = None
+    plain: bool = True
+    """No policy at all: the machine's short way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Steps in order; `suffix` is the block's part of the path (`then`, `elif/0`, `parallel/mail` …)."""
+
+    suffix: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    action: str
+    arguments: Template
+    repeat: str
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    values: tuple[tuple[str, Template], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    arms: tuple[tuple[Expression, Block], ...]
+    otherwise: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    value: Expression
+    cases: Mapping[tuple[str, Any], Block]
+    """Keyed by JSON kind and value, so that `1` is not `"1"`."""
+    default: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    name: str
+    do: Block
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    branches: tuple[Branch, ...]
+    join: str | int | Expression
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    items: Expression
+    name: str
+    do: Block
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`while` tests before each turn, `until` after."""
+
+    condition: Expression
+    do: Block
+    limit: int
+    until: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    seconds: Template | None
+    moment: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlow:
+    flow: str
+    arguments: Template
+    detach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    type: Template
+    data: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    status: Template
+    headers: Template
+    kind: str
+    """Which body key was given: json, text, body or none."""
+    content: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    do: Block
+    last: Block | None
+    """The `finally` list of the scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    type: Template
+    message: Template
+    details: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One entry of `when`. `options` is the kind's frozen Options object; `source` names the shared source."""
+
+    kind: str
+    name: str
+    options: Any
+    source: str
+    id: str | None = None
+    where: tuple[Expression, ...] = ()
+    accepts: Validator | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dedupe:
+    key: Expression
+    seconds: float
+    reuse: str
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    key: Expression | None
+    limit: int
+    when_busy: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole flow."""
+
+    flow: str
+    version: str
+    source: str
+    file: str
+    folder: str
+    triggers: tuple[Trigger, ...]
+    do: Block
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    only_if: tuple[Expression, ...] = ()
+    unless: tuple[Expression, ...] = ()
+    dedupe: Dedupe | None = None
+    concurrency: Concurrency | None = None
+    vars: tuple[tuple[str, Template], ...] = ()
+    timeout: float | None = None
+    output: Template | None = None
+    on_error: Block | None = None
+    last: Block | None = None
+    """The flow's `finally`."""
+    emit: str | None = None
+    inputs: Validator | None = None
+    environment: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    responds: bool = False
+    """Whether some step answers the request that started the run."""
+
+
+PlanLookup = Callable[[str], Plan | None]
+"""From a version to its plan, also one that is no longer loaded."""

@@ -1,0 +1,106 @@
+"""A run as the rooms hand it to one another."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from reactor.contracts.errors import ErrorObject
+from reactor.contracts.journal import AnyEntry
+
+
+class Status(enum.StrEnum):
+    """`waiting`: for time or a child. `paused`: only for what a person must resume."""
+
+    queued = "queued"
+    running = "running"
+    waiting = "waiting"
+    paused = "paused"
+    succeeded = "succeeded"
+    failed = "failed"
+    cancelled = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+_ENDED = frozenset({Status.succeeded, Status.failed, Status.cancelled})
+
+
+class Change(msgspec.Struct, kw_only=True):
+    """What an append (or the accepting transaction) says about a run as a whole. `wake` is the next due time in
+    seconds since the epoch, or None when only a signal can wake the run."""
+
+    status: Status
+    at: float
+    wake: float | None = None
+    output: Any = None
+    error: ErrorObject | None = None
+    response: dict[str, Any] | None = None
+    started: float | None = None
+    """When the run began; kept from the first change that says it."""
+    release: bool = False
+    """Give the claim back with the commit."""
+
+
+class Begun(msgspec.Struct, kw_only=True):
+    """What `Decider.begin` found in the pure prefix: entries to store with the start, the change, and the live run
+    (opaque to the router) when there is something left to perform."""
+
+    entries: list[AnyEntry]
+    change: Change
+    live: Any = None
+
+
+class Parent(msgspec.Struct, frozen=True):
+    run: str
+    path: str
+
+
+class Start(msgspec.Struct, kw_only=True):
+    """A run to make in the accepting transaction."""
+
+    id: str
+    flow: str
+    version: str
+    trigger: str
+    at: float
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    parent: Parent | None = None
+    dedupe_key: str | None = None
+    dedupe_seconds: float = 0.0
+    dedupe_reuse: str = "any"
+    concurrency_key: str | None = None
+    limit: int = 1
+    when_busy: str = "queue"
+    waiting: int = 10_000
+    begun: Begun | None = None
+    """None: the run is stored queued, and starts when its turn comes."""
+    follow: list[Any] = msgspec.field(default_factory=list)
+    """Acceptances that belong to the same transaction when the start is made: what the run's end publishes."""
+
+
+class RunRecord(msgspec.Struct, kw_only=True):
+    """A run as the store has it."""
+
+    id: str
+    flow: str
+    version: str
+    event: str
+    trigger: str
+    status: Status
+    created: float
+    started: float | None = None
+    ended: float | None = None
+    wake: float | None = None
+    parent: Parent | None = None
+    output: Any = None
+    error: ErrorObject | None = None
+    response: dict[str, Any] | None = None
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    events: list[str] = msgspec.field(default_factory=list)
+    """Ids of all merged events (`when_busy: latest`), oldest first."""
+    next_seq: int = 0

@@ -1,0 +1,228 @@
+"""The two protocols of the store: `Journal` speaks meaning for the engine, `Runs` answers people's questions.
+
+Every verb of `Journal` is one transaction. What it returns is durable: after a power cut the state is that of the
+last verb that returned, or of a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from reactor.contracts.event import Cursor, StoredEvent, Verdict
+from reactor.contracts.journal import AnyEntry
+from reactor.contracts.run import Change, RunRecord, Start
+
+
+class Acceptance(msgspec.Struct, kw_only=True):
+    """An event with everything it starts. `cursors` move in the same transaction. `store_event` is False where
+    the event is only carried (a sub-flow's)."""
+
+    event: StoredEvent
+    starts: list[Start] = msgspec.field(default_factory=list)
+    cursors: list[Cursor] = msgspec.field(default_factory=list)
+    owner: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one start: `started duplicate merged busy`; `run` is the first run for a duplicate.
+    `live` is True when the run is claimed by the accepting owner."""
+
+    flow: str
+    verdict: str
+    run: str | None
+    live: bool = False
+
+
+class Accepted(msgspec.Struct, kw_only=True):
+    """The answer of `accept` for one event. `duplicate`: the event's own key was known; id and outcomes are the
+    first one's, and nothing was stored."""
+
+    event: str
+    outcomes: list[Outcome]
+    verdicts: list[Verdict] = msgspec.field(default_factory=list)
+    duplicate: bool = False
+
+
+class Signal(msgspec.Struct, kw_only=True):
+    """A message to a run, stored until the run has folded it: `cancel child resume retry`."""
+
+    run: str
+    kind: str
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+    seq: int = 0
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to append to a run until someone else claims it; `token` is compared at every append."""
+
+    run: str
+    owner: str
+    token: int
+
+
+class Claimed(msgspec.Struct, kw_only=True):
+    """A run to go on with, and all that is needed for it."""
+
+    claim: Claim
+    record: RunRecord
+    event: StoredEvent
+    events: list[StoredEvent]
+    entries: list[AnyEntry]
+    signals: list[Signal]
+
+
+class Appended(msgspec.Struct, kw_only=True):
+    """The answer of `append`: what became of the outbox, in order."""
+
+    accepted: list[Accepted]
+
+
+class PlanRecord(msgspec.Struct, kw_only=True):
+    """The source of a version, enough to compile it again."""
+
+    version: str
+    flow: str
+    file: str
+    folder: str
+    source: str
+    language: int
+    context: dict[str, str] = msgspec.field(default_factory=dict)
+    at: float = 0.0
+
+
+class Hints(Protocol):
+    """Lossy wake-ups after a commit; the store stays the truth."""
+
+    def __call__(self, signalled: Sequence[str], due: bool) -> None:
+        """`signalled`: runs that have new signals. `due`: something may be claimed now."""
+        ...
+
+
+class Journal(Protocol):
+    """Written by router and engine."""
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        """Stores an event and its starts. Raises Overloaded or StoreFull (nothing stored), StoreFailed."""
+        ...
+
+    async def append(
+        self,
+        claim: Claim,
+        expected_seq: int,
+        entries: list[AnyEntry],
+        change: Change,
+        outbox: Sequence[Acceptance] = (),
+        signals: Sequence[Signal] = (),
+        consumed: int = 0,
+    ) -> Appended:
+        """Adds entries and changes the run in one transaction with what it sends. `consumed` is the highest
+        sequence number of a signal that was folded. Raises StaleClaim when token or sequence do not fit."""
+        ...
+
+    async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
+        """Takes up to `limit` runs that are due, signalled, or whose owner is gone, oldest first."""
+        ...
+
+    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
+        """Which of the claims are still held."""
+        ...
+
+    async def release(self, claim: Claim, wake: float | None) -> None:
+        """Gives a run back unchanged, due at `wake`."""
+        ...
+
+    async def read(self, run: str, since: int = 0) -> list[AnyEntry]:
+        """Entries of a run from sequence number `since`."""
+        ...
+
+    async def signals(self, run: str, since: int = 0) -> list[Signal]:
+        """Signals of a run that are not folded yet, after `since`."""
+        ...
+
+    async def signal(self, signal: Signal) -> bool:
+        """Stores a signal for a run; False when there is no such run, or it cannot take it any more."""
+        ...
+
+    def watch(self, hints: Hints) -> None:
+        """Calls `hints` after commits."""
+        ...
+
+    async def next_wake(self) -> float | None:
+        """The earliest due time of an unclaimed run."""
+        ...
+
+    async def cursor(self, source: str) -> dict[str, Any]:
+        """All items of a source's position."""
+        ...
+
+    async def move(self, cursors: Sequence[Cursor]) -> None:
+        """Moves positions without an event."""
+        ...
+
+    async def save_plan(self, plan: PlanRecord) -> None: ...
+
+    async def plan(self, version: str) -> PlanRecord | None: ...
+
+    async def prune(self, now: float, retention: Retention, limit: int) -> int:
+        """Removes up to `limit` old events and ended runs; the number removed. Called until it returns 0."""
+        ...
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept: ended runs and their events by age in seconds, by count, and by bytes of the store."""
+
+    age: float = 30 * 86400.0
+    count: int = 1_000_000
+    bytes: int = 10 * 1024**3
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """One page of a list; `next` is the cursor of the following one."""
+
+    items: list[Any]
+    next: str | None = None
+
+
+class RunFilter(msgspec.Struct, kw_only=True, frozen=True):
+    flow: str | None = None
+    status: str | None = None
+    event: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+class Runs(Protocol):
+    """Read by people; never used to decide."""
+
+    async def run(self, id: str) -> RunRecord | None: ...
+
+    async def runs(self, where: RunFilter, cursor: str | None, limit: int) -> Page: ...
+
+    async def event(self, id: str) -> StoredEvent | None: ...
+
+    async def events(self, cursor: str | None, limit: int, type: str | None = None) -> Page: ...
+
+    async def entries(self, run: str) -> list[AnyEntry]: ...
+
+    async def versions(self, flow: str) -> list[PlanRecord]: ...
+
+    async def counts(self) -> dict[str, int]:
+        """Number of runs by status that are not ended, and of `events` and `runs` in all."""
+        ...
+
+
+class Store(Journal, Runs, Protocol):
+    """What app.py opens."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def health(self) -> str | None:
+        """None when it accepts; else why not."""
+        ...
+
+

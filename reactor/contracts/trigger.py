@@ -1,0 +1,139 @@
+"""The contract of a trigger: one file, one class, one `listen`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from reactor.contracts.clock import Clock
+from reactor.contracts.event import Cursor, Event, Verdict
+
+
+class RunRef(msgspec.Struct, frozen=True):
+    id: str
+    flow: str
+
+
+class RunOutcome(msgspec.Struct, kw_only=True):
+    """How a run ended, or what it answered."""
+
+    run: str
+    flow: str
+    status: str
+    output: Any = None
+    error: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
+
+
+class Receipt(msgspec.Struct, kw_only=True):
+    """Proof that an event is durable. `outcome` is set when `wait` was given and all its runs ended (or one
+    answered) in time; `duplicate` when the event's own key was known."""
+
+    event: str
+    runs: list[RunRef]
+    verdicts: list[Verdict]
+    outcomes: list[RunOutcome] | None = None
+    duplicate: bool = False
+
+
+class HttpRequest(msgspec.Struct, kw_only=True):
+    """What the server hands to the http source, body read and within its limit."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    query: dict[str, str]
+    raw: bytes
+    wait: float | None
+
+
+class HttpAnswer(msgspec.Struct, kw_only=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class HttpRoute(msgspec.Struct, kw_only=True):
+    """A path under /hooks that a trigger serves."""
+
+    method: str
+    path: str
+    limit: int
+    handle: Callable[[HttpRequest], Awaitable[HttpAnswer]]
+
+
+class HttpMount(Protocol):
+    """Where triggers put their routes."""
+
+    def add(self, route: HttpRoute) -> None: ...
+
+    def remove(self, route: HttpRoute) -> None: ...
+
+
+class TriggerContext(Protocol):
+    """All that a trigger may touch of the daemon."""
+
+    clock: Clock
+    folder: str
+    http: HttpMount
+
+    async def ready(self) -> None:
+        """The source listens from here on; tests and /readyz wait for this."""
+        ...
+
+    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
+        """Hands an event over; returns when it is durable. `wait`: also wait so many seconds for its runs."""
+        ...
+
+    async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:
+        """The same for a batch; the cursors move with the last event."""
+        ...
+
+    async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
+        """Waits for room only; await the result for durability."""
+        ...
+
+    async def cursor(self) -> dict[str, Any]:
+        """The source's stored position, item by item."""
+        ...
+
+    async def move(self, items: dict[str, Any]) -> None:
+        """Moves the position without an event; a value of None removes the item."""
+        ...
+
+    def at(self, item: str, value: Any) -> Cursor:
+        """A move of this source's position, to be given to `emit`."""
+        ...
+
+    def responds(self) -> bool:
+        """Whether a flow of this source has a `respond` step."""
+        ...
+
+    def secret(self, name: str) -> str:
+        """The secret's value. Raises ConfigError when no backend has it."""
+        ...
+
+    def random(self) -> float:
+        """A number in [0, 1), from the injected source of randomness."""
+        ...
+
+
+class TriggerKind(Protocol):
+    """A kind of trigger. `shorthand` turns the short form into options; `source_key` names the shared source."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[msgspec.Struct]]
+    example: ClassVar[str]
+    event_type: ClassVar[str]
+    identity: ClassVar[bool]
+    """Whether its events carry a key of their own."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    async def listen(self, ctx: TriggerContext) -> None:
+        """Emits events until cancelled. Raises NotConnected to be called again after a pause."""
+        ...

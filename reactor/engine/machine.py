@@ -1,0 +1,355 @@
+"""The pure machine: begin, walk, fold, commands, recover.
+
+Rules: nothing here reads a clock, randomness or the outside. No entry is folded and no command performed before
+`walk` says that it is quiet; of entries that arrive together each is followed by a walk until quiet. Then
+`recover(entries)` is the live run, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reactor.contracts.errors import Diverged, ErrorObject, StepFailed
+from reactor.contracts.event import StoredEvent
+from reactor.contracts.journal import (
+    AnyEntry,
+    Cancelled,
+    Child,
+    Ended,
+    Failed,
+    Paused,
+    Resumed,
+    Retried,
+    Started,
+    TimedOut,
+    Woke,
+)
+from reactor.contracts.plan import Plan
+from reactor.contracts.run import Begun, Change, Status
+from reactor.engine import ending, policy
+from reactor.engine.state import Run, StepFrame, push
+from reactor.engine.trace import Trace
+
+PREFIX_STEPS = 1_000
+"""Pure steps that the accepting transaction may wait for."""
+
+MAX_ENTRIES = 100_000
+MAX_CRASHES = 3
+
+MINIMUM_LEFT = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something open: `perform` (an action), `start` (a sub-flow), `emit` (an event)."""
+
+    kind: str
+    path: str
+    frame: StepFrame
+
+    @property
+    def begun(self) -> int:
+        """How often the intention of this attempt stands in the journal."""
+        return self.frame.begun
+
+    @property
+    def repeat(self) -> str:
+        repeat: str = self.frame.step.body.repeat
+        return repeat
+
+
+_KINDS = {"call": "perform", "child_start": "start", "emit": "emit"}
+
+
+def begin(
+    plan: Plan,
+    event: StoredEvent,
+    run_id: str,
+    trigger: str,
+    at: float,
+    environment: dict[str, str],
+    events: Sequence[StoredEvent] = (),
+    trace: Trace | None = None,
+) -> Run:
+    """A new run, not walked yet. Its time is `at`, in seconds since the epoch."""
+    run = Run(plan, event, run_id, trigger, at, environment, list(events), trace)
+    if plan.timeout is not None:
+        run.deadline = at + plan.timeout
+        run.timers[("", "deadline")] = run.deadline
+    run.root = push(run, None, plan.do, "do", run.scope)
+    try:
+        for name, template in plan.vars:
+            run.scope.write(name, template.render(run.scope.names))
+    except StepFailed as error:
+        run.root.dead = True
+        ending.root_failed(run, run.root, error.as_object("vars"))
+    return run
+
+
+def walk(run: Run, budget: int = MINIMUM_LEFT) -> bool:
+    """Goes on over pure steps. False when the run is quiet, True when `budget` steps were used up."""
+    run.left = budget
+    ready = run.ready
+    while ready:
+        if run.left <= 0:
+            return True
+        frame = ready.pop()
+        if not frame.dead:
+            policy.advance(run, frame)
+    return False
+
+
+def fold(run: Run, entry: AnyEntry) -> None:
+    """Applies one entry to a quiet run. Raises Diverged when it fits nowhere."""
+    if entry.at > run.now:
+        run.now = entry.at
+    run.effective += 1
+    run.last_folded = entry
+    FOLDS[type(entry)](run, entry)
+
+
+def _open(run: Run, entry: AnyEntry, *phases: str) -> StepFrame:
+    frame = run.open.get(entry.path)
+    if frame is None or frame.phase not in phases:
+        raise Diverged(f"{type(entry).__name__} at {entry.path}: nothing is open there")
+    return frame
+
+
+def _started(run: Run, entry: Any) -> None:
+    frame = _open(run, entry, "call")
+    if entry.attempt != frame.attempt:
+        raise Diverged(f"Started at {entry.path}: attempt {entry.attempt}, not {frame.attempt}")
+    frame.begun += 1
+
+
+def _ended(run: Run, entry: Any) -> None:
+    frame = _open(run, entry, "call", "child", "child_start", "emit")
+    del run.open[frame.path]
+    frame.child = None
+    policy.finish_step(run, frame, entry.value)
+
+
+def _failed(run: Run, entry: Any) -> None:
+    frame = _open(run, entry, "call", "child", "child_start", "emit")
+    frame.child = None
+    error: ErrorObject = entry.error
+    policy.fail_step(run, frame, error)
+
+
+def _woke(run: Run, entry: Any) -> None:
+    if run.timers.pop((entry.path, "wake"), None) is None:
+        raise Diverged(f"Woke at {entry.path}: no timer there")
+    frame = _waiting(run, entry.path)
+    if frame.phase == "wait":
+        policy.finish_step(run, frame, None)
+    elif frame.phase == "retry":
+        policy.retry_step(run, frame)
+    else:
+        raise Diverged(f"Woke at {entry.path}: the step is in {frame.phase}")
+
+
+def _timed_out(run: Run, entry: Any) -> None:
+    if entry.path == "":
+        if run.timers.pop(("", "deadline"), None) is None and run.timers.pop(("", "finally"), None) is None:
+            raise Diverged("TimedOut of the run: it has no deadline")
+        ending.time_out(run)
+        return
+    if run.timers.pop((entry.path, "deadline"), None) is None:
+        raise Diverged(f"TimedOut at {entry.path}: no deadline there")
+    policy.time_out(run, _waiting(run, entry.path))
+
+
+def _waiting(run: Run, path: str) -> StepFrame:
+    frame = find(run, path)
+    if frame is None:
+        raise Diverged(f"no step is active at {path}")
+    return frame
+
+
+def find(run: Run, path: str) -> StepFrame | None:
+    """The active step frame at a path."""
+    blocks = [run.root] if run.root is not None else []
+    while blocks:
+        block = blocks.pop()
+        frame = block.current
+        if frame is None or block.dead:
+            continue
+        if frame.path == path:
+            return frame
+        if path.startswith(frame.path + "/"):
+            blocks.extend(frame.children)
+    return None
+
+
+def _child(run: Run, entry: Any) -> None:
+    frame = _open(run, entry, "child_start")
+    if frame.step.body.detach:
+        del run.open[frame.path]
+        policy.finish_step(run, frame, {"run": entry.run})
+        return
+    frame.phase = "child"
+    frame.child = entry.run
+    if run.trace is not None:
+        run.trace.status(frame.path, "waiting")
+
+
+def _cancelled(run: Run, entry: Any) -> None:
+    ending.cancel(run, entry.reason, entry.kind)
+
+
+def _paused(run: Run, entry: Any) -> None:
+    policy.pause_step(run, _open(run, entry, "call"), entry.error)
+
+
+def _resumed(run: Run, entry: Any) -> None:
+    frame = run.paused.get(entry.path)
+    if frame is None:
+        raise Diverged(f"Resumed at {entry.path}: the step is not paused")
+    policy.retry_step(run, frame)
+
+
+def _retried(run: Run, entry: Any) -> None:
+    for frame in run.open.values():
+        frame.begun = 0
+        frame.attempt = 1
+        if frame.deadline is not None:
+            frame.deadline = run.now + (frame.step.timeout or 0.0)
+            run.timers[(frame.path, "deadline")] = frame.deadline
+    if run.plan.timeout is not None and ("", "deadline") in run.timers:
+        run.timers[("", "deadline")] = run.now + run.plan.timeout
+    run.names["run"]["attempt"] += 1
+
+
+FOLDS: dict[type, Any] = {
+    Started: _started,
+    Ended: _ended,
+    Failed: _failed,
+    Woke: _woke,
+    TimedOut: _timed_out,
+    Child: _child,
+    Cancelled: _cancelled,
+    Paused: _paused,
+    Resumed: _resumed,
+    Retried: _retried,
+}
+
+
+def commands(run: Run) -> list[Command]:
+    """What is open and can be performed, in the order of its opening."""
+    return [
+        Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS
+    ]
+
+
+def next_due(run: Run) -> tuple[float, str, str] | None:
+    """The earliest timer: (due time, path, `wake`, `deadline` or `finally`)."""
+    if not run.timers:
+        return None
+    (path, kind), due = min(run.timers.items(), key=lambda item: (item[1], item[0]))
+    return due, path, kind
+
+
+def due_entry(run: Run, at: float) -> AnyEntry | None:
+    """The entry for the earliest timer that is due at `at`, or None."""
+    earliest = next_due(run)
+    if earliest is None or earliest[0] > at:
+        return None
+    due, path, kind = earliest
+    return Woke(path, max(at, due)) if kind == "wake" else TimedOut(path, max(at, due))
+
+
+def status(run: Run) -> Status:
+    """The run's status when it is quiet."""
+    if run.ended:
+        return run.status
+    if any(frame.phase in _KINDS for frame in run.open.values()) or run.ready:
+        return Status.running
+    return Status.paused if run.paused else Status.waiting
+
+
+def change(run: Run, release: bool = False) -> Change:
+    """What the store must know of a quiet run."""
+    state = status(run)
+    error = run.error
+    if state is Status.paused:
+        error = next(iter(run.paused.values())).error
+    due = next_due(run)
+    return Change(
+        status=state,
+        at=run.now,
+        wake=None if run.ended or due is None else due[0],
+        output=run.output,
+        error=error if run.ended or state is Status.paused else None,
+        response=run.response,
+        started=run.started,
+        release=release,
+    )
+
+
+def effective_entries(entries: Sequence[AnyEntry]) -> list[AnyEntry]:
+    """The entries that count: each `Retried` keeps only the first `kept` of those before it."""
+    kept: list[AnyEntry] = []
+    for entry in entries:
+        if isinstance(entry, Retried):
+            del kept[entry.kept :]
+        kept.append(entry)
+    return kept
+
+
+def recover(
+    plan: Plan,
+    event: StoredEvent,
+    run_id: str,
+    trigger: str,
+    at: float,
+    environment: dict[str, str],
+    entries: Sequence[AnyEntry],
+    events: Sequence[StoredEvent] = (),
+    trace: Trace | None = None,
+    budget: int = MINIMUM_LEFT,
+) -> Run:
+    """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
+    run = begin(plan, event, run_id, trigger, at, environment, events, trace)
+    effective = effective_entries(entries)
+    if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
+        while walk(run, budget):
+            pass
+    for entry in effective:
+        fold(run, entry)
+        while walk(run, budget):
+            pass
+    return run
+
+
+class MachineDecider:
+    """`Decider` for the router: how a run starts, before anything is stored."""
+
+    def begin(
+        self,
+        plan: Plan,
+        event: StoredEvent,
+        run_id: str,
+        trigger: str,
+        at: float,
+        environment: dict[str, str],
+        events: Sequence[StoredEvent] = (),
+    ) -> Begun:
+        run = begin(plan, event, run_id, trigger, at, environment, events)
+        walk(run, PREFIX_STEPS)
+        entries: list[AnyEntry] = []
+        if not run.ready and not run.ended:
+            entries = intentions(run)
+            for entry in entries:
+                fold(run, entry)
+        return Begun(entries=entries, change=change(run), live=None if run.ended else run)
+
+
+def intentions(run: Run) -> list[AnyEntry]:
+    """Entries to write before the open actions are performed; `repeat: safe` needs none the first time."""
+    return [
+        Started(path, run.now, frame.attempt)
+        for path, frame in run.open.items()
+        if frame.phase == "call" and frame.begun == 0 and frame.step.body.repeat != "safe"
+    ]

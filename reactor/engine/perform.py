@@ -1,0 +1,120 @@
+"""Performs one `call`: renders its options with secrets, lets the action act, and keeps secrets out of what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from reactor.contracts.action import ActionContext
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import StepFailed
+from reactor.contracts.observe import Observer
+from reactor.engine.state import Run, StepFrame
+
+MAX_RESULT = 16 * 1024 * 1024
+
+
+class Secrets(Mapping[str, str]):
+    """Looks a secret up when a template reads it, and remembers what was given out."""
+
+    def __init__(self, lookup: Callable[[str], str]) -> None:
+        self._lookup = lookup
+        self.given: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        value = self._lookup(name)
+        self.given[name] = value
+        return value
+
+    def __iter__(self) -> Any:
+        return iter(self.given)
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+
+def mask(value: Any, given: Mapping[str, str]) -> Any:
+    """The value with each secret made `***`."""
+    if isinstance(value, str):
+        for secret in given.values():
+            if secret and secret in value:
+                value = value.replace(secret, "***")
+        return value
+    if isinstance(value, list):
+        return [mask(item, given) for item in value]
+    if isinstance(value, dict):
+        return {key: mask(item, given) for key, item in value.items()}
+    return value
+
+
+class ActionPerformer:
+    """`settings` is what the operator allows actions (`reactor.config` makes it)."""
+
+    def __init__(
+        self, actions: Any, clock: Clock, secret: Callable[[str], str], settings: Any, observer: Observer
+    ) -> None:
+        self._actions = actions
+        self._clock = clock
+        self._secret = secret
+        self._settings = settings
+        self._observer = observer
+        self._instances: dict[str, Any] = {}
+
+    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
+        body = frame.step.body
+        action = self._instances.get(body.action)
+        if action is None:
+            try:
+                action = self._instances[body.action] = self._actions.get(body.action)()
+            except KeyError:
+                raise StepFailed("action.unknown", f"there is no action {body.action}", retryable=False) from None
+        if action.needs is not None and action.needs not in self._settings.allow:
+            raise StepFailed("action.denied", f"{body.action} needs --allow {action.needs}", retryable=False)
+        secrets = Secrets(self._secret)
+        given = body.arguments.render({**frame.scope.names, "secrets": secrets})
+        try:
+            options = msgspec.convert(given, action.Options)
+        except msgspec.ValidationError as error:
+            raise StepFailed("expression", mask(f"{body.action}: {error}", secrets.given)) from None
+        context = ActionContext(
+            run=run.id,
+            flow=run.plan.flow,
+            step=frame.step.id or frame.path,
+            attempt=frame.attempt,
+            idempotency_key=f"{run.id}/{frame.path}/{frame.generation}",
+            deadline=deadline,
+            clock=self._clock,
+            folder=run.plan.folder,
+            literals=literals(body.arguments, run),
+            settings=self._settings,
+            log=self._observer,
+            seed=f"{run.id}/{frame.path}/{frame.attempt}",
+        )
+        try:
+            result = await action.run(options, context)
+            encoded = msgspec.json.encode(result)
+        except StepFailed as error:
+            if secrets.given:
+                error.args = (mask(str(error), secrets.given),)
+                error.details = mask(error.details, secrets.given)
+            raise
+        if len(encoded) > MAX_RESULT:
+            raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
+        return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)
+
+
+def literals(template: Any, run: Run) -> dict[str, str]:
+    """For each option that is a text with an expression: what the author wrote in front of it. `event.path` of a
+    files trigger counts as the author's."""
+    source: dict[str, Any] | None = getattr(template, "source", None)
+    found: dict[str, str] = {}
+    for key, value in (source or {}).items():
+        if isinstance(value, str) and "${{" in value:
+            front, _, rest = value.partition("${{")
+            if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
+                found[key] = str(run.event.event.fields.get("path", ""))
+            else:
+                found[key] = front
+    return found

@@ -1,0 +1,365 @@
+"""Performs what the machine asks for: journal first, then act, then journal the outcome.
+
+Rules: an outcome and the intentions that follow from it are one append; nothing is performed before its intention
+is durable (but for `repeat: safe`); what is cancelled has ended before the journal says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import ErrorObject, Refused, StaleClaim, StepFailed, StoreFailed, StoreFull, error_object
+from reactor.contracts.event import Event
+from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Started
+from reactor.contracts.observe import Observer
+from reactor.contracts.publish import Prepared, Publisher
+from reactor.contracts.run import Change, Parent
+from reactor.contracts.store import Claim, Journal, Signal
+from reactor.engine import machine
+from reactor.engine.state import Run, StepFrame
+
+WALK_BUDGET = 2_000
+"""Pure steps between two looks at the event loop."""
+
+
+class Performer(Protocol):
+    """Acts for a step; app.py gives the real one, tests give others."""
+
+    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
+        """The result as plain JSON data. Raises StepFailed."""
+        ...
+
+
+class Live:
+    """A run that this process goes on with."""
+
+    def __init__(self, run: Run, claim: Claim, seq: int, parent: Parent | None) -> None:
+        self.run = run
+        self.claim = claim
+        self.seq = seq
+        self.parent = parent
+        self.pending: list[AnyEntry] = []
+        self.prepared: list[Prepared] = []
+        self.consumed = 0
+        self.cleared: set[str] = set()
+        """Paths whose written intention is this process's own, not one that a crash left."""
+        self.effects: dict[str, Effect] = {}
+        self.outcomes: list[tuple[str, AnyEntry]] = []
+        self.signalled = False
+        self.kick = anyio.Event()
+        self.inline: anyio.CancelScope | None = None
+        self.answered = False
+        self.recovered = False
+
+    def wake(self) -> None:
+        self.kick.set()
+        if self.inline is not None:
+            self.inline.cancel()
+
+
+class Effect:
+    """An action in flight beside others."""
+
+    def __init__(self, frame: StepFrame) -> None:
+        self.frame = frame
+        self.scope = anyio.CancelScope()
+        self.gone = anyio.Event()
+
+
+class Runner:
+    def __init__(
+        self,
+        store: Journal,
+        publisher: Publisher,
+        performer: Performer,
+        clock: Clock,
+        observer: Observer,
+        told: Callable[[str, str, Change], None],
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._performer = performer
+        self._clock = clock
+        self._observer = observer
+        self._told = told
+
+    async def drive(self, live: Live) -> None:
+        """Goes on with a run until it ends or waits with nothing in flight. Raises StaleClaim, StoreFailed."""
+        goes_on = await self._advance(live)
+        while goes_on:
+            if self._alone(live):
+                await self._inline(live)
+                goes_on = await self._advance(live)
+            else:
+                goes_on = await self._together(live)
+
+    def _alone(self, live: Live) -> bool:
+        """Whether one action is open and nothing else can happen but its end, its deadline or a cancellation."""
+        run = live.run
+        return len(run.open) == 1 and not run.paused and all(kind != "wake" for _, kind in run.timers)
+
+    async def _advance(self, live: Live) -> bool:
+        """Walks, asks, writes. True when actions are open, False when the run ended or was given back."""
+        run = live.run
+        while True:
+            await self._walk(live)
+            if run.ended or not self._instant(live):
+                break
+        await self._reap(live)
+        if not run.ended:
+            self._intend(live)
+            if live.seq + len(live.pending) > machine.MAX_ENTRIES:
+                self._fold(live, Cancelled("", self._now(run), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
+                return await self._advance(live)
+        performing = any(frame.phase == "call" for frame in run.open.values()) and not run.ended
+        if not performing or live.pending or live.prepared or live.consumed or run.outgoing:
+            await self._append(live, release=not performing)
+        return performing
+
+    async def _walk(self, live: Live) -> None:
+        while machine.walk(live.run, WALK_BUDGET):
+            await anyio.lowlevel.checkpoint()
+
+    def _now(self, run: Run) -> float:
+        return max(self._clock.now(), run.now)
+
+    def _fold(self, live: Live, entry: AnyEntry) -> None:
+        machine.fold(live.run, entry)
+        live.pending.append(entry)
+
+    def _instant(self, live: Live) -> bool:
+        """Performs one `emit` or `run`, which need no more than the append; False when there is none."""
+        run = live.run
+        for command in machine.commands(run):
+            if command.kind == "perform":
+                continue
+            at = self._now(run)
+            try:
+                entry = self._start(live, command.frame, at) if command.kind == "start" else self._emit(live, command.frame, at)
+            except StepFailed as error:
+                entry = Failed(command.path, at, error.as_object())
+            self._fold(live, entry)
+            return True
+        return False
+
+    def _emit(self, live: Live, frame: StepFrame, at: float) -> AnyEntry:
+        body = frame.step.body
+        names = frame.scope.names
+        run = live.run
+        event = Event(
+            type=str(body.type.render(names)),
+            source=f"/flows/{run.plan.flow}",
+            data=body.data.render(names),
+            depth=run.event.event.depth + 1,
+            cause=run.id,
+        )
+        try:
+            prepared = self._publisher.event(event, at)
+        except Refused as error:
+            raise StepFailed("emit", str(error), retryable=False) from None
+        live.prepared.append(prepared)
+        return Ended(frame.path, at, {"event": prepared.acceptance.event.id})
+
+    def _start(self, live: Live, frame: StepFrame, at: float) -> AnyEntry:
+        body = frame.step.body
+        run = live.run
+        parent = None if body.detach else Parent(run.id, frame.path)
+        arguments = body.arguments.render(frame.scope.names)
+        prepared = self._publisher.child(body.flow, arguments, parent, run.event.event.depth, at)
+        if prepared is None:
+            raise StepFailed("flow.unknown", f"there is no flow {body.flow}", retryable=False)
+        live.prepared.append(prepared)
+        return Child(frame.path, at, prepared.acceptance.starts[0].id)
+
+    def _intend(self, live: Live) -> None:
+        """Writes the intentions of what is open; what a crash left in flight is judged by its `repeat`."""
+        run = live.run
+        for path, frame in list(run.open.items()):
+            if frame.phase != "call" or path in live.cleared:
+                continue
+            repeat = frame.step.body.repeat
+            at = self._now(run)
+            if frame.begun and (repeat == "never" or frame.begun >= machine.MAX_CRASHES):
+                self._fold(live, Paused(path, at, _crashed(frame, repeat)))
+                continue
+            if frame.begun or repeat != "safe" or live.recovered:
+                self._fold(live, Started(path, at, frame.attempt))
+            live.cleared.add(path)
+
+    async def _append(self, live: Live, release: bool) -> None:
+        run = live.run
+        change = machine.change(run, release)
+        change.at = self._now(run) if run.ended else change.at
+        prepared = list(live.prepared)
+        if run.ended:
+            prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
+        signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
+        while True:
+            try:
+                appended = await self._store.append(
+                    live.claim,
+                    live.seq,
+                    live.pending,
+                    change,
+                    [one.acceptance for one in prepared],
+                    signals,
+                    live.consumed,
+                )
+                break
+            except StoreFull as error:
+                self._observer.observe("store.full", run=run.id)
+                await self._clock.sleep(error.retry_after)
+        live.seq += len(live.pending)
+        live.pending = []
+        live.prepared = []
+        live.consumed = 0
+        run.outgoing.clear()
+        self._publisher.settle(prepared, appended.accepted)
+        if run.ended or (run.response is not None and not live.answered):
+            live.answered = run.response is not None
+            self._told(run.id, run.plan.flow, change)
+        if run.ended:
+            self._observer.observe("run.ended", run=run.id, flow=run.plan.flow, status=change.status.value)
+
+    async def _inline(self, live: Live) -> None:
+        """One action, awaited in this task."""
+        run = live.run
+        path, frame = next(iter(run.open.items()))
+        with anyio.CancelScope() as scope:
+            live.inline = scope
+            due = machine.next_due(run)
+            if due is not None:
+                scope.deadline = anyio.current_time() + max(due[0] - self._clock.now(), 0.0)
+            if not live.signalled:
+                entry = await self._perform(live, frame, due[0] if due else None)
+                live.outcomes.append((path, entry))
+        live.inline = None
+        await self._collect(live)
+
+    async def _perform(self, live: Live, frame: StepFrame, deadline: float | None) -> AnyEntry:
+        run = live.run
+        try:
+            value = await self._performer.perform(run, frame, deadline)
+            entry: AnyEntry = Ended(frame.path, self._now(run), value)
+        except StepFailed as error:
+            entry = Failed(frame.path, self._now(run), error.as_object())
+        except (StoreFailed, StaleClaim):
+            raise
+        except Exception as error:
+            self._observer.observe("action.crashed", run=run.id, step=frame.path, error=repr(error))
+            entry = Failed(frame.path, self._now(run), _broken(error))
+        return entry
+
+    async def _together(self, live: Live) -> bool:
+        """Several actions at once, until the run ends, waits, or one action is left."""
+        async with anyio.create_task_group() as group:
+            while True:
+                self._launch(live, group)
+                await self._wait(live)
+                await self._collect(live)
+                goes_on = await self._advance(live)
+                if not goes_on or (not live.effects and self._alone(live)):
+                    return goes_on
+
+    def _launch(self, live: Live, group: anyio.abc.TaskGroup) -> None:
+        for path, frame in live.run.open.items():
+            if frame.phase == "call" and path not in live.effects:
+                effect = Effect(frame)
+                live.effects[path] = effect
+                group.start_soon(self._effect, live, path, effect)
+
+    async def _effect(self, live: Live, path: str, effect: Effect) -> None:
+        try:
+            with effect.scope:
+                entry = await self._perform(live, effect.frame, effect.frame.deadline)
+                live.outcomes.append((path, entry))
+        finally:
+            effect.gone.set()
+            live.kick.set()
+
+    async def _wait(self, live: Live) -> None:
+        if live.outcomes or live.signalled:
+            return
+        due = machine.next_due(live.run)
+        with anyio.CancelScope() as scope:
+            if due is not None:
+                scope.deadline = anyio.current_time() + max(due[0] - self._clock.now(), 0.0)
+            await live.kick.wait()
+        live.kick = anyio.Event()
+
+    async def _reap(self, live: Live) -> None:
+        """Cancels actions that the run no longer wants, and waits for their end."""
+        for path, effect in list(live.effects.items()):
+            if live.run.open.get(path) is not effect.frame:
+                effect.scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await effect.gone.wait()
+                live.effects.pop(path, None)
+        live.cleared &= set(live.run.open)
+
+    async def _collect(self, live: Live) -> None:
+        """Folds what happened: outcomes, signals, due timers; each followed by a walk until quiet."""
+        run = live.run
+        outcomes, live.outcomes = live.outcomes, []
+        for path, entry in outcomes:
+            live.effects.pop(path, None)
+            if path in run.open and not run.ended:
+                live.cleared.discard(path)
+                self._fold(live, entry)
+                await self._walk(live)
+        if live.signalled:
+            await self.signals(live)
+        while not run.ended and (entry := machine.due_entry(run, self._clock.now())) is not None:
+            self._fold(live, entry)
+            await self._walk(live)
+
+    async def signals(self, live: Live, known: list[Signal] | None = None) -> None:
+        """Folds the signals that are stored for the run."""
+        live.signalled = False
+        run = live.run
+        for signal in known if known is not None else await self._store.signals(run.id, live.consumed):
+            live.consumed = max(live.consumed, signal.seq)
+            if run.ended:
+                continue
+            at = self._now(run)
+            for entry in _entries(run, signal, at):
+                self._fold(live, entry)
+                await self._walk(live)
+
+
+def _entries(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
+    body = signal.body
+    if signal.kind == "cancel":
+        return [Cancelled("", at, str(body.get("reason", "")), str(body.get("type", "cancelled")))]
+    if signal.kind == "resume":
+        return [Resumed(path, at) for path in list(run.paused)]
+    if signal.kind == "child":
+        frame = run.open.get(body["path"])
+        if frame is None or frame.phase != "child" or frame.child != body["run"]:
+            return []
+        if body["status"] == "succeeded":
+            return [Ended(frame.path, at, body["output"])]
+        details = {"run": body["run"], "flow": body["flow"], "status": body["status"], "error": body["error"]}
+        message = f"the flow {body['flow']} {body['status']}"
+        if body["error"]:
+            message += f": {body['error'].get('message', '')}"
+        return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]
+    return []
+
+
+def _crashed(frame: StepFrame, repeat: str) -> ErrorObject:
+    if repeat == "never":
+        message = "the daemon ended while this step ran, and it is never repeated by itself; resume or cancel the run"
+    else:
+        message = f"the daemon ended {frame.begun} times while this step ran; resume or cancel the run"
+    return error_object("crashed", message, step=frame.step.id or frame.path, attempt=frame.attempt, retryable=False)
+
+
+def _broken(error: Exception) -> ErrorObject:
+    return error_object("action.error", f"{type(error).__name__}: {error}")

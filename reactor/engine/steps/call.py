@@ -1,0 +1,16 @@
+"""`call`: an effect, performed by the runner between two entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.engine.state import BLOCKED, Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class Call(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        frame.phase = "call"
+        frame.begun = 0
+        run.open[frame.path] = frame
+        return BLOCKED

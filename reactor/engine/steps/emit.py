@@ -1,0 +1,15 @@
+"""`emit`: publishes an event into the router, in the append that has the step's end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.engine.state import BLOCKED, Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class Emit(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        frame.phase = "emit"
+        run.open[frame.path] = frame
+        return BLOCKED

@@ -1,0 +1,22 @@
+"""`if` / `elif` / `else`: the first arm whose condition holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts import plan
+from reactor.engine.state import BLOCKED, Run, StepFrame, push
+from reactor.engine.steps import Plain
+
+
+class If(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        body: plan.If = frame.step.body
+        for condition, block in body.arms:
+            if condition.evaluate(frame.scope.names):
+                push(run, frame, block, f"{frame.path}/{block.suffix}", frame.scope)
+                return BLOCKED
+        if body.otherwise is not None:
+            push(run, frame, body.otherwise, f"{frame.path}/else", frame.scope)
+            return BLOCKED
+        return None

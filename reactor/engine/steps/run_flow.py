@@ -1,0 +1,15 @@
+"""`run`: a sub-flow. Its start is in the append that asks for it; its end wakes this run in one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.engine.state import BLOCKED, Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class RunFlow(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        frame.phase = "child_start"
+        run.open[frame.path] = frame
+        return BLOCKED

@@ -1,0 +1,21 @@
+"""`set`: names are computed from top to bottom, each seeing those before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts import plan
+from reactor.engine.state import Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class Set(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        body: plan.Set = frame.step.body
+        scope = frame.scope
+        result = {}
+        for name, template in body.values:
+            value = template.render(scope.names)
+            scope.write(name, value)
+            result[name] = value
+        return result

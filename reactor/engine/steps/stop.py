@@ -1,0 +1,16 @@
+"""`stop`: ends the run well or as cancelled, from inside branches too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts import plan
+from reactor.contracts.run import Status
+from reactor.engine.state import Run, StepFrame, Stopped
+from reactor.engine.steps import Plain
+
+
+class Stop(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        body: plan.Stop = frame.step.body
+        raise Stopped(Status.succeeded if body.status == "success" else Status.cancelled)

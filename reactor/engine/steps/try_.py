@@ -1,0 +1,16 @@
+"""`try`: a scope. Its `on_error` is the step's own policy; `finally` runs after body and handlers, whatever they did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts import plan
+from reactor.engine.state import BLOCKED, Run, StepFrame, push
+from reactor.engine.steps import Plain
+
+
+class Try(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        body: plan.Try = frame.step.body
+        push(run, frame, body.do, f"{frame.path}/try", frame.scope)
+        return BLOCKED

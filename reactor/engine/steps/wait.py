@@ -1,0 +1,52 @@
+"""`wait`: a durable delay, or until a moment. The due time is data; no task waits."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from reactor.contracts import plan
+from reactor.contracts.durations import DurationError, parse_duration
+from reactor.contracts.errors import StepFailed
+from reactor.engine.state import BLOCKED, Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class Wait(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        body: plan.Wait = frame.step.body
+        if body.seconds is not None:
+            due = run.now + _seconds(body.seconds.render(frame.scope.names))
+        else:
+            assert body.moment is not None
+            due = _moment(body.moment.evaluate(frame.scope.names))
+        if due <= run.now:
+            return None
+        frame.phase = "wait"
+        run.timers[(frame.path, "wake")] = due
+        return BLOCKED
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except DurationError as error:
+            raise StepFailed("expression", f"wait: {error}") from None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise StepFailed("expression", f"wait: {value!r} is no duration")
+
+
+def _moment(value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            moment = datetime.datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise StepFailed("expression", f"wait at: {value!r} is no RFC 3339 timestamp") from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        return moment.timestamp()
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    raise StepFailed("expression", f"wait at: {value!r} is no RFC 3339 timestamp")

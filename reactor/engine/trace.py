@@ -1,0 +1,97 @@
+"""The tree of steps that people see, drawn by folding the journal once more with a pen in hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts.errors import ErrorObject
+from reactor.contracts.event import rfc3339
+
+
+class Node:
+    """One step as shown."""
+
+    __slots__ = ("attempts", "children", "ended", "error", "id", "name", "path", "result", "started", "status", "verb")
+
+    def __init__(self, path: str, id: str | None, name: str | None, verb: str, at: float) -> None:
+        self.path = path
+        self.id = id
+        self.name = name
+        self.verb = verb
+        self.status = "running"
+        self.attempts = 1
+        self.started = at
+        self.ended: float | None = None
+        self.result: Any = None
+        self.error: ErrorObject | None = None
+        self.children: list[Node] = []
+
+    def view(self, turns: int | None = None) -> dict[str, Any]:
+        """JSON of the node; at most `turns` turns of each loop, with a count of the rest."""
+        children = self.children
+        shown: dict[str, Any] = {}
+        if turns is not None:
+            kept, total = _first_turns(self.path, children, turns)
+            if total > turns:
+                children = kept
+                shown = {"turns": {"count": total, "shown": turns}}
+        return {
+            "path": self.path,
+            "id": self.id,
+            "name": self.name,
+            "verb": self.verb,
+            "status": self.status,
+            "attempts": self.attempts,
+            "started": rfc3339(self.started),
+            "ended": None if self.ended is None else rfc3339(self.ended),
+            "result": self.result,
+            "error": self.error,
+            "children": [child.view(turns) for child in children],
+            **shown,
+        }
+
+
+def _first_turns(path: str, children: list[Node], turns: int) -> tuple[list[Node], int]:
+    prefix = path + "/turns/"
+    seen: set[str] = set()
+    kept = []
+    for child in children:
+        if child.path.startswith(prefix):
+            seen.add(child.path[len(prefix) :].partition("/")[0])
+            if len(seen) > turns:
+                continue
+        kept.append(child)
+    return kept, len(seen)
+
+
+class Trace:
+    """Collects nodes by path; a step that is entered again (a block's next attempt) starts its node anew."""
+
+    def __init__(self) -> None:
+        self.roots: list[Node] = []
+        self.nodes: dict[str, Node] = {}
+
+    def entered(self, parent: str | None, path: str, id: str | None, name: str | None, verb: str, at: float) -> None:
+        node = Node(path, id, name, verb, at)
+        siblings = self.nodes[parent].children if parent in self.nodes else self.roots
+        known = self.nodes.get(path)
+        if known is not None and known in siblings:
+            siblings[siblings.index(known)] = node
+        else:
+            siblings.append(node)
+        self.nodes[path] = node
+
+    def attempt(self, path: str, attempt: int) -> None:
+        self.nodes[path].attempts = attempt
+
+    def status(self, path: str, status: str, error: ErrorObject | None = None) -> None:
+        node = self.nodes[path]
+        node.status = status
+        node.error = error
+
+    def ended(
+        self, path: str, status: str, at: float, result: Any = None, error: ErrorObject | None = None
+    ) -> None:
+        node = self.nodes.get(path)
+        if node is not None:
+            node.status, node.ended, node.result, node.error = status, at, result, error

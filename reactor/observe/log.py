@@ -1,0 +1,85 @@
+"""Structured logs: lines for people on a terminal, JSON otherwise."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from typing import Any, TextIO
+
+import msgspec
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FACTS: dict[str, tuple[str, str]] = {
+    "event.accepted": ("debug", "event accepted"),
+    "run.accepted": ("debug", "run accepted"),
+    "run.ended": ("info", "run ended"),
+    "run.paused": ("warning", "run paused"),
+    "run.broken": ("error", "run stopped by a defect"),
+    "run.lost": ("warning", "run belongs to another owner"),
+    "action.crashed": ("error", "action failed unexpectedly"),
+    "action.log": ("info", ""),
+    "store.full": ("error", "the disk is full; waiting for room"),
+    "source.listening": ("info", "source listens"),
+    "source.disconnected": ("warning", "source is not connected"),
+    "source.crashed": ("error", "source failed unexpectedly"),
+    "flow.loaded": ("info", "flow loaded"),
+    "flow.refused": ("error", "flow not loaded"),
+    "flow.warning": ("warning", "flow warning"),
+    "flow.removed": ("info", "flow removed"),
+    "daemon.started": ("info", "reactor is up"),
+    "daemon.stopping": ("info", "reactor is stopping"),
+    "daemon.stopped": ("info", "reactor has stopped"),
+    "daemon.failed": ("error", "reactor failed"),
+    "request.failed": ("error", "request failed"),
+    "observer.failed": ("error", "observer failed and was unplugged"),
+}
+
+
+class Log:
+    """Writes facts to a stream. `format` is text or json."""
+
+    def __init__(self, level: str = "info", format: str | None = None, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._least = LEVELS[level]
+        self._json = format == "json" or (format is None and not self._stream.isatty())
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        default, words = FACTS.get(fact, ("info", fact))
+        level = str(fields.pop("level", default))
+        if LEVELS.get(level, 20) < self._least:
+            return
+        message = str(fields.pop("message", words))
+        moment = datetime.datetime.now(datetime.UTC)
+        if self._json:
+            stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            record = {"time": stamp, "level": level, "fact": fact, "message": message, **fields}
+            line = msgspec.json.encode(record, enc_hook=str).decode()
+        else:
+            extra = " ".join(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)
+            line = f"{moment.astimezone().strftime('%H:%M:%S')} {level:<7} {message} {extra}".rstrip()
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+
+def _plain(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    text = text.replace("\r", "\\r")
+    return text if " " not in text or "\n" in text else f'"{text}"'
+
+
+class Observers:
+    """All observers as one; one that fails is unplugged."""
+
+    def __init__(self, *observers: Any) -> None:
+        self._observers = list(observers)
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        for observer in list(self._observers):
+            try:
+                observer.observe(fact, **fields)
+            except Exception as error:
+                self._observers.remove(observer)
+                self.observe("observer.failed", error=repr(error))

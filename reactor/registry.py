@@ -1,0 +1,52 @@
+"""Kinds by name, each imported on first use, so that starting costs nothing for what no flow names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+ACTIONS: dict[str, str] = {
+    **{
+        f"http.{method}": f"plugins.actions.http:{method.title()}"
+        for method in ("request", "get", "head", "post", "put", "patch", "delete")
+    },
+    **{
+        f"file.{verb}": f"plugins.actions.file:{verb.title()}"
+        for verb in ("read", "write", "append", "copy", "move", "delete", "list")
+    },
+    "shell.run": "plugins.actions.shell:Run",
+    "log": "plugins.actions.log:Log",
+    "uuid": "plugins.actions.uuid:Uuid",
+    "time.now": "plugins.actions.time:Now",
+    "random.int": "plugins.actions.random:Int",
+    "random.choice": "plugins.actions.random:Choice",
+}
+TRIGGERS: dict[str, str] = {
+    "http": "triggers.http:Http",
+    "files": "triggers.files:Files",
+    "cron": "triggers.cron:Cron",
+    "every": "triggers.every:Every",
+    "event": "triggers.event:EventKind",
+    "manual": "triggers.manual:Manual",
+}
+
+
+class LazyRegistry:
+    """Names to `module:Class`; further kinds may be added as classes."""
+
+    def __init__(self, table: dict[str, str]) -> None:
+        self._table: dict[str, str | type] = dict(table)
+
+    def names(self) -> list[str]:
+        return sorted(self._table)
+
+    def get(self, name: str) -> Any:
+        found = self._table[name]
+        if isinstance(found, str):
+            module, _, attribute = found.partition(":")
+            found = self._table[name] = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def add(self, name: str, cls: Callable[..., Any]) -> None:
+        self._table[name] = cls  # type: ignore[assignment]

@@ -1,0 +1,224 @@
+"""Keeps one listening source for each distinct set of trigger options, and holds the one reconnect loop."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import NotConnected, Overloaded, Refused, StoreFailed
+from reactor.contracts.event import Cursor, Event
+from reactor.contracts.observe import Observer
+from reactor.contracts.plan import Plan, Trigger
+from reactor.contracts.store import Journal
+from reactor.contracts.trigger import HttpMount, Receipt
+from reactor.router.inbox import Inbox
+from reactor.router.match import FlowSet
+
+FIRST_PAUSE = 0.5
+LAST_PAUSE = 60.0
+PASSIVE = frozenset({"event", "manual"})
+"""Kinds that have no source of their own: events come by HTTP, `emit` and by hand."""
+
+
+class SourceContext:
+    """`TriggerContext` for one source."""
+
+    def __init__(self, sources: Sources, source: Source) -> None:
+        self._sources = sources
+        self._source = source
+        self.clock = sources.clock
+        self.folder = source.folder
+        self.http = sources.http
+
+    async def ready(self) -> None:
+        self._source.state = "listening"
+        self._source.error = None
+        self._source.failures = 0
+        self._source.ready.set()
+        self._sources.observer.observe("source.listening", source=self._source.name)
+
+    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
+        while True:
+            try:
+                return await self._sources.inbox.emit(self._source.name, event, wait, cursors)
+            except Overloaded as error:
+                if self._source.kind == "http":
+                    raise
+                await self.clock.sleep(error.retry_after)
+
+    async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:
+        receipts: list[Receipt | None] = [None] * len(events)
+
+        async def one(place: int, event: Event) -> None:
+            receipts[place] = await self.emit(event)
+
+        async with anyio.create_task_group() as group:
+            for place, event in enumerate(events[:-1]):
+                await self._sources.inbox.room()
+                group.start_soon(one, place, event)
+        if events:
+            receipts[-1] = await self.emit(events[-1], cursors=cursors)
+        return [receipt for receipt in receipts if receipt is not None]
+
+    async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
+        await self._sources.inbox.room()
+        return _Offer(self._sources.group, lambda: self.emit(event, cursors=cursors))
+
+    async def cursor(self) -> dict[str, Any]:
+        return await self._sources.store.cursor(self._source.name)
+
+    async def move(self, items: dict[str, Any]) -> None:
+        await self._sources.store.move([self.at(item, value) for item, value in items.items()])
+
+    def at(self, item: str, value: Any) -> Cursor:
+        return Cursor(self._source.name, item, value)
+
+    def responds(self) -> bool:
+        return self._source.responds
+
+    def secret(self, name: str) -> str:
+        return self._sources.secret(name)
+
+    def random(self) -> float:
+        return self._sources.random.random()
+
+
+class _Offer:
+    """A receipt to come; the work began when it was offered."""
+
+    def __init__(self, group: anyio.abc.TaskGroup, work: Callable[[], Awaitable[Receipt]]) -> None:
+        self._done = anyio.Event()
+        self._receipt: Receipt | None = None
+        self._error: Exception | None = None
+        group.start_soon(self._run, work)
+
+    async def _run(self, work: Callable[[], Awaitable[Receipt]]) -> None:
+        try:
+            self._receipt = await work()
+        except Exception as error:
+            self._error = error
+        finally:
+            self._done.set()
+
+    def __await__(self) -> Any:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Receipt:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        if self._receipt is None:
+            raise Overloaded("the source was stopped")
+        return self._receipt
+
+
+class Source:
+    """One source and how it is."""
+
+    def __init__(self, name: str, kind: str, folder: str, options: Any) -> None:
+        self.name = name
+        self.kind = kind
+        self.folder = folder
+        self.options = options
+        self.flows: set[str] = set()
+        self.responds = False
+        self.state = "starting"
+        self.error: str | None = None
+        self.failures = 0
+        self.ready = anyio.Event()
+        self.scope: anyio.CancelScope | None = None
+        self.gone = anyio.Event()
+
+
+class Sources:
+    """Starts and stops sources as flows come and go."""
+
+    def __init__(
+        self,
+        group: anyio.abc.TaskGroup,
+        inbox: Inbox,
+        store: Journal,
+        kinds: Any,
+        clock: Clock,
+        http: HttpMount,
+        secret: Callable[[str], str],
+        observer: Observer,
+        seed: int | None = None,
+    ) -> None:
+        self.group = group
+        self.inbox = inbox
+        self.store = store
+        self.kinds = kinds
+        self.clock = clock
+        self.http = http
+        self.secret = secret
+        self.observer = observer
+        self.random = random.Random(seed)
+        self.active: dict[str, Source] = {}
+
+    async def update(self, flows: FlowSet) -> None:
+        """Makes the running sources those that the flows name; what is the same is not touched."""
+        wanted: dict[str, list[tuple[Plan, Trigger]]] = {}
+        for plan, trigger in flows.triggers():
+            if trigger.kind not in PASSIVE:
+                wanted.setdefault(trigger.source, []).append((plan, trigger))
+        for name in [name for name in self.active if name not in wanted]:
+            await self._stop(self.active.pop(name))
+        for name, users in wanted.items():
+            source = self.active.get(name)
+            if source is None:
+                plan, trigger = users[0]
+                source = Source(name, trigger.kind, plan.folder, trigger.options)
+                self.active[name] = source
+                self.group.start_soon(self._supervise, source)
+            source.flows = {plan.flow for plan, _ in users}
+            source.responds = any(plan.responds for plan, _ in users)
+
+    async def _stop(self, source: Source) -> None:
+        if source.scope is not None:
+            source.scope.cancel()
+            await source.gone.wait()
+
+    async def stop(self) -> None:
+        """Stops all sources; nothing more comes in."""
+        for source in list(self.active.values()):
+            await self._stop(source)
+        self.active.clear()
+
+    async def _supervise(self, source: Source) -> None:
+        context = SourceContext(self, source)
+        try:
+            with anyio.CancelScope() as scope:
+                source.scope = scope
+                while True:
+                    pause = await self._listen(source, context)
+                    source.ready.set()
+                    await self.clock.sleep(pause)
+        finally:
+            source.state = "stopped"
+            source.gone.set()
+
+    async def _listen(self, source: Source, context: SourceContext) -> float:
+        """One call of `listen`; the pause before the next in seconds."""
+        try:
+            await self.kinds.get(source.kind)(source.options).listen(context)
+            source.error = "the source ended"
+        except StoreFailed:
+            raise
+        except NotConnected as error:
+            source.error = str(error)
+        except (Overloaded, Refused) as error:
+            source.error = f"not accepted: {error}"
+        except Exception as error:
+            source.error = f"{type(error).__name__}: {error}"
+            self.observer.observe("source.crashed", source=source.name, error=source.error)
+        source.state = "disconnected"
+        source.failures += 1
+        self.observer.observe("source.disconnected", source=source.name, error=source.error)
+        pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
+        return pause * (0.5 + 0.5 * self.random.random())

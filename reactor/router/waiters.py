@@ -1,0 +1,55 @@
+"""Who waits for the end, or the answer, of a run. Lossy by design: the store stays the truth."""
+
+from __future__ import annotations
+
+import anyio
+
+from reactor.contracts.trigger import RunOutcome
+
+
+class Watch:
+    """One request's wait for some runs."""
+
+    def __init__(self, waiters: Waiters, runs: list[str]) -> None:
+        self._waiters = waiters
+        self._runs = runs
+        self._found: dict[str, RunOutcome] = {}
+        self._done = anyio.Event()
+
+    def tell(self, outcome: RunOutcome) -> None:
+        self._found[outcome.run] = outcome
+        if outcome.response is not None or len(self._found) == len(self._runs):
+            self._done.set()
+
+    async def outcomes(self, seconds: float) -> list[RunOutcome] | None:
+        """The outcomes of all runs (or of the one that answered), or None when the time was up."""
+        try:
+            if not self._done.is_set():
+                with anyio.move_on_after(seconds):
+                    await self._done.wait()
+            return [self._found[run] for run in self._runs if run in self._found] if self._done.is_set() else None
+        finally:
+            self._waiters.drop(self, self._runs)
+
+
+class Waiters:
+    def __init__(self) -> None:
+        self._by_run: dict[str, list[Watch]] = {}
+
+    def watch(self, runs: list[str]) -> Watch:
+        watch = Watch(self, runs)
+        for run in runs:
+            self._by_run.setdefault(run, []).append(watch)
+        return watch
+
+    def tell(self, outcome: RunOutcome) -> None:
+        for watch in self._by_run.get(outcome.run, ()):
+            watch.tell(outcome)
+
+    def drop(self, watch: Watch, runs: list[str]) -> None:
+        for run in runs:
+            rest = [other for other in self._by_run.get(run, ()) if other is not watch]
+            if rest:
+                self._by_run[run] = rest
+            else:
+                self._by_run.pop(run, None)

@@ -1,0 +1,182 @@
+"""The HTTP server: one port, two fronts (TCP and the socket in the data directory), one table of routes.
+
+aiohttp's low-level server parses; routing, limits and rights are ours, because the hot path needs no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket as _socket
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFailed
+from reactor.contracts.observe import Observer
+from reactor.server import hooks as _hooks
+from reactor.server.auth import Access
+from reactor.server.hooks import Hooks
+from reactor.server.routing import Answer, Problem, Request, Route, Table
+
+LARGEST = 64 * 1024 * 1024
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive."""
+MAX_HEADERS = 100
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+class HttpServer:
+    def __init__(self, routes: list[Route], hooks: Hooks, access: Access, observer: Observer) -> None:
+        self.table = Table(routes)
+        self._hooks = hooks
+        self._access = access
+        self._observer = observer
+        self._runner: web.ServerRunner | None = None
+        self.port = 0
+
+    async def open(self, host: str, port: int, socket: Path | None) -> None:
+        """Raises ConfigError when the address is taken."""
+        server = web.Server(
+            self._handle,
+            request_factory=_request,
+            handler_cancellation=False,
+            access_log=None,
+            keepalive_timeout=75.0,
+            lingering_time=2.0,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False, access_log=None)
+        await self._runner.setup()
+        try:
+            site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen"
+            ) from None
+        self.port = self._runner.addresses[0][1]
+        if socket is not None and len(str(socket.absolute())) < 104:
+            with contextlib.suppress(FileNotFoundError):
+                socket.unlink()
+            unix = web.UnixSite(self._runner, str(socket))
+            await unix.start()
+            socket.chmod(0o600)
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            answer = await self._answer(request)
+        except Problem as problem:
+            answer = problem.answer()
+        except Refused as error:
+            answer = Problem(error.status, error.title, error.detail).answer()
+        except Overloaded as error:
+            after = str(max(1, round(error.retry_after)))
+            answer = Problem(503, "Overloaded", str(error), {"Retry-After": after}).answer()
+        except StoreFailed as error:
+            answer = Problem(503, "The store failed", str(error)).answer()
+        except (ConnectionError, anyio.EndOfStream):
+            raise
+        except Exception as error:
+            self._observer.observe("request.failed", method=request.method, path=request.path, error=repr(error))
+            answer = Problem(500, "Internal error", "the daemon's log has the reason").answer()
+        response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        if answer.status >= 400 and not request.content.at_eof():
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        path = request.path
+        method = request.method
+        headers = _headers(request)
+        query = _query(request)
+        if path.startswith("/hooks/") or path == "/hooks":
+            inner = path[6:].rstrip("/") or "/"
+            route, params = self._hooks.find(method, inner)
+            raw = await _body(request, route.limit) if request.can_read_body else b""
+            return await _hooks.serve(route, params, method, inner, headers, query, raw)
+        api, params = self.table.find(method, path)
+        self._access.check(api.right, headers, _is_local(request))
+        raw = await _body(request, api.limit) if request.can_read_body else b""
+        answer = await api.handler(Request(method, path, params, query, headers, raw))
+        for name, value in SECURITY.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+
+def _request(*arguments: Any) -> web.BaseRequest:
+    import asyncio
+
+    message, payload, protocol, writer, task = arguments[:5]
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=LARGEST
+    )
+
+
+def _is_local(request: web.BaseRequest) -> bool:
+    transport = request.transport
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    return sock is not None and sock.family == _socket.AF_UNIX
+
+
+def _headers(request: web.BaseRequest) -> dict[str, str]:
+    """Lower-case names; repeated ones joined. Raises Problem 400 for what two parsers could read in two ways."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        lower = name.lower()
+        if lower in found:
+            if lower in ("host", "content-length", "authorization", "content-type", "transfer-encoding"):
+                raise Problem(400, "Bad request", f"the header {name} is given twice")
+            found[lower] += ", " + value
+        else:
+            found[lower] = value
+    if len(found) > MAX_HEADERS:
+        raise Problem(431, "Too many headers")
+    if "content-length" in found and "transfer-encoding" in found:
+        raise Problem(400, "Bad request", "Content-Length and Transfer-Encoding exclude each other")
+    return found
+
+
+def _query(request: web.BaseRequest) -> dict[str, str]:
+    text = request.rel_url.raw_query_string
+    if not text:
+        return {}
+    try:
+        return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=200))
+    except ValueError:
+        raise Problem(400, "Bad request", "the query has too many fields") from None
+
+
+async def _body(request: web.BaseRequest, limit: int) -> bytes:
+    """The whole body. Raises Problem 413, 415 or 408."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise Problem(413, "Too large", f"the body has {length:,} bytes; at most {limit:,}")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "Unsupported encoding", "send the body without Content-Encoding")
+    content = request.content
+    if content.is_eof() and length is not None:
+        return await request.read()
+    parts: list[bytes] = []
+    size = 0
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            async for part in content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise Problem(413, "Too large", f"the body has more than {limit:,} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, "Too slow", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    return b"".join(parts)

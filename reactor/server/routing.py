@@ -1,0 +1,114 @@
+"""The routing table: method, path, right, handler. Deny by default: a route without a right cannot be made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+Right = Literal["public", "send", "admin"]
+"""public: anyone who reaches the port. send: events; free on the loopback. admin: everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a handler gets. `raw` is the body, within its limit."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    raw: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; null when there is none. Raises Problem 400."""
+        if not self.raw:
+            return None
+        try:
+            return msgspec.json.decode(self.raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Problem(400, "Malformed body", f"the body is no JSON: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    right: Right
+    handler: Handler
+    limit: int = 1024 * 1024
+
+
+class Problem(Exception):
+    """An RFC 9457 answer."""
+
+    def __init__(
+        self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(detail or title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers or {}
+        self.more = more
+
+    def answer(self) -> Answer:
+        body: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        if self.detail:
+            body["detail"] = self.detail
+        return Answer(
+            self.status,
+            msgspec.json.encode(body | self.more, enc_hook=str),
+            {"Content-Type": "application/problem+json", **self.headers},
+        )
+
+
+def answer_json(value: Any, status: int = 200, **headers: str) -> Answer:
+    return Answer(status, msgspec.json.encode(value), {"Content-Type": "application/json", **headers})
+
+
+class Table:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        shapes: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            target = shapes if "{" in route.path else self._exact
+            target.setdefault(route.path, {})[route.method] = route
+        for path, methods in shapes.items():
+            source = re.sub(r"\\\{([a-z_]+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
+            self._patterns.append((re.compile(source), methods))
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Raises Problem 404 or 405."""
+        methods = self._exact.get(path)
+        params: dict[str, str] = {}
+        if methods is None:
+            for pattern, candidates in self._patterns:
+                match = pattern.fullmatch(path)
+                if match:
+                    methods, params = candidates, match.groupdict()
+                    break
+        if methods is None:
+            raise Problem(404, "Not found")
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise Problem(405, "Method not allowed", headers={"Allow": ", ".join(sorted(methods))})
+        return route, params

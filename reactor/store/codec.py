@@ -1,0 +1,65 @@
+"""Values to bytes and back, for every store."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import msgspec
+
+from reactor.contracts.event import Event, StoredEvent, Verdict
+from reactor.contracts.journal import AnyEntry, decode_entries, encode_entries
+from reactor.contracts.run import Start, Status
+from reactor.contracts.store import Acceptance, Outcome
+
+_encoder = msgspec.json.Encoder()
+_event = msgspec.json.Decoder(Event)
+_verdicts = msgspec.json.Decoder(list[Verdict])
+
+encode = _encoder.encode
+
+
+def decode(data: bytes | str | None) -> Any:
+    return None if data is None else msgspec.json.decode(data)
+
+
+def decode_event(data: bytes) -> Event:
+    return _event.decode(data)
+
+
+def decode_verdicts(data: bytes | None) -> list[Verdict]:
+    return [] if not data else _verdicts.decode(data)
+
+
+class CorruptRecord(Exception):
+    """A journal record whose checksum does not fit."""
+
+
+def pack_entries(entries: list[AnyEntry]) -> tuple[bytes, int]:
+    """The record of some entries and its CRC-32."""
+    data = encode_entries(entries)
+    return data, zlib.crc32(data)
+
+
+def unpack_entries(data: bytes, checksum: int) -> list[AnyEntry]:
+    """Raises CorruptRecord."""
+    if zlib.crc32(data) != checksum:
+        raise CorruptRecord("the checksum of a journal record does not fit")
+    return decode_entries(data)
+
+
+def verdict_of(outcome: Outcome, start: Start) -> Verdict:
+    """The verdict that is stored with the event for an outcome of its acceptance."""
+    return Verdict(flow=outcome.flow, verdict=outcome.verdict, run=outcome.run, trigger=start.trigger)
+
+
+def is_live(start: Start, acceptance: Acceptance) -> bool:
+    """Whether the accepting owner goes on with the run at once."""
+    begun = start.begun
+    return begun is not None and begun.live is not None and begun.change.status is Status.running
+
+
+__all__ = [
+    "CorruptRecord", "Event", "StoredEvent", "decode", "decode_event", "decode_verdicts", "encode", "is_live",
+    "pack_entries", "unpack_entries", "verdict_of",
+]  # fmt: skip

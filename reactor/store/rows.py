@@ -1,0 +1,426 @@
+"""What the writer thread does inside a transaction. Everything here is synchronous and runs on one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from reactor.contracts.errors import StaleClaim
+from reactor.contracts.event import IDENTITY_WINDOW, Cursor
+from reactor.contracts.run import Change, Start, Status
+from reactor.contracts.store import Acceptance, Accepted, Appended, Claim, Claimed, Outcome, PlanRecord, Retention, Signal
+from reactor.store import reads
+from reactor.store.codec import CorruptRecord, decode, decode_verdicts, encode, is_live, pack_entries, verdict_of
+
+_ENDED = (Status.succeeded, Status.failed, Status.cancelled)
+_EVENT_COLUMNS = "id, type, at, origin, flows, invalid, verdicts, event"
+_RUN_COLUMNS = (
+    "id, flow, version, event, trigger, status, created, started, ended, wake, due, owner, token, next_seq,"
+    " signal_seq, concurrency_key, concurrency_limit, parent, parent_path, environment, events, output, error, response"
+)
+_CHUNKS = (64, 16, 4, 1)
+
+
+def _inserts(table: str, columns: str) -> dict[int, str]:
+    row = "(" + ",".join("?" * (columns.count(",") + 1)) + ")"
+    return {n: f"INSERT INTO {table} ({columns}) VALUES {','.join([row] * n)}" for n in _CHUNKS}
+
+
+_INSERT_EVENTS = _inserts("events", _EVENT_COLUMNS)
+_INSERT_RUNS = _inserts("runs", _RUN_COLUMNS)
+_INSERT_JOURNAL = _inserts("journal", "run, seq, checksum, entries")
+
+
+class Rows:
+    """One transaction's worth of work on a connection. Rows that can clash with nothing are gathered and written
+    with few statements (`flush`); whatever reads flushes first."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+        self._events: list[tuple[Any, ...]] = []
+        self._runs: list[tuple[Any, ...]] = []
+        self._journal: list[tuple[Any, ...]] = []
+        self.signalled: list[str] = []
+        self.due = False
+
+    def reset(self) -> None:
+        """Forgets what was gathered, after a rollback."""
+        self._events.clear()
+        self._runs.clear()
+        self._journal.clear()
+        self.signalled = []
+        self.due = False
+
+    def flush(self) -> None:
+        for rows, statements in (
+            (self._events, _INSERT_EVENTS),
+            (self._runs, _INSERT_RUNS),
+            (self._journal, _INSERT_JOURNAL),
+        ):
+            place = 0
+            for size in _CHUNKS:
+                while len(rows) - place >= size:
+                    flat = [value for row in rows[place : place + size] for value in row]
+                    self._db.execute(statements[size], flat)
+                    place += size
+            rows.clear()
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._db.execute(sql, values).fetchone()
+
+    def accept(self, acceptance: Acceptance) -> Accepted:
+        stored = acceptance.event
+        key = stored.event.key
+        if key is not None:
+            known = self._identity(stored.event.source, key, stored.at, stored.id)
+            if known is not None:
+                self.move(acceptance.cursors)
+                return known
+        verdicts = list(stored.verdicts)
+        outcomes = []
+        follow: list[Acceptance] = []
+        for start in acceptance.starts:
+            outcome = self._start(acceptance, start)
+            outcomes.append(outcome)
+            verdicts.append(verdict_of(outcome, start))
+            if outcome.verdict == "started":
+                follow.extend(start.follow)
+        self._events.append(
+            (
+                stored.id, stored.event.type, stored.at, stored.origin, stored.flows, stored.invalid,
+                encode(verdicts), encode(stored.event),
+            )
+        )  # fmt: skip
+        if acceptance.cursors:
+            self.move(acceptance.cursors)
+        for other in follow:
+            self.accept(other)
+        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
+
+    def _identity(self, source: str, key: str, at: float, id: str) -> Accepted | None:
+        """The first answer for a known identity; else remembers this one."""
+        self.flush()
+        row = self._one("SELECT until, event FROM identities WHERE source = ? AND key = ?", source, key)
+        if row is not None and row[0] > at:
+            first = self._one("SELECT verdicts FROM events WHERE id = ?", row[1])
+            verdicts = decode_verdicts(first[0]) if first is not None else []
+            outcomes = [Outcome(v.flow, v.verdict, v.run) for v in verdicts if v.run is not None]
+            return Accepted(event=row[1], outcomes=outcomes, verdicts=verdicts, duplicate=True)
+        self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (source, key, at + IDENTITY_WINDOW, id))
+        return None
+
+    def _start(self, acceptance: Acceptance, start: Start) -> Outcome:
+        if start.dedupe_key is not None:
+            self.flush()
+            known = self._one("SELECT until, run FROM dedupe WHERE flow = ? AND key = ?", start.flow, start.dedupe_key)
+            if known is not None and known[0] > start.at:
+                first = self._one("SELECT status FROM runs WHERE id = ?", known[1])
+                spent = first is None or first[0] in ("failed", "cancelled")
+                if start.dedupe_reuse == "any" or not spent:
+                    return Outcome(start.flow, "duplicate", known[1])
+        admitted = True
+        if start.concurrency_key is not None:
+            refused, admitted = self._admit(acceptance, start)
+            if refused is not None:
+                return refused
+        self._insert(acceptance, start, admitted)
+        if start.dedupe_key is not None:
+            values = (start.flow, start.dedupe_key, start.at + start.dedupe_seconds, start.id)
+            self._db.execute("INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?)", values)
+        return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
+
+    def _slots(self, flow: str, key: str) -> tuple[list[str], list[tuple[str, int]]]:
+        """Runs of a concurrency key: ids of those that have a slot; ids and limits of those that wait, oldest first."""
+        active: list[str] = []
+        waiting: list[tuple[str, int]] = []
+        for id, status, wake, limit in self._db.execute(
+            "SELECT id, status, wake, concurrency_limit FROM runs"
+            " WHERE flow = ? AND concurrency_key = ? AND concurrency_key IS NOT NULL AND ended IS NULL ORDER BY seq",
+            (flow, key),
+        ):
+            if status == "queued" and wake is None:
+                waiting.append((id, limit))
+            else:
+                active.append(id)
+        return active, waiting
+
+    def _admit(self, acceptance: Acceptance, start: Start) -> tuple[Outcome | None, bool]:
+        self.flush()
+        assert start.concurrency_key is not None
+        active, waiting = self._slots(start.flow, start.concurrency_key)
+        if len(active) < start.limit and not waiting:
+            return None, True
+        if start.when_busy == "skip":
+            return Outcome(start.flow, "busy", None), False
+        if start.when_busy == "latest" and waiting:
+            run = waiting[-1][0]
+            merged = decode(self._one("SELECT events FROM runs WHERE id = ?", run)[0])
+            merged = [*merged, acceptance.event.id][-1000:]
+            self._db.execute(
+                "UPDATE runs SET event = ?, events = ? WHERE id = ?", (acceptance.event.id, encode(merged), run)
+            )
+            return Outcome(start.flow, "merged", run), False
+        if start.when_busy == "replace":
+            for run in [*active, *(id for id, _ in waiting)]:
+                self._signal(Signal(run=run, kind="cancel", body={"reason": "replaced"}))
+        elif len(waiting) >= start.waiting:
+            return Outcome(start.flow, "busy", None), False
+        return None, False
+
+    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> None:
+        begun = start.begun if start.concurrency_key is None else None
+        live = begun is not None and is_live(start, acceptance)
+        entries = begun.entries if begun is not None else []
+        event = acceptance.event.id
+        parent = start.parent
+        if begun is None:
+            wake = start.at if admitted else None
+            status, started, ended, due, change = "queued", None, None, wake, None
+        else:
+            change = begun.change
+            status, started, wake = change.status.value, start.at, change.wake
+            over = change.status in _ENDED
+            ended = change.at if over else None
+            due = None if over or live else 0.0 if change.status is Status.running else wake
+        if due is not None:
+            self.due = True
+        self._runs.append(
+            (
+                start.id, start.flow, start.version, event, start.trigger, status, start.at, started, ended, wake, due,
+                acceptance.owner if live else None, 1 if live else 0, len(entries), 0,
+                start.concurrency_key, start.limit,
+                parent.run if parent else None, parent.path if parent else None,
+                encode(start.environment) if start.environment else None,
+                encode([event]) if start.concurrency_key is not None else None,
+                *_result(change),
+            )
+        )  # fmt: skip
+        if entries:
+            data, checksum = pack_entries(entries)
+            self._journal.append((start.id, 0, checksum, data))
+        if ended is not None and parent is not None:
+            self.flush()
+            self._after_end(start.id, ended)
+
+    def append(
+        self,
+        claim: Claim,
+        expected_seq: int,
+        packed: tuple[bytes, int] | None,
+        count: int,
+        change: Change,
+        outbox: Sequence[Acceptance],
+        signals: Sequence[Signal],
+        consumed: int,
+    ) -> Appended | StaleClaim:
+        """A stale claim is returned, not raised: it must not disturb the neighbours in the batch."""
+        self.flush()
+        row = self._one("SELECT owner, token, next_seq, signal_seq FROM runs WHERE id = ?", claim.run)
+        if row is None or row[0] != claim.owner or row[1] != claim.token:
+            return StaleClaim(f"{claim.run} is not held with token {claim.token}")
+        if row[2] != expected_seq:
+            return StaleClaim(f"{claim.run} stands at {row[2]}, not {expected_seq}")
+        if packed is not None:
+            self._journal.append((claim.run, expected_seq, packed[1], packed[0]))
+        if consumed:
+            self._db.execute("DELETE FROM signals WHERE run = ? AND seq <= ?", (claim.run, consumed))
+        over = change.status in _ENDED
+        released = change.release and not over
+        due = None
+        if released:
+            pending = row[3] and self._one("SELECT 1 FROM signals WHERE run = ?", claim.run) is not None
+            due = 0.0 if pending else change.wake
+            self.due = self.due or due is not None
+        self._db.execute(
+            "UPDATE runs SET status = ?, started = coalesce(started, ?), ended = ?, wake = ?, due = ?,"
+            " owner = CASE WHEN ? THEN NULL ELSE owner END, next_seq = ?, output = ?, error = ?, response = ?"
+            " WHERE id = ?",
+            (
+                change.status.value, change.at if change.started is None else change.started,
+                change.at if over else None, None if over else change.wake, due,
+                over or released, expected_seq + count, *_result(change), claim.run,
+            ),
+        )  # fmt: skip
+        accepted = [self.accept(acceptance) for acceptance in outbox]
+        for signal in signals:
+            self.signal(signal)
+        if over:
+            self.flush()
+            self._db.execute("DELETE FROM signals WHERE run = ?", (claim.run,))
+            self._after_end(claim.run, change.at)
+        return Appended(accepted=accepted)
+
+    def _after_end(self, run: str, at: float) -> None:
+        row = self._one(
+            "SELECT flow, status, output, error, parent, parent_path, concurrency_key FROM runs WHERE id = ?", run
+        )
+        flow, status, output, error, parent, path, key = row
+        if parent is not None:
+            body = {"path": path, "run": run, "status": status, "flow": flow}
+            body |= {"output": decode(output), "error": decode(error)}
+            self.signal(Signal(run=parent, kind="child", body=body))
+        if key is not None:
+            active, waiting = self._slots(flow, key)
+            count = len(active)
+            for id, limit in waiting:
+                if count >= limit:
+                    break
+                self._db.execute("UPDATE runs SET wake = ?, due = ? WHERE id = ?", (at, at, id))
+                self.due = True
+                count += 1
+
+    def signal(self, signal: Signal) -> bool:
+        self.flush()
+        row = self._one("SELECT status, ended FROM runs WHERE id = ?", signal.run)
+        if row is None:
+            return False
+        status, ended = row
+        if signal.kind == "retry":
+            if status not in ("failed", "cancelled"):
+                return False
+            self._db.execute("UPDATE runs SET status = 'queued', ended = NULL, wake = 0 WHERE id = ?", (signal.run,))
+        elif ended is not None or (signal.kind == "resume" and status != "paused"):
+            return False
+        self._signal(signal)
+        return True
+
+    def _signal(self, signal: Signal) -> None:
+        row = self._one(
+            "UPDATE runs SET signal_seq = signal_seq + 1, due = CASE WHEN owner IS NULL THEN 0.0 ELSE due END"
+            " WHERE id = ? RETURNING signal_seq, owner",
+            signal.run,
+        )
+        self._db.execute(
+            "INSERT INTO signals VALUES (?, ?, ?, ?)", (signal.run, row[0], signal.kind, encode(signal.body))
+        )
+        if row[1] is None:
+            self.due = True
+        else:
+            self.signalled.append(signal.run)
+
+    def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
+        self.flush()
+        ids = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT id FROM runs WHERE owner IS NULL AND due IS NOT NULL AND due <= ? ORDER BY due, seq LIMIT ?",
+                (now, limit),
+            )
+        ]
+        claimed = []
+        for id in ids:
+            token = self._one("UPDATE runs SET owner = ?, token = token + 1, due = NULL WHERE id = ? RETURNING token", owner, id)[0]
+            record = reads.run(self._db, id)
+            event = reads.event(self._db, record.event) if record is not None else None
+            if record is None or event is None:
+                self._quarantine(id, "its event is gone")
+                continue
+            try:
+                entries = reads.entries(self._db, id)
+            except CorruptRecord as error:
+                self._quarantine(id, str(error))
+                continue
+            merged = [reads.event(self._db, other) for other in record.events]
+            claimed.append(
+                Claimed(
+                    claim=Claim(id, owner, token),
+                    record=record,
+                    event=event,
+                    events=[other for other in merged if other is not None],
+                    entries=entries,
+                    signals=reads.signals(self._db, id, 0),
+                )
+            )
+        return claimed
+
+    def _quarantine(self, id: str, reason: str) -> None:
+        error = {"type": "corrupt", "message": f"the run cannot be read: {reason}", "status": None, "step": None}
+        error |= {"attempt": None, "retryable": False, "details": {}}
+        self._db.execute(
+            "UPDATE runs SET status = 'paused', owner = NULL, due = NULL, error = ? WHERE id = ?", (encode(error), id)
+        )
+
+    def release(self, claim: Claim, wake: float | None) -> None:
+        self.flush()
+        self._db.execute(
+            "UPDATE runs SET owner = NULL, due = ? WHERE id = ? AND owner = ? AND token = ?",
+            (wake, claim.run, claim.owner, claim.token),
+        )
+        self.due = True
+
+    def move(self, cursors: Sequence[Cursor]) -> None:
+        for cursor in cursors:
+            if cursor.value is None:
+                self._db.execute("DELETE FROM cursors WHERE source = ? AND item = ?", (cursor.source, cursor.item))
+            else:
+                values = (cursor.source, cursor.item, encode(cursor.value))
+                self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", values)
+
+    def save_plan(self, plan: PlanRecord) -> None:
+        values = (plan.version, plan.flow, plan.at, encode(plan))
+        self._db.execute("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", values)
+
+    def prune(self, now: float, retention: Retention, limit: int) -> int:
+        """Old rows first; each call is short, so that accepting is not held up."""
+        self.flush()
+        cutoff = now - retention.age
+        runs = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?) WHERE ended IS NOT NULL AND ended <= ?",
+                (limit * 4, cutoff),
+            )
+        ][:limit]
+        if not runs:
+            runs = self._surplus(retention, limit)
+        for id in runs:
+            self._db.execute("DELETE FROM journal WHERE run = ?", (id,))
+            self._db.execute("DELETE FROM signals WHERE run = ?", (id,))
+            self._db.execute("DELETE FROM runs WHERE id = ?", (id,))
+        removed = len(runs) + self._prune_events(cutoff, retention, limit)
+        for table in ("identities", "dedupe"):
+            self._db.execute(f"DELETE FROM {table} WHERE until <= ?", (now,))
+        return removed
+
+    def _surplus(self, retention: Retention, limit: int) -> list[str]:
+        """Ended runs over the bounds of count and bytes, oldest first."""
+        lowest, highest = self._one("SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) FROM runs")
+        over = highest - lowest + 1 - retention.count
+        if self._used() > retention.bytes:
+            over = max(over, limit)
+        if over <= 0:
+            return []
+        rows = self._db.execute(
+            "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?) WHERE ended IS NOT NULL",
+            (min(over, limit),),
+        )
+        return [row[0] for row in rows]
+
+    def _prune_events(self, cutoff: float, retention: Retention, limit: int) -> int:
+        oldest = self._one("SELECT min(created) FROM runs")[0]
+        if self._used() > retention.bytes:
+            cutoff = float("inf")
+        if oldest is not None:
+            cutoff = min(cutoff, oldest)
+        self._db.execute(
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT ?) WHERE at < ?)",
+            (limit, cutoff),
+        )
+        return int(self._db.changes())
+
+    def _used(self) -> int:
+        pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
+        return (int(pages) - int(free)) * int(size)
+
+
+def _result(change: Change | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+    if change is None:
+        return None, None, None
+    return (
+        None if change.output is None else encode(change.output),
+        None if change.error is None else encode(change.error),
+        None if change.response is None else encode(change.response),
+    )
+

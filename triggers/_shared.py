@@ -1,0 +1,46 @@
+"""What trigger kinds have in common at load time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Kind:
+    """Defaults of a kind: no short form, no further checks, a source named by kind and options."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[msgspec.Struct]]
+    event_type: ClassVar[str] = ""
+    identity: ClassVar[bool] = False
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @classmethod
+    def shorthand(cls, text: str) -> dict[str, Any]:
+        """Options from the short form. Raises ValueError."""
+        raise ValueError("has no short form; write its options")
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        """What is wrong with options of the right types: (option, message)."""
+        return []
+
+    @classmethod
+    def source(cls, options: Any, folder: str) -> str:
+        """The name of the shared source: equal for equal options."""
+        data = msgspec.json.encode(options, order="deterministic")
+        return f"{cls.name}:{hashlib.sha256(data).hexdigest()[:16]}"
+
+    @classmethod
+    def claim(cls, options: Any) -> str | None:
+        """What only one source may have, whatever its other options (`POST /hooks/orders`)."""
+        return None
+
+    @classmethod
+    def secrets(cls, options: Any) -> list[tuple[str, str]]:
+        """Secrets that the options name: (option, secret)."""
+        return []

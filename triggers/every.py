@@ -1,0 +1,48 @@
+"""A fixed period."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from reactor.contracts.durations import DurationError, parse_duration
+from triggers._schedule import fire
+from triggers._shared import Kind
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    period: str
+    """A duration; ticks stand at its multiples since 1970, so that a restart does not move them."""
+    missed: Literal["run_once", "all", "skip"] = "skip"
+    """What becomes of ticks that came due while the daemon was down."""
+
+
+class Every(Kind):
+    name = "every"
+    summary = "Fires at a fixed period."
+    Options = Options
+    example = "every: 10s"
+    event_type = "every.tick"
+    identity = True
+
+    @classmethod
+    def shorthand(cls, text: str) -> dict[str, Any]:
+        return {"period": text}
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        try:
+            seconds = parse_duration(options.period)
+        except DurationError as error:
+            return [("period", str(error))]
+        return [] if seconds >= 0.1 else [("period", "the shortest period is 100ms")]
+
+    async def listen(self, ctx: Any) -> None:
+        period = parse_duration(self.options.period)
+
+        def following(moment: float) -> float:
+            return (math.floor(moment / period + 1e-9) + 1) * period
+
+        await fire(ctx, following, "every", self.options.missed, float("inf"), 0.0)

@@ -1,0 +1,205 @@
+"""HTTP requests under /hooks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from reactor.contracts.durations import DurationError, parse_duration, parse_size
+from reactor.contracts.errors import Overloaded, Refused
+from reactor.contracts.event import Event
+from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
+from triggers._body import BadBody, decode_body
+from triggers._shared import Kind
+from triggers._verify import Unverified, Verify, check, verify_problems
+
+_PATH = re.compile(r"(/([A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z][a-z0-9_]*\}))+/?|/")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """Where under /hooks; `{name}` takes one part of the path into event.params."""
+    method: Method = "POST"
+    verify: Verify | None = None
+    """The signature scheme and the name of its secret."""
+    limit: str = "1MiB"
+    """The largest body; more gets 413."""
+    wait: str = "30s"
+    """How long a request waits for the `respond` of its flow."""
+
+
+class Http(Kind):
+    name = "http"
+    summary = "An HTTP request under /hooks starts the flow; it is answered 202 once the event is durable."
+    Options = Options
+    example = "http: POST /orders"
+    event_type = "http.request"
+
+    @classmethod
+    def shorthand(cls, text: str) -> dict[str, Any]:
+        method, _, path = text.strip().rpartition(" ")
+        return {"method": method.strip().upper() or "POST", "path": path}
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        found = verify_problems(options.verify)
+        if not _PATH.fullmatch(options.path):
+            found.append(("path", f"{options.path!r} is no path such as /orders/{{region}}"))
+        names = re.findall(r"\{(.*?)\}", options.path)
+        if len(names) != len(set(names)):
+            found.append(("path", "a name stands twice in the path"))
+        try:
+            if not 0 < parse_size(options.limit) <= 64 * 1024 * 1024:
+                found.append(("limit", "the limit is at most 64MiB"))
+        except DurationError as error:
+            found.append(("limit", str(error)))
+        try:
+            if parse_duration(options.wait) > 300:
+                found.append(("wait", "a request waits at most 5m"))
+        except DurationError as error:
+            found.append(("wait", str(error)))
+        return found
+
+    @classmethod
+    def claim(cls, options: Any) -> str | None:
+        shape = re.sub(r"\{.*?\}", "{}", options.path.rstrip("/"))
+        return f"{options.method} /hooks{shape}"
+
+    @classmethod
+    def secrets(cls, options: Any) -> list[tuple[str, str]]:
+        return [("verify", name) for name in (options.verify.secret_names() if options.verify else [])]
+
+    async def listen(self, ctx: Any) -> None:
+        options = self.options
+        route = HttpRoute(
+            method=options.method,
+            path=options.path.rstrip("/") or "/",
+            limit=parse_size(options.limit),
+            handle=_Handler(ctx, options).handle,
+        )
+        ctx.http.add(route)
+        try:
+            await ctx.ready()
+            await ctx.clock.sleep(float("inf"))
+        finally:
+            ctx.http.remove(route)
+
+
+class _Handler:
+    """Answers the requests of one route."""
+
+    def __init__(self, ctx: Any, options: Options) -> None:
+        self._ctx = ctx
+        self._verify = options.verify
+        self._wait = parse_duration(options.wait)
+
+    async def handle(self, request: HttpRequest) -> HttpAnswer:
+        delivery = None
+        if self._verify is not None:
+            try:
+                delivery = check(self._verify, request.headers, request.raw, self._ctx.clock.now(), self._ctx.secret)
+            except Unverified:
+                return problem(401, "Unauthorized")
+        key = delivery or request.headers.get("idempotency-key")
+        if key is not None and len(key) > 400:
+            key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+        try:
+            data = decode_body(request.raw, request.headers.get("content-type", ""))
+        except BadBody as error:
+            return problem(400, "Malformed body", str(error))
+        event = Event(
+            type="http.request",
+            source=f"/hooks{request.path}",
+            data=data,
+            alias="body",
+            key=key,
+            fields={
+                "headers": _shown(request.headers),
+                "query": request.query,
+                "params": request.params,
+                "path": request.path,
+                "method": request.method,
+            },
+        )
+        responds = self._ctx.responds()
+        wait = request.wait if request.wait is not None else self._wait if responds else None
+        try:
+            receipt = await self._ctx.emit(event, wait=wait)
+        except Refused as error:
+            return problem(error.status, error.title, error.detail)
+        except Overloaded as error:
+            answer = problem(503, "Overloaded", str(error))
+            answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+            return answer
+        return answer_of(receipt, request.wait is not None)
+
+
+HIDDEN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+def _shown(headers: dict[str, str]) -> dict[str, str]:
+    """The headers as events keep them: credentials are not stored."""
+    if HIDDEN_HEADERS.isdisjoint(headers):
+        return headers
+    return {name: "***" if name in HIDDEN_HEADERS else value for name, value in headers.items()}
+
+
+def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswer:
+    """An RFC 9457 problem."""
+    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    return HttpAnswer(
+        status=status, headers={"Content-Type": "application/problem+json"}, body=msgspec.json.encode(body | more)
+    )
+
+
+def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
+    """What a sender is told: 202 at once, or how its runs ended."""
+    runs = [{"id": run.id, "flow": run.flow} for run in receipt.runs]
+    location = f"/api/v1/runs/{runs[0]['id']}" if len(runs) == 1 else f"/api/v1/events/{receipt.event}"
+    headers = {"Content-Type": "application/json", "Location": location}
+    outcomes = receipt.outcomes
+    if outcomes is not None:
+        answered = next((outcome for outcome in outcomes if outcome.response is not None), None)
+        if answered is not None:
+            return _response(answered)
+        if waited and len(runs) == 1:
+            return _single(outcomes[0], headers)
+        if waited:
+            shown = [
+                {"id": o.run, "flow": o.flow, "status": o.status, "output": o.output, "error": o.error} for o in outcomes
+            ]
+            body = {"event": receipt.event, "runs": shown}
+            return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(body))
+    return HttpAnswer(status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs}))
+
+
+def _single(outcome: RunOutcome, headers: dict[str, str]) -> HttpAnswer:
+    if outcome.status == "succeeded":
+        return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(outcome.output))
+    message = (outcome.error or {}).get("message", f"the run {outcome.status}")
+    answer = problem(
+        500, f"The run {outcome.status}", message, run=outcome.run, flow=outcome.flow, error=outcome.error
+    )
+    answer.headers["Location"] = headers["Location"]
+    return answer
+
+
+def _response(outcome: RunOutcome) -> HttpAnswer:
+    response = outcome.response
+    assert response is not None
+    kind, content = response["kind"], response["content"]
+    headers = {"Location": f"/api/v1/runs/{outcome.run}", **response["headers"]}
+    given = {name.lower() for name in response["headers"]}
+    if kind == "json" or (kind == "body" and not isinstance(content, str)):
+        body, type = msgspec.json.encode(content), "application/json"
+    else:
+        body, type = ("" if content is None else str(content)).encode(), "text/plain; charset=utf-8"
+    if "content-type" not in given and kind != "none":
+        headers["Content-Type"] = type
+    return HttpAnswer(status=response["status"], headers=headers, body=body)
