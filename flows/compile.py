@@ -25,7 +25,19 @@ KEYS = (
     "vars", "timeout", "do", "output", "on_error", "finally", "emit",
 )  # fmt: skip
 LATER = dict.fromkeys(
-    ("throttle", "debounce", "batch", "remember", "priority", "pool", "keep", "all_of", "none_of", "holds", "undo"),
+    (
+        "throttle",
+        "debounce",
+        "batch",
+        "remember",
+        "priority",
+        "pool",
+        "keep",
+        "all_of",
+        "none_of",
+        "holds",
+        "undo",
+    ),
     _NOT_HERE,
 )
 FLOW_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -252,7 +264,8 @@ def _environment(reading: Reading, document: Node) -> None:
         return
     for name in sorted(reading.environment - allowed):
         reading.problem(
-            document, f"env.{name} is not given to flows; start the daemon with --env {name} (or REACTOR_ENV={name})"
+            document,
+            f"env.{name} is not given to flows; start the daemon with --env {name} (or REACTOR_ENV={name})",
         )
 
 

@@ -37,7 +37,7 @@ class Kinds:
 class Literal:
     """A logic key that holds plain data instead of an expression."""
 
-    lookup = None
+    lookup: tuple[tuple[str, ...], Any] | None = None
     reads: frozenset[tuple[str, ...]] = frozenset()
 
     def __init__(self, value: Any, line: int) -> None:

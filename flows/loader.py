@@ -48,7 +48,12 @@ def flow_files(directory: Path) -> list[Path]:
 
 
 def load_text(
-    text: str, file: str, folder: str, kinds: Kinds, work: str | None = None, context: dict[str, str] | None = None
+    text: str,
+    file: str,
+    folder: str,
+    kinds: Kinds,
+    work: str | None = None,
+    context: dict[str, str] | None = None,
 ) -> list[Document]:
     """All flows of one file's text. Also what brings an old version back from the store."""
     documents, problems = parse_documents(text, file)
@@ -63,7 +68,14 @@ def load_text(
         label = compiled.flow if compiled else str(name.value) if name is not None else default_name(file)
         loaded.append(
             Document(
-                file, label, compiled, reading.problems, document.line, reading.calls, reading.emits, reading.files
+                file,
+                label,
+                compiled,
+                reading.problems,
+                document.line,
+                reading.calls,
+                reading.emits,
+                reading.files,
             )
         )
     return loaded

@@ -117,13 +117,13 @@ def _explain(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     if "\t" in source[: len(source) - len(source.lstrip())] or "'\\t'" in message:
         return "a tab indents this line; YAML wants spaces"
     if "{{" in source:
-        return f"{message}; quote the whole value: \"${{{{ … }}}}\""
+        return f'{message}; quote the whole value: "${{{{ … }}}}"'
     if re.search(r":\s*\*", source) or "alias" in message:
-        return f"{message}; quote a value that begins with *, such as \"*/5 * * * *\""
+        return f'{message}; quote a value that begins with *, such as "*/5 * * * *"'
     if re.search(r":\s*[\"'].*[\"'].+", source):
         return f"{message}; a value that begins with a quote must be quoted whole"
     if "mapping values are not allowed" in message:
-        return f"{message}; quote a value that has \": \" in it"
+        return f'{message}; quote a value that has ": " in it'
     return message
 
 

@@ -10,7 +10,10 @@ from flows.steps import READERS
 from flows.verbs import EXPRESSION, STEPS
 
 _CLAUSES: dict[str, Any] = {"anyOf": [EXPRESSION, {"type": "array", "items": EXPRESSION}]}
-_DURATION: dict[str, Any] = {"type": ["string", "number"], "description": "a duration such as 10s, 1h30m, PT5M"}
+_DURATION: dict[str, Any] = {
+    "type": ["string", "number"],
+    "description": "a duration such as 10s, 1h30m, PT5M",
+}
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\$\{\{"}
 
 
@@ -55,7 +58,12 @@ def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
         "repeat": {"enum": ["safe", "keyed", "never"]},
     }
     verbs = [
-        {"type": "object", "properties": {**common, **reader.SCHEMA}, "required": [verb], "additionalProperties": False}
+        {
+            "type": "object",
+            "properties": {**common, **reader.SCHEMA},
+            "required": [verb],
+            "additionalProperties": False,
+        }
         for verb, reader in READERS.items()
     ]
     calls = [
@@ -73,7 +81,12 @@ def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
         entry = {name: {"anyOf": [{"type": ["string", "number", "null"]}, options]}}
         extra = {"id": {"type": "string"}, "accepts": {"type": ["string", "object"]}}
         kinds.append(
-            {"type": "object", "properties": {**entry, **extra}, "required": [name], "additionalProperties": False}
+            {
+                "type": "object",
+                "properties": {**entry, **extra},
+                "required": [name],
+                "additionalProperties": False,
+            }
         )
     trigger = {"anyOf": [{"enum": triggers.names()}, *kinds]}
     return {

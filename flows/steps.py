@@ -10,7 +10,22 @@ from typing import Any
 from flows.context import Reading, Visible, describe
 from flows.nodes import Node
 from flows.problems import suggest
-from flows.verbs import Read, call, emit, fail, foreach, if_, parallel, respond, run_, set_, stop, switch, try_, until
+from flows.verbs import (
+    Read,
+    call,
+    emit,
+    fail,
+    foreach,
+    if_,
+    parallel,
+    respond,
+    run_,
+    set_,
+    stop,
+    switch,
+    try_,
+    until,
+)
 from flows.verbs import wait as wait_
 from flows.verbs import while_ as while_verb
 from reactor.contracts import plan
@@ -234,7 +249,9 @@ def _on_error(
     if not reading.expect(node, "list", "on_error"):
         return None, False
     inside = replace(
-        visible.plus("error"), possible=visible.possible | result.certain | result.possible, anywhere=visible.anywhere
+        visible.plus("error"),
+        possible=visible.possible | result.certain | result.possible,
+        anywhere=visible.anywhere,
     )
     if not any(item.kind == "map" and ("catch" in item.entries or _is_handler(item)) for item in node.items):
         block, _ = read_block(reading, node, inside, "on_error")

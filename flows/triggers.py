@@ -58,9 +58,8 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
             reading.problem(kind_node, f"there is no trigger {kind}{suggest(kind, kinds.names())}")
         return None
     cls = kinds.get(kind)
-    if node.kind == "map":
-        if "where" in node.entries:
-            reading.problem(node.entries["where"][0], "`where` belongs to the options of an `event` trigger")
+    if node.kind == "map" and "where" in node.entries:
+        reading.problem(node.entries["where"][0], "`where` belongs to the options of an `event` trigger")
     options = _options(reading, cls, kind, kind_node, options_node)
     if options is None:
         return None
@@ -82,7 +81,8 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         reading.secrets.add(secret)
         exists = reading.kinds.secret_exists
         if exists is not None and not exists(secret):
-            reading.problem(options_node.get(field) if options_node and options_node.get(field) else kind_node, no_secret(secret))
+            place = options_node.get(field) if options_node is not None else None
+            reading.problem(place or kind_node, no_secret(secret))
     where: tuple[Any, ...] = ()
     where_node = options_node.get("where") if options_node is not None and options_node.kind == "map" else None
     if where_node is not None:

@@ -107,7 +107,13 @@ class Daemon:
         try:
             async with anyio.create_task_group() as group:
                 pool = Pool(
-                    group, self.store, self.clock, self.observer, catalog.plan, self.owner, config.max_active_runs
+                    group,
+                    self.store,
+                    self.clock,
+                    self.observer,
+                    catalog.plan,
+                    self.owner,
+                    config.max_active_runs,
                 )
                 self.pool = pool
                 inbox = Inbox(
@@ -116,12 +122,22 @@ class Daemon:
                 )  # fmt: skip
                 self.inbox = inbox
                 settings = SimpleNamespace(
-                    file_root=config.file_root, allow=config.allow, allow_networks=config.allow_networks, seeded=False
+                    file_root=config.file_root,
+                    allow=config.allow,
+                    allow_networks=config.allow_networks,
+                    seeded=False,
                 )
                 performer = ActionPerformer(self.kinds.actions, self.clock, self.secrets.get, settings, self.observer)
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
                 self.sources = Sources(
-                    group, inbox, self.store, self.kinds.triggers, self.clock, hooks, self.secrets.get, self.observer
+                    group,
+                    inbox,
+                    self.store,
+                    self.kinds.triggers,
+                    self.clock,
+                    hooks,
+                    self.secrets.get,
+                    self.observer,
                 )
                 catalog.changed = self.sources.update
                 server = HttpServer(
@@ -258,7 +274,9 @@ class Daemon:
         if run is None:
             return "the flow's version or the event is gone"
         if run.retry_point is None:
-            return "the run failed in an expression, and would fail again the same; correct the flow and start a new run"
+            return (
+                "the run failed in an expression, and would fail again the same; correct the flow and start a new run"
+            )
         return None
 
     def _flow_items(self) -> list[dict[str, Any]]:
@@ -293,7 +311,12 @@ class Daemon:
     def _trigger_items(self) -> list[dict[str, Any]]:
         found = []
         for source in self.sources.active.values():
-            item = {"source": source.name, "kind": source.kind, "state": source.state, "error": source.error}
+            item: dict[str, Any] = {
+                "source": source.name,
+                "kind": source.kind,
+                "state": source.state,
+                "error": source.error,
+            }
             item["flows"] = sorted(source.flows)
             item["options"] = _options(source.options)
             found.append(item)
@@ -396,5 +419,3 @@ def run_daemon(config: Config, bundle: Path | None = None) -> int:
 def _fail(error: Exception) -> int:
     sys.stderr.write(f"reactor: {error}\n")
     return 1
-
-

@@ -152,9 +152,7 @@ class Catalog:
                 self._cache[path] = (_stamp(path, loaded), loaded)
             else:
                 loaded = known[1]
-        return [
-            Document(d.file, d.name, d.plan, list(d.problems), d.line, d.calls, d.emits, d.files) for d in loaded
-        ]
+        return [Document(d.file, d.name, d.plan, list(d.problems), d.line, d.calls, d.emits, d.files) for d in loaded]
 
     async def watch(self) -> None:
         """Reloads when files change, until cancelled."""

@@ -122,10 +122,16 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
             raw[option.name] = (flags[option.name], "flag")
         elif environ.get(option.variable):
             value: Any = environ[option.variable]
-            raw[option.name] = ([v for v in value.split(",") if v] if option.kind == "list" else value, option.variable)
+            raw[option.name] = (
+                [v for v in value.split(",") if v] if option.kind == "list" else value,
+                option.variable,
+            )
         elif option.name in file and not option.secret:
             value = file[option.name]
-            raw[option.name] = ([value] if option.kind == "list" and isinstance(value, str) else value, "reactor.yaml")
+            raw[option.name] = (
+                [value] if option.kind == "list" and isinstance(value, str) else value,
+                "reactor.yaml",
+            )
         else:
             raw[option.name] = (option.default, "default")
     values = {option.name: _convert(option, raw[option.name][0]) for option in OPTIONS}

@@ -59,9 +59,7 @@ def _json(raw: bytes) -> Any:
 def _form(raw: bytes) -> dict[str, Any]:
     """Fields of a form; a repeated one is a list."""
     try:
-        pairs = urllib.parse.parse_qsl(
-            raw.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
-        )
+        pairs = urllib.parse.parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
     except (ValueError, UnicodeDecodeError) as error:
         raise BadBody(f"the body is no form: {error}") from None
     fields: dict[str, Any] = {}

@@ -154,7 +154,9 @@ def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswe
     if detail:
         body["detail"] = detail
     return HttpAnswer(
-        status=status, headers={"Content-Type": "application/problem+json"}, body=msgspec.json.encode(body | more)
+        status=status,
+        headers={"Content-Type": "application/problem+json"},
+        body=msgspec.json.encode(body | more),
     )
 
 
@@ -172,7 +174,8 @@ def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
             return _single(outcomes[0], headers)
         if waited:
             shown = [
-                {"id": o.run, "flow": o.flow, "status": o.status, "output": o.output, "error": o.error} for o in outcomes
+                {"id": o.run, "flow": o.flow, "status": o.status, "output": o.output, "error": o.error}
+                for o in outcomes
             ]
             body = {"event": receipt.event, "runs": shown}
             return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(body))
@@ -183,9 +186,7 @@ def _single(outcome: RunOutcome, headers: dict[str, str]) -> HttpAnswer:
     if outcome.status == "succeeded":
         return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(outcome.output))
     message = (outcome.error or {}).get("message", f"the run {outcome.status}")
-    answer = problem(
-        500, f"The run {outcome.status}", message, run=outcome.run, flow=outcome.flow, error=outcome.error
-    )
+    answer = problem(500, f"The run {outcome.status}", message, run=outcome.run, flow=outcome.flow, error=outcome.error)
     answer.headers["Location"] = headers["Location"]
     return answer
 

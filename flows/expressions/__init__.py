@@ -12,7 +12,14 @@ from flows.expressions.template import Rendered, compile_template
 from flows.expressions.values import MAX_STEPS, Budget, show
 from reactor.contracts.errors import StepFailed
 
-__all__ = ["Compiled", "ExpressionSyntax", "Rendered", "compile_expression", "compile_template", "set_max_steps"]
+__all__ = [
+    "Compiled",
+    "ExpressionSyntax",
+    "Rendered",
+    "compile_expression",
+    "compile_template",
+    "set_max_steps",
+]
 
 _limits = {"steps": MAX_STEPS}
 
@@ -25,7 +32,7 @@ def set_max_steps(steps: int) -> None:
 class Compiled:
     """One expression. Fulfils `reactor.contracts.plan.Expression`."""
 
-    __slots__ = ("_evaluate", "columns", "file", "flow", "lookup", "line", "reads", "source")
+    __slots__ = ("_evaluate", "columns", "file", "flow", "line", "lookup", "reads", "source")
 
     def __init__(
         self,

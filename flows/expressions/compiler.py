@@ -541,5 +541,3 @@ MAKERS: dict[type[ast.expr], Callable[[Compiler, Any], Evaluate]] = {
     ast.Call: _call,
 }
 """The closed list of nodes."""
-
-

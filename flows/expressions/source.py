@@ -113,7 +113,7 @@ def _unused(length: int, body: str, taken: dict[str, str]) -> str:
             return candidate
         number += 1
         if number > 4096:
-            raise ExpressionSyntax("too many words after dots that are keywords; write them as [\"…\"]")
+            raise ExpressionSyntax('too many words after dots that are keywords; write them as ["…"]')
 
 
 def _explain(body: str, error: SyntaxError) -> str:

@@ -81,9 +81,7 @@ def number(value: Any) -> Any:
 def _numbers(left: Any, right: Any, sign: str) -> None:
     for value in (left, right):
         if kind(value) != "number":
-            raise fault(
-                f"{sign} needs two numbers, not {kind(left)} {show(left)} and {kind(right)} {show(right)}"
-            )
+            raise fault(f"{sign} needs two numbers, not {kind(left)} {show(left)} and {kind(right)} {show(right)}")
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise StepFailed("limit", f"arithmetic on a number of more than {MAX_BITS} bits")
 

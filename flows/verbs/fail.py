@@ -17,7 +17,11 @@ SCHEMA: dict[str, Any] = {
             {"type": "string"},
             {
                 "type": "object",
-                "properties": {"type": {"type": "string"}, "message": {"type": "string"}, "details": ANYTHING},
+                "properties": {
+                    "type": {"type": "string"},
+                    "message": {"type": "string"},
+                    "details": ANYTHING,
+                },
                 "additionalProperties": False,
             },
         ]

@@ -55,14 +55,13 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     join = _join(reading, node, visible, len(names))
     if any(needs.values()) and join != "all":
         reading.problem(node.get("join") or node, "branches with `needs` require `join: all`")
-    branches, seen_by = [], {}
+    branches: list[plan.Branch] = []
+    seen_by: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
     for name in _ordered(names, needs):
         inherited = visible
         for needed in _closure(needs, name):
             certain, possible = seen_by[needed]
-            inherited = replace(
-                inherited, certain=inherited.certain | certain, possible=inherited.possible | possible
-            )
+            inherited = replace(inherited, certain=inherited.certain | certain, possible=inherited.possible | possible)
         block, seen_by[name] = read_block(reading, bodies[name], inherited, f"parallel/{name}")
         branches.append(plan.Branch(name, block, needs[name]))
     branches.sort(key=lambda branch: names.index(branch.name))
@@ -84,7 +83,7 @@ def _branch(reading: Reading, node: Node, name: str, names: list[str]) -> tuple[
         reading.problem(node, f"the branch {name} needs `do`, a list of steps")
     listed = node.get("needs")
     needed: list[str] = []
-    for item in (listed.items if listed is not None and listed.kind == "list" else [listed] if listed else []):
+    for item in listed.items if listed is not None and listed.kind == "list" else [listed] if listed else []:
         if item.value not in names:
             reading.problem(item, f"there is no branch {item.value}{suggest(item.value, names)}")
         elif item.value == name:
@@ -112,9 +111,7 @@ def _join(reading: Reading, node: Node, visible: Visible, count: int) -> Any:
     return compiled if compiled is not None else "all"
 
 
-def _clashes(
-    reading: Reading, node: Node, writes: dict[str, set[str]], needs: dict[str, tuple[str, ...]]
-) -> None:
+def _clashes(reading: Reading, node: Node, writes: dict[str, set[str]], needs: dict[str, tuple[str, ...]]) -> None:
     names = list(writes)
     for index, one in enumerate(names):
         for other in names[index + 1 :]:

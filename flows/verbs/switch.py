@@ -35,7 +35,8 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     if last is not None:
         default = joined.read(last, visible, "default")
     return Read(
-        plan.Switch(value or Literal(None, node.line), cases, default), *joined.seen(exhaustive=last is not None)
+        plan.Switch(value or Literal(None, node.line), cases, default),
+        *joined.seen(exhaustive=last is not None),
     )
 
 

@@ -21,7 +21,12 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     inner = visible.plus("index")
     block = read_loop(reading, node, inner, False)
     quiet = len(reading.problems)
-    taken, calls, emits, actions = dict(reading.taken), len(reading.calls), len(reading.emits), len(reading.actions)
+    taken, calls, emits, actions = (
+        dict(reading.taken),
+        len(reading.calls),
+        len(reading.emits),
+        len(reading.actions),
+    )
     reading.taken = {}
     _, (certain, possible) = read_block(reading, node.get("do"), inner, "do")
     del reading.problems[quiet:], reading.calls[calls:], reading.emits[emits:], reading.actions[actions:]

@@ -16,7 +16,12 @@ SCHEMA: dict[str, Any] = {
         "anyOf": [
             {"type": "string"},
             {"type": "number", "minimum": 0},
-            {"type": "object", "properties": {"at": EXPRESSION}, "required": ["at"], "additionalProperties": False},
+            {
+                "type": "object",
+                "properties": {"at": EXPRESSION},
+                "required": ["at"],
+                "additionalProperties": False,
+            },
         ]
     }
 }
@@ -26,7 +31,9 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     given = node.get("wait") or node
     if given.kind == "map":
         if given.get("event") is not None:
-            reading.problem(given, "waiting for an event is not in this version of Reactor; `wait` takes a time or `at`")
+            reading.problem(
+                given, "waiting for an event is not in this version of Reactor; `wait` takes a time or `at`"
+            )
             return Read(plan.Wait(Rendered(lambda names: 0, []), None))
         reading.unknown(given, ("at",), "wait")
         at = given.get("at")

@@ -20,7 +20,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 METADATA: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
-    for text in ("169.254.169.254/32", "169.254.170.2/32", "169.254.169.123/32", "100.100.100.200/32", "fd00:ec2::254/128")
+    for text in (
+        "169.254.169.254/32",
+        "169.254.170.2/32",
+        "169.254.169.123/32",
+        "100.100.100.200/32",
+        "fd00:ec2::254/128",
+    )
 )
 NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 
@@ -34,7 +40,7 @@ def unwrap(address: Address) -> Address:
             return address.sixtofour
         if address.teredo is not None:
             return address.teredo[1]
-        if any(address in network for network in NAT64) or int(address) >> 32 == 0 and int(address) > 1:
+        if any(address in network for network in NAT64) or (int(address) >> 32 == 0 and int(address) > 1):
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 

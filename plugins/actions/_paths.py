@@ -26,7 +26,9 @@ def resolve(context: ActionContext, option: str, value: str) -> Path:
     else:
         declared = getattr(context.settings, "file_root", None)
         if declared is None:
-            raise _refused(f"{option} is all expression, so it needs a declared root: start the daemon with --file-root DIR")
+            raise _refused(
+                f"{option} is all expression, so it needs a declared root: start the daemon with --file-root DIR"
+            )
         root = Path(declared).absolute()
     normal = Path(os.path.normpath(path))
     root = Path(os.path.normpath(root))

@@ -78,7 +78,12 @@ def failed(error: OSError, path: Path) -> StepFailed:
 
 def _info(path: Path) -> dict[str, Any]:
     status = path.stat()
-    return {"path": str(path), "name": path.name, "size": status.st_size, "modified": rfc3339(status.st_mtime)}
+    return {
+        "path": str(path),
+        "name": path.name,
+        "size": status.st_size,
+        "modified": rfc3339(status.st_mtime),
+    }
 
 
 def content(options: WriteOptions) -> bytes:

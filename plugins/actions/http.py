@@ -126,7 +126,10 @@ class Request:
         headers = request_headers(method, options, context)
         try:
             async with aiohttp.ClientSession(
-                connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
+                connector=connector,
+                timeout=timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
             ) as session:
                 return await self._exchange(session, method, headers, options, context, resolver)
         except StepFailed:
@@ -142,7 +145,13 @@ class Request:
             raise StepFailed("http.connect", f"{type(error).__name__}: {error}") from None
 
     async def _exchange(
-        self, session: Any, method: str, headers: dict[str, str], options: RequestOptions, context: ActionContext, resolver: Resolver
+        self,
+        session: Any,
+        method: str,
+        headers: dict[str, str],
+        options: RequestOptions,
+        context: ActionContext,
+        resolver: Resolver,
     ) -> Any:
         url = with_query(options.url, options.query)
         data = body_of(options)
@@ -181,8 +190,15 @@ class Request:
                 details={**result, "body": text[:4096]},
             )
         if options.save_to is not None:
-            return {**result, "body": None, **await _save(response, resolve(context, "save_to", options.save_to))}
-        return {**result, "body": decode(await _read(response, MAX_BODY), response.headers.get("Content-Type", ""))}
+            return {
+                **result,
+                "body": None,
+                **await _save(response, resolve(context, "save_to", options.save_to)),
+            }
+        return {
+            **result,
+            "body": decode(await _read(response, MAX_BODY), response.headers.get("Content-Type", "")),
+        }
 
 
 def networks(settings: Any) -> list[Any]:
@@ -259,7 +275,9 @@ def decode(raw: bytes, content_type: str) -> Any:
         try:
             return msgspec.json.decode(raw) if raw else None
         except (msgspec.DecodeError, RecursionError) as error:
-            raise StepFailed("http.content", f"the answer says it is JSON, and is not: {error}", retryable=False) from None
+            raise StepFailed(
+                "http.content", f"the answer says it is JSON, and is not: {error}", retryable=False
+            ) from None
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -275,7 +293,9 @@ async def _read(response: Any, limit: int, cut: bool = False) -> bytes:
         if size > limit:
             if cut:
                 break
-            raise StepFailed("limit", f"the answer has more than {limit:,} bytes; stream it with save_to", retryable=False)
+            raise StepFailed(
+                "limit", f"the answer has more than {limit:,} bytes; stream it with save_to", retryable=False
+            )
     return b"".join(parts)
 
 

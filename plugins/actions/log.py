@@ -9,7 +9,7 @@ import msgspec
 from reactor.contracts.action import ActionContext
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LogOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     message: Any
     """What to say."""
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -23,11 +23,11 @@ class Log:
     summary = "Writes a line to the daemon's log, with run, flow and step."
     repeat = "safe"
     needs: ClassVar[str | None] = None
-    Options = Options
+    Options = LogOptions
     result_fields = ("message",)
-    example = "call: log\nwith: {message: \"order ${{ event.body.id }}\"}"
+    example = 'call: log\nwith: {message: "order ${{ event.body.id }}"}'
 
-    async def run(self, options: Options, context: ActionContext) -> Any:
+    async def run(self, options: LogOptions, context: ActionContext) -> Any:
         message = options.message if isinstance(options.message, str) else msgspec.json.encode(options.message).decode()
         names = {"level", "message", "run", "flow", "step"}
         extra = {key: value for key, value in options.fields.items() if key not in names}

@@ -21,7 +21,7 @@ GRACE = 3.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     argv: list[str]
     """The program and its arguments; nothing is split or expanded."""
     stdin: str | None = None
@@ -43,11 +43,11 @@ class Run:
     summary = "Runs a program with an argument list; only with --allow shell."
     repeat = "never"
     needs: ClassVar[str | None] = "shell"
-    Options = Options
+    Options = RunOptions
     result_fields = ("exit_code", "stdout", "stderr", "json")
-    example = 'call: shell.run\nwith:\n  argv: [git, -C, /srv/site, pull]\ntimeout: 1m'
+    example = "call: shell.run\nwith:\n  argv: [git, -C, /srv/site, pull]\ntimeout: 1m"
 
-    async def run(self, options: Options, context: ActionContext) -> Any:
+    async def run(self, options: RunOptions, context: ActionContext) -> Any:
         if not options.argv or not options.argv[0]:
             raise StepFailed("expression", "argv is empty")
         if any("\0" in part for part in (*options.argv, *options.env, *options.env.values())):
@@ -61,12 +61,10 @@ class Run:
                 start_new_session=True,
             )
         except OSError as error:
-            raise StepFailed(
-                "shell.start", f"{options.argv[0]}: {error.strerror or error}", retryable=False
-            ) from None
+            raise StepFailed("shell.start", f"{options.argv[0]}: {error.strerror or error}", retryable=False) from None
         return await self._finish(process, options)
 
-    async def _finish(self, process: anyio.abc.Process, options: Options) -> Any:
+    async def _finish(self, process: anyio.abc.Process, options: RunOptions) -> Any:
         out, err = _Output(), _Output()
         try:
             async with anyio.create_task_group() as group:
@@ -87,11 +85,16 @@ class Run:
             raise StepFailed("limit", f"the program wrote more than {options.limit:,} bytes", retryable=False)
         return self._result(process.returncode or 0, out.text(), err.text(), options)
 
-    def _result(self, code: int, stdout: str, stderr: str, options: Options) -> Any:
+    def _result(self, code: int, stdout: str, stderr: str, options: RunOptions) -> Any:
         result: dict[str, Any] = {"exit_code": code, "stdout": stdout, "stderr": stderr}
         if code != 0 and options.check:
             tail = result["stderr"].strip().splitlines()[-1:] or [""]
-            raise StepFailed("shell.exit", f"{options.argv[0]} ended with {code}: {tail[0][:500]}", status=code, details=result)
+            raise StepFailed(
+                "shell.exit",
+                f"{options.argv[0]} ended with {code}: {tail[0][:500]}",
+                status=code,
+                details=result,
+            )
         if options.json:
             try:
                 result["json"] = msgspec.json.decode(result["stdout"])

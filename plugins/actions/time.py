@@ -13,21 +13,23 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class NowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     zone: str = "UTC"
     """The zone of `local`, `date` and `weekday`."""
 
 
 class Now:
     name = "time.now"
-    summary = "The present moment: `time` (RFC 3339, UTC), `epoch`, and `local`, `date`, `weekday` (1 is Monday) in a zone."
+    summary = (
+        "The present moment: `time` (RFC 3339, UTC), `epoch`, and `local`, `date`, `weekday` (1 is Monday) in a zone."
+    )
     repeat = "safe"
     needs: ClassVar[str | None] = None
-    Options = Options
+    Options = NowOptions
     result_fields = ("time", "epoch", "local", "date", "weekday")
     example = "call: time.now\nwith: {zone: Europe/Berlin}"
 
-    async def run(self, options: Options, context: ActionContext) -> Any:
+    async def run(self, options: NowOptions, context: ActionContext) -> Any:
         try:
             zone = zoneinfo.ZoneInfo(options.zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

@@ -11,7 +11,7 @@ from plugins.actions._random import source
 from reactor.contracts.action import ActionContext
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class UuidOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: Literal[4, 7] = 4
     """4: random; 7: ordered by time (RFC 9562)."""
 
@@ -21,10 +21,10 @@ class Uuid:
     summary = "A new UUID; the result is the text itself."
     repeat = "safe"
     needs: ClassVar[str | None] = None
-    Options = Options
+    Options = UuidOptions
     example = "call: uuid"
 
-    async def run(self, options: Options, context: ActionContext) -> Any:
+    async def run(self, options: UuidOptions, context: ActionContext) -> Any:
         bits = source(context).getrandbits(128)
         if options.version == 7:
             moment = int(context.clock.now() * 1000)

@@ -25,11 +25,17 @@ def run(options: Any) -> int:
         if options.json:
             show_json({"items": items})
         else:
-            table([[item["name"], item["repeat"], item["summary"]] for item in items], ["ACTION", "REPEAT", "DOES"])
+            table(
+                [[item["name"], item["repeat"], item["summary"]] for item in items],
+                ["ACTION", "REPEAT", "DOES"],
+            )
         return 0
     item = action_item(registry, options.name)
     if item is None:
-        print(f"reactor: there is no action {options.name}{suggest(options.name, registry.names())}", file=sys.stderr)
+        print(
+            f"reactor: there is no action {options.name}{suggest(options.name, registry.names())}",
+            file=sys.stderr,
+        )
         return 1
     if options.json:
         show_json(item)

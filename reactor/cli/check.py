@@ -87,7 +87,10 @@ def _sarif(problems: list[Any]) -> dict[str, Any]:
         }
         for problem in problems
     ]
-    driver = {"name": "reactor", "rules": [{"id": "flow", "shortDescription": {"text": "A flow's load checks"}}]}
+    driver = {
+        "name": "reactor",
+        "rules": [{"id": "flow", "shortDescription": {"text": "A flow's load checks"}}],
+    }
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

@@ -138,4 +138,6 @@ def json_or_fail(data: bytes | None, what: str) -> Any:
     try:
         return json.loads(data)
     except ValueError as error:
-        raise ClientError(f"{what} is no JSON: {error}; quote it for your shell, such as --{what} '{{\"id\": 1}}'") from None
+        raise ClientError(
+            f"{what} is no JSON: {error}; quote it for your shell, such as --{what} '{{\"id\": 1}}'"
+        ) from None

@@ -7,7 +7,15 @@ from typing import Any
 
 from reactor.cli.client import Client, add_server, quote, show_json, table
 
-MARKS = {"succeeded": "✓", "failed": "✗", "running": "▶", "waiting": "…", "paused": "‖", "skipped": "-", "cancelled": "×"}
+MARKS = {
+    "succeeded": "✓",
+    "failed": "✗",
+    "running": "▶",
+    "waiting": "…",
+    "paused": "‖",
+    "skipped": "-",
+    "cancelled": "×",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +67,13 @@ def _list(client: Client, options: Any) -> int:
         show_json(page)
         return 0
     rows = [
-        [item["id"], item["flow"], item["status"], item["created"][:19], (item["error"] or {}).get("message", "")[:60]]
+        [
+            item["id"],
+            item["flow"],
+            item["status"],
+            item["created"][:19],
+            (item["error"] or {}).get("message", "")[:60],
+        ]
         for item in page["items"]
     ]
     table(rows, ["RUN", "FLOW", "STATUS", "CREATED", "ERROR"])

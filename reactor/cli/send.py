@@ -28,5 +28,3 @@ def run(options: Any) -> int:
         for started in answer["runs"]:
             print(f"  {started['id']}  {started['flow']}")
     return 0
-
-

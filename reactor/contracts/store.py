@@ -224,5 +224,3 @@ class Store(Journal, Runs, Protocol):
     def health(self) -> str | None:
         """None when it accepts; else why not."""
         ...
-
-

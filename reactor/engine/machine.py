@@ -238,9 +238,7 @@ FOLDS: dict[type, Any] = {
 
 def commands(run: Run) -> list[Command]:
     """What is open and can be performed, in the order of its opening."""
-    return [
-        Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS
-    ]
+    return [Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS]
 
 
 def next_due(run: Run) -> tuple[float, str, str] | None:

@@ -1,4 +1,4 @@
-"""Performs one `call`: renders its options with secrets, lets the action act, and keeps secrets out of what comes back."""
+"""Performs one `call`: renders its options with secrets, lets the action act, keeps secrets out of what comes back."""
 
 from __future__ import annotations
 

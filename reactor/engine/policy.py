@@ -12,7 +12,17 @@ from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed, error_object
 from reactor.engine import ending
 from reactor.engine.retry import delay
-from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, StepFrame, Stopped, cancel_block, close, push
+from reactor.engine.state import (
+    BLOCKED,
+    BlockFrame,
+    Raised,
+    Run,
+    StepFrame,
+    Stopped,
+    cancel_block,
+    close,
+    push,
+)
 from reactor.engine.verbs import INSTANT, VERBS
 
 

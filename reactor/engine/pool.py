@@ -126,7 +126,9 @@ class Pool:
         record = claimed.record
         plan = await self._plans(record.version)
         if plan is None:
-            await self._park(claimed, "plan.missing", f"the flow's version {record.version} cannot be compiled any more")
+            await self._park(
+                claimed, "plan.missing", f"the flow's version {record.version} cannot be compiled any more"
+            )
             return None
         entries = list(claimed.entries)
         pending: list[Any] = []
@@ -181,14 +183,24 @@ class Pool:
             self._observer.observe("run.lost", run=id, error=str(error))
         except StoreFailed:
             raise
-        except (ReactorError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        except (
+            ReactorError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            AssertionError,
+        ) as error:
             await self._broken(id, live, error)
         finally:
             self._ended(id)
 
     async def _broken(self, id: str, live: Live, error: Exception) -> None:
         """A broken invariant stops this run, never the daemon."""
-        self._observer.observe("run.broken", run=id, error=repr(error), trace="".join(traceback.format_exception(error)))
+        self._observer.observe(
+            "run.broken", run=id, error=repr(error), trace="".join(traceback.format_exception(error))
+        )
         record = error_object("broken", f"{type(error).__name__}: {error}", retryable=False)
         change = Change(status=Status.paused, at=self._clock.now(), error=record, release=True)
         try:

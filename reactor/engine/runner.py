@@ -14,7 +14,15 @@ import anyio.abc
 import anyio.lowlevel
 
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import ErrorObject, Refused, StaleClaim, StepFailed, StoreFailed, StoreFull, error_object
+from reactor.contracts.errors import (
+    ErrorObject,
+    Refused,
+    StaleClaim,
+    StepFailed,
+    StoreFailed,
+    StoreFull,
+    error_object,
+)
 from reactor.contracts.event import Event
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Started
 from reactor.contracts.observe import Observer
@@ -141,7 +149,11 @@ class Runner:
                 continue
             at = self._now(run)
             try:
-                entry = self._start(live, command.frame, at) if command.kind == "start" else self._emit(live, command.frame, at)
+                entry = (
+                    self._start(live, command.frame, at)
+                    if command.kind == "start"
+                    else self._emit(live, command.frame, at)
+                )
             except StepFailed as error:
                 entry = Failed(command.path, at, error.as_object())
             self._fold(live, entry)
@@ -258,6 +270,7 @@ class Runner:
 
     async def _together(self, live: Live) -> bool:
         """Several actions at once, until the run ends, waits, or one action is left."""
+        goes_on = True
         async with anyio.create_task_group() as group:
             while True:
                 self._launch(live, group)
@@ -265,7 +278,8 @@ class Runner:
                 await self._collect(live)
                 goes_on = await self._advance(live)
                 if not goes_on or (not live.effects and self._alone(live)):
-                    return goes_on
+                    break
+        return goes_on
 
     def _launch(self, live: Live, group: anyio.abc.TaskGroup) -> None:
         for path, frame in live.run.open.items():
@@ -315,8 +329,8 @@ class Runner:
                 await self._walk(live)
         if live.signalled:
             await self.signals(live)
-        while not run.ended and (entry := machine.due_entry(run, self._clock.now())) is not None:
-            self._fold(live, entry)
+        while not run.ended and (due := machine.due_entry(run, self._clock.now())) is not None:
+            self._fold(live, due)
             await self._walk(live)
 
     async def signals(self, live: Live, known: list[Signal] | None = None) -> None:

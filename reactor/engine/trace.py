@@ -11,7 +11,19 @@ from reactor.contracts.event import rfc3339
 class Node:
     """One step as shown."""
 
-    __slots__ = ("attempts", "children", "ended", "error", "id", "name", "path", "result", "started", "status", "verb")
+    __slots__ = (
+        "attempts",
+        "children",
+        "ended",
+        "error",
+        "id",
+        "name",
+        "path",
+        "result",
+        "started",
+        "status",
+        "verb",
+    )
 
     def __init__(self, path: str, id: str | None, name: str | None, verb: str, at: float) -> None:
         self.path = path
@@ -89,9 +101,7 @@ class Trace:
         node.status = status
         node.error = error
 
-    def ended(
-        self, path: str, status: str, at: float, result: Any = None, error: ErrorObject | None = None
-    ) -> None:
+    def ended(self, path: str, status: str, at: float, result: Any = None, error: ErrorObject | None = None) -> None:
         node = self.nodes.get(path)
         if node is not None:
             node.status, node.ended, node.result, node.error = status, at, result, error

@@ -119,7 +119,9 @@ class Inbox:
         stored = StoredEvent(id=self._ids.new("evt_"), event=event, at=at, origin=origin, flows=flows.hash)
         names = event_names(stored)
         prepared = Prepared(
-            acceptance=Acceptance(event=stored, cursors=list(cursors), owner=self._owner), lives={}, changes={}
+            acceptance=Acceptance(event=stored, cursors=list(cursors), owner=self._owner),
+            lives={},
+            changes={},
         )
         admissions = []
         for plan, trigger in flows.candidates(stored, names):
@@ -200,7 +202,11 @@ class Inbox:
         if plan.inputs is not None:
             problems = plan.inputs.problems(arguments)
             if problems:
-                raise StepFailed("flow.inputs", f"the inputs of {flow} do not fit: {'; '.join(problems[:5])}", retryable=False)
+                raise StepFailed(
+                    "flow.inputs",
+                    f"the inputs of {flow} do not fit: {'; '.join(problems[:5])}",
+                    retryable=False,
+                )
         event = Event(type="flow.run", source=f"/flows/{flow}", data=arguments, depth=depth)
         return self.start(plan, event, "flow", at, parent)
 
@@ -221,7 +227,11 @@ class Inbox:
         for one, answer in zip(prepared, accepted, strict=True):
             if answer.duplicate:
                 continue
-            self._settle(one, one.acceptance, {outcome.run for outcome in answer.outcomes if outcome.verdict == "started"})
+            self._settle(
+                one,
+                one.acceptance,
+                {outcome.run for outcome in answer.outcomes if outcome.verdict == "started"},
+            )
 
     def _settle(self, prepared: Prepared, acceptance: Acceptance, started: set[str | None]) -> None:
         for start in acceptance.starts:

@@ -119,11 +119,15 @@ def admit(plan: Plan, trigger: Trigger, stored: StoredEvent, names: dict[str, An
     if trigger.accepts is not None:
         problems = trigger.accepts.problems(stored.event.data)
         if problems:
-            return Verdict(plan.flow, "invalid", clause="accepts", message="; ".join(problems[:5]), trigger=trigger.name)
+            return Verdict(
+                plan.flow, "invalid", clause="accepts", message="; ".join(problems[:5]), trigger=trigger.name
+            )
     if not plan.enabled:
         return Verdict(plan.flow, "disabled", trigger=trigger.name)
     if stored.event.depth > MAX_DEPTH:
-        return Verdict(plan.flow, "depth", message=f"more than {MAX_DEPTH} events cause each other", trigger=trigger.name)
+        return Verdict(
+            plan.flow, "depth", message=f"more than {MAX_DEPTH} events cause each other", trigger=trigger.name
+        )
     for clause in plan.only_if:
         verdict = _guard(plan, trigger, "only_if", clause, names, True)
         if verdict is not None:
@@ -203,7 +207,12 @@ def _values(clause: Any, names: dict[str, Any]) -> dict[str, Any]:
 
 
 def _error(
-    plan: Plan, trigger: Trigger, kind: str, clause: Expression | None, names: dict[str, Any], error: StepFailed
+    plan: Plan,
+    trigger: Trigger,
+    kind: str,
+    clause: Expression | None,
+    names: dict[str, Any],
+    error: StepFailed,
 ) -> Verdict:
     return Verdict(
         plan.flow,

@@ -73,15 +73,19 @@ def parse_wait(query: dict[str, str]) -> float | None:
 
 
 async def serve(
-    route: HttpRoute, params: dict[str, str], method: str, path: str, headers: dict[str, str], query: dict[str, str], raw: bytes
+    route: HttpRoute,
+    params: dict[str, str],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    query: dict[str, str],
+    raw: bytes,
 ) -> Answer:
     """Hands a request to its trigger."""
     wait = parse_wait(query)
     if wait is not None:
         query = {name: value for name, value in query.items() if name != "wait"}
     answer = await route.handle(
-        HttpRequest(
-            method=method, path=path, params=params, headers=headers, query=query, raw=raw, wait=wait
-        )
+        HttpRequest(method=method, path=path, params=params, headers=headers, query=query, raw=raw, wait=wait)
     )
     return Answer(answer.status, answer.body, answer.headers)

@@ -220,7 +220,7 @@ class MemoryStore:
         if record.parent is not None:
             parent = self._runs.get(record.parent.run)
             if parent is not None and not parent.record.status.ended:
-                body = {"path": record.parent.path, "run": record.id, "status": record.status.value}
+                body: dict[str, Any] = {"path": record.parent.path, "run": record.id, "status": record.status.value}
                 body |= {"flow": record.flow, "output": record.output, "error": record.error}
                 self._signal(parent, Signal(run=parent.record.id, kind="child", body=body))
         if row.concurrency_key is not None:
@@ -339,7 +339,10 @@ class MemoryStore:
         return True
 
     async def next_wake(self) -> float | None:
-        return min((row.due for row in self._runs.values() if row.owner is None and row.due is not None), default=None)
+        return min(
+            (row.due for row in self._runs.values() if row.owner is None and row.due is not None),
+            default=None,
+        )
 
     async def cursor(self, source: str) -> dict[str, Any]:
         return {item: value for (name, item), value in self._cursors.items() if name == source}

@@ -7,12 +7,30 @@ from typing import Any
 
 import apsw
 
-from reactor.contracts.errors import StaleClaim
+from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
 from reactor.contracts.run import Change, Start, Status
-from reactor.contracts.store import Acceptance, Accepted, Appended, Claim, Claimed, Outcome, PlanRecord, Retention, Signal
+from reactor.contracts.store import (
+    Acceptance,
+    Accepted,
+    Appended,
+    Claim,
+    Claimed,
+    Outcome,
+    PlanRecord,
+    Retention,
+    Signal,
+)
 from reactor.store import reads
-from reactor.store.codec import CorruptRecord, decode, decode_verdicts, encode, is_live, pack_entries, verdict_of
+from reactor.store.codec import (
+    CorruptRecord,
+    decode,
+    decode_verdicts,
+    encode,
+    is_live,
+    pack_entries,
+    verdict_of,
+)
 
 _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
 _EVENT_COLUMNS = "id, type, at, origin, flows, invalid, verdicts, event"
@@ -108,7 +126,9 @@ class Rows:
             verdicts = decode_verdicts(first[0]) if first is not None else []
             outcomes = [Outcome(v.flow, v.verdict, v.run) for v in verdicts if v.run is not None]
             return Accepted(event=row[1], outcomes=outcomes, verdicts=verdicts, duplicate=True)
-        self._db.execute("INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (source, key, at + IDENTITY_WINDOW, id))
+        self._db.execute(
+            "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (source, key, at + IDENTITY_WINDOW, id)
+        )
         return None
 
     def _start(self, acceptance: Acceptance, start: Start) -> Outcome:
@@ -159,7 +179,8 @@ class Rows:
             merged = decode(self._one("SELECT events FROM runs WHERE id = ?", run)[0])
             merged = [*merged, acceptance.event.id][-1000:]
             self._db.execute(
-                "UPDATE runs SET event = ?, events = ? WHERE id = ?", (acceptance.event.id, encode(merged), run)
+                "UPDATE runs SET event = ?, events = ? WHERE id = ?",
+                (acceptance.event.id, encode(merged), run),
             )
             return Outcome(start.flow, "merged", run), False
         if start.when_busy == "replace":
@@ -254,7 +275,8 @@ class Rows:
 
     def _after_end(self, run: str, at: float) -> None:
         row = self._one(
-            "SELECT flow, status, output, error, parent, parent_path, concurrency_key FROM runs WHERE id = ?", run
+            "SELECT flow, status, output, error, parent, parent_path, concurrency_key FROM runs WHERE id = ?",
+            run,
         )
         flow, status, output, error, parent, path, key = row
         if parent is not None:
@@ -311,7 +333,11 @@ class Rows:
         ]
         claimed = []
         for id in ids:
-            token = self._one("UPDATE runs SET owner = ?, token = token + 1, due = NULL WHERE id = ? RETURNING token", owner, id)[0]
+            token = self._one(
+                "UPDATE runs SET owner = ?, token = token + 1, due = NULL WHERE id = ? RETURNING token",
+                owner,
+                id,
+            )[0]
             record = reads.run(self._db, id)
             event = reads.event(self._db, record.event) if record is not None else None
             if record is None or event is None:
@@ -336,10 +362,10 @@ class Rows:
         return claimed
 
     def _quarantine(self, id: str, reason: str) -> None:
-        error = {"type": "corrupt", "message": f"the run cannot be read: {reason}", "status": None, "step": None}
-        error |= {"attempt": None, "retryable": False, "details": {}}
+        error = error_object("corrupt", f"the run cannot be read: {reason}", retryable=False)
         self._db.execute(
-            "UPDATE runs SET status = 'paused', owner = NULL, due = NULL, error = ? WHERE id = ?", (encode(error), id)
+            "UPDATE runs SET status = 'paused', owner = NULL, due = NULL, error = ? WHERE id = ?",
+            (encode(error), id),
         )
 
     def release(self, claim: Claim, wake: float | None) -> None:
@@ -369,7 +395,8 @@ class Rows:
         runs = [
             row[0]
             for row in self._db.execute(
-                "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?) WHERE ended IS NOT NULL AND ended <= ?",
+                "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?)"
+                " WHERE ended IS NOT NULL AND ended <= ?",
                 (limit * 4, cutoff),
             )
         ][:limit]
@@ -405,7 +432,8 @@ class Rows:
         if oldest is not None:
             cutoff = min(cutoff, oldest)
         self._db.execute(
-            "DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT ?) WHERE at < ?)",
+            "DELETE FROM events WHERE seq IN"
+            " (SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT ?) WHERE at < ?)",
             (limit, cutoff),
         )
         return int(self._db.changes())
@@ -423,4 +451,3 @@ def _result(change: Change | None) -> tuple[bytes | None, bytes | None, bytes | 
         None if change.error is None else encode(change.error),
         None if change.response is None else encode(change.response),
     )
-

@@ -22,7 +22,7 @@ def migrations() -> list[tuple[int, str]]:
 
 def migrate(connection: apsw.Connection) -> None:
     """Applies what is missing, each migration in one transaction. Raises ConfigError for a newer file."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version = int(connection.pragma("user_version"))
     known = migrations()
     if version > known[-1][0]:
         raise ConfigError(

@@ -66,7 +66,12 @@ def csv(budget: Budget, s: Any, separator: Any = ",") -> Any:
     return rows
 
 
-@function("to_csv(list, separator)", "Objects as CSV text with a first row of names.", 'to_csv([{"a": 1}])', "a\r\n1\r\n")
+@function(
+    "to_csv(list, separator)",
+    "Objects as CSV text with a first row of names.",
+    'to_csv([{"a": 1}])',
+    "a\r\n1\r\n",
+)
 def to_csv(budget: Budget, rows: Any, separator: Any = ",") -> Any:
     if len(string("to_csv", separator)) != 1:
         raise fault("to_csv() needs a separator of one character")

@@ -109,7 +109,12 @@ def numbers_between(budget: Budget, start: Any, stop: Any = None, step: Any = 1)
     return list(span)
 
 
-@function("zip(a, b)", "Pairs of the elements that stand at the same place.", "zip([1, 2], [3, 4])", [[1, 3], [2, 4]])
+@function(
+    "zip(a, b)",
+    "Pairs of the elements that stand at the same place.",
+    "zip([1, 2], [3, 4])",
+    [[1, 3], [2, 4]],
+)
 def zipped(budget: Budget, first: Any, *more: Any) -> Any:
     return [list(group) for group in zip(*(sequence("zip", part, budget) for part in (first, *more)), strict=False)]
 

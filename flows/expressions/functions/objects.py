@@ -36,9 +36,7 @@ def merge(budget: Budget, first: Any, *more: Any) -> Any:
 def pick(budget: Budget, x: Any, wanted: Any) -> Any:
     source = mapping("pick", x, budget)
     return {
-        key: source[key]
-        for key in (string("pick", key) for key in sequence("pick", wanted, budget))
-        if key in source
+        key: source[key] for key in (string("pick", key) for key in sequence("pick", wanted, budget)) if key in source
     }
 
 

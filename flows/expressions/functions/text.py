@@ -29,7 +29,13 @@ def title(budget: Budget, s: Any) -> Any:
     return string("title", s).title()
 
 
-@function("strip(s, characters)", "Without blanks (or `characters`) at both ends.", 'strip(" a ")', "a", method="strip")
+@function(
+    "strip(s, characters)",
+    "Without blanks (or `characters`) at both ends.",
+    'strip(" a ")',
+    "a",
+    method="strip",
+)
 def strip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
     return string("strip", s).strip(string("strip", characters))
 
@@ -45,7 +51,11 @@ def rstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
 
 
 @function(
-    "split(s, separator)", "Parts between separators, or words.", 'split("a,b", ",")', ["a", "b"], method="split"
+    "split(s, separator)",
+    "Parts between separators, or words.",
+    'split("a,b", ",")',
+    ["a", "b"],
+    method="split",
 )
 def split(budget: Budget, s: Any, separator: Any = None) -> Any:
     if separator is not None and string("split", separator) == "":

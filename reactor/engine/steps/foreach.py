@@ -32,7 +32,8 @@ class Foreach:
             turns = Turns(value, None)
         else:
             raise StepFailed(
-                "expression", f"foreach goes over a list or an object; {body.items.source} is {type(value).__name__}"
+                "expression",
+                f"foreach goes over a list or an object; {body.items.source} is {type(value).__name__}",
             )
         if len(turns.items) > MAX_ELEMENTS:
             raise StepFailed("limit", f"foreach over {len(turns.items):,} elements; at most {MAX_ELEMENTS:,}")

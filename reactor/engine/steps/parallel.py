@@ -84,7 +84,7 @@ class Parallel:
                 raise Raised(error)
             enough = True
         elif body.join == "any" or isinstance(body.join, int):
-            wanted = 1 if body.join == "any" else int(body.join)  # type: ignore[arg-type]
+            wanted = 1 if body.join == "any" else int(body.join)
             enough = succeeded >= wanted
             if not enough and error is not None and total - failed < wanted:
                 raise Raised(error)

@@ -1,4 +1,4 @@
-"""`try`: a scope. Its `on_error` is the step's own policy; `finally` runs after body and handlers, whatever they did."""
+"""`try`: a scope. Its `on_error` is the step's own policy; `finally` runs after body and handlers."""
 
 from __future__ import annotations
 

@@ -21,11 +21,7 @@ def paging(request: Request) -> tuple[str | None, int]:
 def all_routes(services: Services) -> list[Route]:
     from reactor.server.routes import actions, events, flows, health, runs, triggers
 
-    return [
-        route
-        for module in (health, events, runs, flows, triggers, actions)
-        for route in module.routes(services)
-    ]
+    return [route for module in (health, events, runs, flows, triggers, actions) for route in module.routes(services)]
 
 
 __all__ = ["Page", "all_routes", "paging"]

@@ -32,7 +32,10 @@ def routes(services: Services) -> list[Route]:
         body = request.json()
         try:
             receipt = await services.start(
-                name, {} if body is None else body, request.headers.get("idempotency-key"), parse_wait(request.query)
+                name,
+                {} if body is None else body,
+                request.headers.get("idempotency-key"),
+                parse_wait(request.query),
             )
         except KeyError:
             raise Problem(404, "Not found", f"there is no flow {name}") from None

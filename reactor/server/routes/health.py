@@ -9,7 +9,9 @@ from reactor.server.services import Services
 def routes(services: Services) -> list[Route]:
     async def healthz(request: Request) -> Answer:
         reason = services.store.health()
-        return answer_json({"status": "ok" if reason is None else "failing", "store": reason}, 200 if reason is None else 503)
+        return answer_json(
+            {"status": "ok" if reason is None else "failing", "store": reason}, 200 if reason is None else 503
+        )
 
     async def readyz(request: Request) -> Answer:
         ready, details = await services.ready()

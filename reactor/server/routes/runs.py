@@ -64,7 +64,11 @@ def routes(services: Services) -> list[Route]:
     async def retry(request: Request) -> Answer:
         record = await _run(services, request)
         if record.status not in (Status.failed, Status.cancelled):
-            raise Problem(409, "Not possible", f"{record.id} is {record.status.value}; a failed or cancelled run is retried")
+            raise Problem(
+                409,
+                "Not possible",
+                f"{record.id} is {record.status.value}; a failed or cancelled run is retried",
+            )
         reason = await services.retryable(record)
         if reason is not None:
             raise Problem(409, "Not possible", reason)

@@ -1,0 +1,165 @@
+"""The real daemon as a process, on a free port, in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+
+class Answer:
+    def __init__(self, status: int, headers: Any, raw: bytes) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.raw = raw
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.raw)
+
+
+class Daemon:
+    """`command` is the executable; from source by default."""
+
+    def __init__(
+        self, folder: Path, *options: str, env: dict[str, str] | None = None, command: list[str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.flows = folder / "flows"
+        self.data = folder / "data"
+        self.flows.mkdir(exist_ok=True)
+        self.options = options
+        self.env = env or {}
+        self.command = command or [sys.executable, "-m", "reactor"]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.log = folder / "log.jsonl"
+
+    def flow(self, name: str, text: str) -> None:
+        """Writes a flow as an editor would: beside, then renamed."""
+        partial = self.flows / f".{name}"
+        partial.write_text(text, "utf-8")
+        partial.replace(self.flows / name)
+
+    def start(self, wait: bool = True) -> Daemon:
+        place = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *self.command, "run", "--flows", str(self.flows), "--data", str(self.data),
+                    "--listen", "127.0.0.1:0", "--log-format", "json", *self.options,
+                ],
+                env={**os.environ, **self.env}, stderr=log, stdout=log, cwd=self.folder,
+            )  # fmt: skip
+        if wait:
+            started = self.wait_log("daemon.started", place)
+            self.port = int(started["url"].rpartition(":")[2])
+        return self
+
+    def facts(self, place: int = 0) -> list[dict[str, Any]]:
+        if not self.log.exists():
+            return []
+        found = []
+        for line in self.log.read_bytes()[place:].decode("utf-8", "replace").splitlines():
+            if line.startswith("{"):
+                try:
+                    found.append(json.loads(line))
+                except ValueError:
+                    continue
+        return found
+
+    def wait_log(self, fact: str, place: int = 0, seconds: float = 30.0, **fields: Any) -> dict[str, Any]:
+        """The first record of a fact, waited for."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [
+                record
+                for record in self.facts(place)
+                if record["fact"] == fact and all(record.get(key) == value for key, value in fields.items())
+            ]
+            if not found and self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+            return bool(found)
+
+        eventually(look, seconds, f"no {fact} in the log")
+        return found[0]
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(40)
+
+    def __enter__(self) -> Daemon:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def request(
+        self, method: str, path: str, data: Any = None, raw: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        sent = dict(headers or {})
+        body = raw
+        if data is not None:
+            body = json.dumps(data).encode()
+            sent.setdefault("Content-Type", "application/json")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def get(self, path: str, **headers: str) -> Any:
+        answer = self.request("GET", path, headers=headers)
+        assert answer.status == 200, (answer.status, answer.raw)
+        return answer.json
+
+    def post(self, path: str, data: Any = None, **options: Any) -> Answer:
+        return self.request("POST", path, data, **options)
+
+    def wait_run(self, id: str, *status: str, seconds: float = 30.0) -> dict[str, Any]:
+        """The run when it has one of the statuses (any ended one unless given)."""
+        wanted = status or ("succeeded", "failed", "cancelled")
+        found: dict[str, Any] = {}
+
+        def look() -> bool:
+            found.clear()
+            found.update(self.get(f"/api/v1/runs/{id}"))
+            return found["status"] in wanted
+
+        eventually(look, seconds, f"{id} never was {' or '.join(wanted)}")
+        return found
+
+    def cli(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self.command, *arguments], env={**os.environ, **self.env, "REACTOR_DATA": str(self.data)},
+            cwd=self.folder, capture_output=True, text=True, timeout=120, check=False, **options,
+        )  # fmt: skip
+
+
+def eventually(look: Any, seconds: float, message: str) -> None:
+    """Waits for a condition of another process."""
+    end = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > end:
+            raise AssertionError(f"{message} within {seconds:g} s")
+        time.sleep(0.01)
