@@ -157,6 +157,8 @@ def _convert(node: yaml.Node, count: list[int], depth: int, problems: list[Probl
             raise _Refused("<< is not YAML 1.2; write the keys out", key_mark)
         key = Node("scalar", key_mark.line + 1, key_mark.column + 1, key_node.value, key_node.style or None)
         name = str(key_node.value)
+        if name in result.entries and _resolved(result.entries[name][0]) != _resolved(key):
+            name = f'"{name}"'  # the cases of a switch tell 1 from "1"
         if name in result.entries:
             first = result.entries[name][0]
             problems.append(
@@ -165,6 +167,13 @@ def _convert(node: yaml.Node, count: list[int], depth: int, problems: list[Probl
             continue
         result.entries[name] = (key, _convert(value_node, count, depth + 1, problems, file))
     return result
+
+
+def _resolved(key: Node) -> str:
+    """The JSON kind of a key as it is written."""
+    if key.style is not None:
+        return "string"
+    return "word" if key.value in _WORDS else "number" if _FLOAT.fullmatch(str(key.value)) else "string"
 
 
 def _scalar(node: yaml.ScalarNode, mark: Any) -> Any:

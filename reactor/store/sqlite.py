@@ -88,6 +88,7 @@ class SqliteStore:
         self._reader = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
         self._reader.set_busy_timeout(10_000)
         self._loop = asyncio.get_running_loop()
+        self._closing = False
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
