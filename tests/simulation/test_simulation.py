@@ -1,0 +1,203 @@
+"""A hundred seeds hold; ten planted bugs are each found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from reactor.contracts.journal import Ended, Started
+from reactor.contracts.store import Accepted
+from reactor.engine import machine, policy
+from reactor.engine.pool import Pool
+from reactor.engine.runner import Runner
+from reactor.engine.steps.parallel import Parallel
+from reactor.store.memory import MemoryStore
+from tests.simulation.world import run_seed
+
+SEEDS = int(os.environ.get("REACTOR_TEST_SEEDS", "100"))
+HUNT = 150
+"""Seeds that a planted bug has to be found in."""
+
+
+@pytest.mark.parametrize("part", range(10))
+def test_seeds_hold(part: int) -> None:
+    crashes = 0
+    for seed in range(part, SEEDS, 10):
+        crashes += run_seed(seed).crashes
+    assert crashes > 0
+
+
+def test_a_seed_reproduces_exactly_under_another_hash_seed() -> None:
+    outputs = []
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "11"],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.append(done.stdout.rpartition("\n1 seeds")[0])
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].splitlines()) > 20
+
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+BUGS: dict[str, Patch] = {}
+
+
+def bug(function: Patch) -> Patch:
+    BUGS[function.__name__] = function
+    return function
+
+
+@bug
+def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    real = MemoryStore.accept
+    count = [0]
+
+    async def accept(self: MemoryStore, acceptance: Any) -> Any:
+        count[0] += 1
+        if count[0] % 5 == 0:
+            return Accepted(event=acceptance.event.id, outcomes=[])
+        return await real(self, acceptance)
+
+    patch.setattr(MemoryStore, "accept", accept)
+
+
+@bug
+def a_lost_wake_up(patch: pytest.MonkeyPatch) -> None:
+    def signal(self: MemoryStore, row: Any, signal: Any) -> None:
+        row.signal_seq += 1
+        row.signals.append(msgspec.structs.replace(signal, seq=row.signal_seq))
+
+    patch.setattr(MemoryStore, "_signal", signal)
+
+
+@bug
+def a_step_runs_after_its_result(patch: pytest.MonkeyPatch) -> None:
+    real = machine.effective_entries
+
+    def forgetful(entries: Any) -> Any:
+        kept = real(entries)
+        return kept[:-1] if kept and isinstance(kept[-1], Ended) else kept
+
+    patch.setattr(machine, "effective_entries", forgetful)
+
+
+@bug
+def an_identity_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    real = MemoryStore._accept
+
+    def accept(self: MemoryStore, acceptance: Any) -> Any:
+        self._identities.clear()
+        return real(self, acceptance)
+
+    patch.setattr(MemoryStore, "_accept", accept)
+
+
+@bug
+def an_action_without_its_intention(patch: pytest.MonkeyPatch) -> None:
+    real = Runner._intend
+
+    def intend(self: Runner, live: Any) -> None:
+        real(self, live)
+        live.pending = [entry for entry in live.pending if not isinstance(entry, Started)]
+
+    patch.setattr(Runner, "_intend", intend)
+
+
+@bug
+def claims_of_the_dead_are_kept(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(self: MemoryStore) -> None:
+        return None
+
+    patch.setattr(MemoryStore, "open", nothing)
+
+
+@bug
+def a_timer_is_not_stored(patch: pytest.MonkeyPatch) -> None:
+    real = machine.change
+
+    def change(run: Any, release: bool = False) -> Any:
+        made = real(run, release)
+        made.wake = None
+        return made
+
+    patch.setattr(machine, "change", change)
+
+
+@bug
+def one_attempt_too_few(patch: pytest.MonkeyPatch) -> None:
+    real = Pool._fold
+
+    def fold(self: Pool, plan: Any, claimed: Any, at: float, entries: list[Any]) -> Any:
+        run = real(self, plan, claimed, at, entries)
+        for frame in run.open.values():
+            frame.attempt += 1
+        return run
+
+    patch.setattr(Pool, "_fold", fold)
+
+
+@bug
+def slots_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryStore, "_slots", lambda self, flow, key: ([], []))
+
+
+@bug
+def a_branch_loses_what_it_wrote(patch: pytest.MonkeyPatch) -> None:
+    real = Parallel._join
+
+    def join(self: Parallel, run: Any, frame: Any, block: Any, error: Any = None) -> Any:
+        if run.trigger != "x":
+            frame.state.scopes[block.role].wrote_vars = {}
+        return real(self, run, frame, block, error)
+
+    patch.setattr(Parallel, "_join", join)
+
+
+@bug
+def a_childs_end_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
+    def after_end(self: MemoryStore, row: Any) -> None:
+        if row.concurrency_key is not None:
+            self._promote(row.record.flow, row.concurrency_key, row.record.ended or 0.0)
+
+    patch.setattr(MemoryStore, "_after_end", after_end)
+
+
+@bug
+def time_follows_the_wall_clock_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Runner, "_now", lambda self, run: self._clock.now())
+
+
+@bug
+def a_budget_that_skips_a_step(patch: pytest.MonkeyPatch) -> None:
+    real = policy.advance
+
+    def advance(run: Any, block: Any) -> None:
+        if run.left == 1 and block.index < len(block.block.steps):
+            block.index += 1
+        real(run, block)
+
+    patch.setattr(policy, "advance", advance)
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    BUGS[name](monkeypatch)
+    for seed in range(HUNT):
+        try:
+            run_seed(seed)
+        except AssertionError:
+            return
+        except Exception as error:
+            assert type(error).__module__.startswith("reactor") or isinstance(error, (LookupError, TypeError)), error
+            return
+    raise AssertionError(f"{name} was not found in {HUNT} seeds")

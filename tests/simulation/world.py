@@ -1,0 +1,393 @@
+"""A whole daemon (router, engine, memory store) on trio's virtual clock, crashed and restarted at random.
+
+What is random comes from the seed alone, so a seed is a test case. After each append and at the end the invariants
+of the engine are asserted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from typing import Any
+
+import trio
+import trio.testing
+
+from reactor.contracts.errors import StepFailed
+from reactor.contracts.event import Event
+from reactor.contracts.journal import AnyEntry, Child, Ended, Started
+from reactor.contracts.plan import Plan
+from reactor.contracts.run import Status
+from reactor.contracts.store import Signal
+from reactor.engine import machine
+from reactor.engine.pool import Pool
+from reactor.engine.runner import Runner
+from reactor.router.inbox import Inbox
+from reactor.router.match import FlowSet
+from reactor.store.memory import MemoryStore
+from reactor.testing.replay import fingerprint
+from tests.flows_help import documents
+from tests.simulation.generate import flows
+
+BASE = 1_700_000_000.0
+EVENTS = 8
+CHAOS = 90.0
+"""Virtual seconds with crashes; afterwards everything must come to rest."""
+REST = 4000.0
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class SimClock:
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def now(self) -> float:
+        return BASE + trio.current_time() + self.offset
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(max(seconds, 0.0))
+
+
+class SimIds:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def new(self, prefix: str) -> str:
+        self.count += 1
+        return f"{prefix}{self.count:032x}"
+
+
+class SimStore:
+    """The store as the daemon sees it: a crash may come before a commit, or after it with the reply lost."""
+
+    def __init__(self, inner: MemoryStore, world: World) -> None:
+        self._inner = inner
+        self._world = world
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if name not in ("accept", "append", "claim", "signal", "signals", "next_wake", "release"):
+            return method
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            await trio.lowlevel.checkpoint()
+            await self._world.maybe_crash(f"before {name}")
+            result = await method(*arguments, **named)
+            if name in ("append", "accept"):
+                self._world.after_commit()
+            await self._world.maybe_crash(f"after {name}")
+            await trio.lowlevel.checkpoint()
+            return result
+
+        return call
+
+
+class SimPool(Pool):
+    """Both ways that a run can go, at random: begun in the accepting transaction, or queued and claimed."""
+
+    chance: random.Random
+
+    def has_room(self) -> bool:
+        return super().has_room() and self.chance.random() < 0.6
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random.Random(seed)
+        self.trace: list[str] = []
+        self.store = MemoryStore()
+        self.clock = SimClock()
+        self.ids = SimIds()
+        loaded = documents(*flows(seed))
+        bad = [str(problem) for d in loaded for problem in d.problems if problem.severity == "error"]
+        if bad:
+            raise AssertionError(bad)
+        self.plans: dict[str, Plan] = {d.plan.version: d.plan for d in loaded if d.plan is not None}
+        self.flows = FlowSet(self.plans.values())
+        self.chaos = True
+        self.scope: trio.CancelScope | None = None
+        self.crashes = 0
+        self.acknowledged: dict[str, list[str]] = {}
+        self.sent: dict[str, Event] = {}
+        self.performing: Counter[tuple[str, str]] = Counter()
+        self.deaths = 0
+
+    async def maybe_crash(self, where: str) -> None:
+        if self.chaos and self.random.random() < 0.015:
+            await self.crash(where)
+
+    async def crash(self, where: str) -> None:
+        self.crashes += 1
+        self.trace.append(f"{trio.current_time():.3f} crash {where}")
+        if self.scope is not None:
+            self.scope.cancel()
+        await trio.sleep_forever()
+
+    async def live(self) -> None:
+        """One life of the daemon after another, until told that it is enough."""
+        while True:
+            self.performing.clear()
+            self.deaths += 1
+            with trio.CancelScope() as scope:
+                self.scope = scope
+                await self.store.open()
+                self.store._hints.clear()
+                async with trio.open_nursery() as nursery:
+                    await self.boot(nursery)
+            await trio.sleep(0.1)
+
+    async def boot(self, nursery: trio.Nursery) -> None:
+        import anyio
+
+        store: Any = SimStore(self.store, self)
+
+        async def plan(version: str) -> Plan | None:
+            return self.plans.get(version)
+
+        async with anyio.create_task_group() as group:
+            owner = f"own_{self.deaths}"
+            pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4)
+            pool.chance = self.random
+            self.inbox = Inbox(
+                store, machine.MachineDecider(), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self
+            )
+            pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
+            group.start_soon(pool.run)
+            group.start_soon(self.senders)
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        self.trace.append(f"{trio.current_time():.3f} {fact} {sorted(fields.items())}")
+        if fact in ("run.broken", "action.crashed", "run.paused"):
+            raise Violation(f"{fact}: {fields.get('trace') or fields}")
+
+    async def senders(self) -> None:
+        """Sends each event until it is acknowledged, as a good source does; sometimes again after that."""
+        for number in range(EVENTS):
+            key = f"key-{number}"
+            if key not in self.sent:
+                name = self.random.choice([flow for flow in self.flows.plans if flow != "notes"])
+                data = {"x": self.random.randint(0, 5), "key": f"k{self.random.randint(0, 1)}"}
+                self.sent[key] = Event(type=f"go.{name}", source="sim", key=key, data=data)
+            again = key in self.acknowledged and self.random.random() < 0.2
+            if key not in self.acknowledged or again:
+                receipt = await self.inbox.emit("event", self.sent[key])
+                runs = [run.id for run in receipt.runs]
+                before = self.acknowledged.setdefault(key, runs)
+                if before != runs:
+                    raise Violation(f"I2: {key} started {before}, then {runs}")
+                if receipt.event not in self.store._events:
+                    raise Violation(f"I1: {receipt.event} was acknowledged and is not stored")
+            await trio.sleep(self.random.random() * 5)
+
+    async def perform(self, run: machine.Run, frame: Any, deadline: float | None) -> Any:
+        """The outside world: slow, sometimes failing, always the same for one step, attempt and run."""
+        path = frame.path
+        self.trace.append(f"{trio.current_time():.3f} perform {run.id} {path} {frame.attempt}")
+        row = self.store._runs[run.id]
+        recorded = [e for e in row.entries if e.path == path]
+        if any(isinstance(e, Ended) for e in recorded):
+            raise Violation(f"I3: {run.id} {path} has a result and starts again")
+        if frame.step.body.repeat != "safe" and not any(isinstance(e, Started) for e in recorded):
+            raise Violation(f"I4: {run.id} {path} acts without a written intention")
+        slot = (run.plan.flow, row.concurrency_key or "")
+        concurrency = run.plan.concurrency
+        self.performing[(run.id, path)] += 1
+        if concurrency is not None:
+            active = {
+                other
+                for other, _ in self.performing
+                if self.performing[(other, _)]
+                and self.store._runs[other].concurrency_key == row.concurrency_key
+                and self.store._runs[other].record.flow == run.plan.flow
+            }
+            if len(active) > concurrency.limit:
+                raise Violation(f"concurrency: {len(active)} runs of {slot} act at once")
+        try:
+            await trio.sleep(self.random.random() * 3)
+            await self.maybe_crash(f"in {path}")
+            return outcome(run.plan.flow, path, frame.attempt)
+        finally:
+            self.performing[(run.id, path)] -= 1
+
+    async def person(self) -> None:
+        """Resumes what three crashes in one intention left to a person; nothing else may be paused."""
+        for row in list(self.store._runs.values()):
+            if row.record.status is Status.paused and not row.signals:
+                if not row.record.error or row.record.error["type"] != "crashed":
+                    raise Violation(f"{row.record.id} is paused: {row.record.error}")
+                await self.store.signal(Signal(run=row.record.id, kind="resume"))
+
+    def after_commit(self) -> None:
+        for row in self.store._runs.values():
+            times = [entry.at for entry in row.entries]
+            if times != sorted(times):
+                raise Violation(f"I8: time goes back in {row.record.id}: {times}")
+            ends = Counter(entry.path for entry in row.entries if isinstance(entry, Ended))
+            if any(count > 1 for count in ends.values()):
+                raise Violation(f"I3: a step ended twice in {row.record.id}")
+            if row.record.status.ended and (row.due is not None or row.owner is not None or row.signals):
+                raise Violation(f"I7: {row.record.id} ended and still owns something")
+
+    def check_replay(self) -> None:
+        """I10: folding the journal gives what the store says, under any budget."""
+        for row in self.store._runs.values():
+            record = row.record
+            if record.started is None:
+                continue
+            plan = self.plans[record.version]
+            event = self.store._events[record.event]
+            made = [
+                machine.recover(plan, event, record.id, record.trigger, record.started, {}, row.entries, budget=budget)
+                for budget in (2, 10**9)
+            ]
+            if fingerprint(made[0]) != fingerprint(made[1]):
+                raise Violation(f"I10: {record.id} depends on the budget")
+            if machine.status(made[0]) is not record.status and record.status is not Status.queued:
+                raise Violation(f"I10: {record.id} is {record.status}, its journal says {machine.status(made[0])}")
+            if record.status.ended and made[0].output != record.output:
+                raise Violation(f"I10: {record.id} has {record.output}, its journal says {made[0].output}")
+
+    def check_end(self) -> None:
+        for key, runs in self.acknowledged.items():
+            for run in runs:
+                if run not in self.store._runs:
+                    raise Violation(f"I1: {key} was acknowledged, and {run} is gone")
+        if len(self.acknowledged) != EVENTS:
+            raise Violation(f"only {len(self.acknowledged)} events were ever accepted")
+        by_event = Counter(row.record.event for row in self.store._runs.values() if row.record.parent is None)
+        keyed = Counter(
+            event.event.key for event in self.store._events.values() if event.event.source == "sim"
+        )
+        if any(count > 1 for count in keyed.values()) or any(count > 1 for count in by_event.values()):
+            raise Violation(f"I2: an event was stored or started twice: {keyed} {by_event}")
+        for row in self.store._runs.values():
+            if not row.record.status.ended:
+                raise Violation(f"I6: {row.record.id} is {row.record.status} for ever (due {row.due})")
+            self.check_oracle(row.record.id)
+
+    def check_oracle(self, id: str) -> None:
+        """A run with crashes ends as one without."""
+        row = self.store._runs[id]
+        record = row.record
+        if record.status is Status.cancelled and record.parent is not None:
+            return  # its parent failed in another branch
+        expected = self.ideal(self.plans[record.version], self.store._events[record.event], row.entries)
+        if expected.status is not record.status:
+            raise Violation(f"oracle: {id} is {record.status}, without crashes {expected.status}: {record.error}")
+        if record.status is Status.succeeded and expected.output != record.output:
+            raise Violation(f"oracle: {id} has {record.output}, without crashes {expected.output}")
+
+    def ideal(self, plan: Plan, event: Any, entries: list[AnyEntry]) -> machine.Run:
+        """The same run with a perfect world; sub-flows end as they did."""
+        run = machine.begin(plan, event, "run_ideal", "x", BASE, {})
+        children = {entry.path: entry.run for entry in entries if isinstance(entry, Child)}
+        machine.walk(run)
+        for _ in range(10_000):
+            if run.ended:
+                return run
+            at = run.now
+            command = next(iter(machine.commands(run)), None)
+            child = next((frame for frame in run.open.values() if frame.phase == "child"), None)
+            if command is not None and command.kind == "perform":
+                try:
+                    entry: AnyEntry = Ended(command.path, at, outcome(plan.flow, command.path, command.frame.attempt))
+                except StepFailed as error:
+                    entry = _failed(command.path, at, error)
+            elif command is not None and command.kind == "emit":
+                entry = Ended(command.path, at, {"event": "e"})
+            elif command is not None:
+                entry = Child(command.path, at, children.get(command.path, "run_none"))
+            elif child is not None:
+                ended = self.store._runs.get(str(child.child))
+                if ended is None or ended.record.status is Status.succeeded:
+                    entry = Ended(child.path, at, ended.record.output if ended else None)
+                else:
+                    entry = _failed(child.path, at, StepFailed("flow.failed", "child"))
+            else:
+                due = machine.next_due(run)
+                assert due is not None
+                timer = machine.due_entry(run, max(at, due[0]))
+                assert timer is not None
+                entry = timer
+            machine.fold(run, entry)
+            machine.walk(run)
+        raise Violation("the ideal run never ends")
+
+
+def _failed(path: str, at: float, error: StepFailed) -> AnyEntry:
+    from reactor.contracts.journal import Failed
+
+    return Failed(path, at, error.as_object())
+
+
+def outcome(flow: str, path: str, attempt: int) -> Any:
+    """What a step's action does: decided by place and attempt alone."""
+    digest = hashlib.sha256(f"{flow}|{path}|{attempt}".encode()).digest()
+    if digest[0] < 70:
+        raise StepFailed("sim.failed", "the outside said no")
+    return {"message": digest[1]}
+
+
+async def simulate(seed: int) -> World:
+    world = World(seed)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.live)
+        while trio.current_time() < CHAOS:
+            await trio.sleep(world.random.random() * 10)
+            if world.random.random() < 0.3:
+                world.clock.offset += world.random.uniform(-5, 5)
+            if world.random.random() < 0.2 and world.scope is not None:
+                world.trace.append(f"{trio.current_time():.3f} crash by chaos")
+                world.crashes += 1
+                world.scope.cancel()
+            world.check_replay()
+        world.chaos = False
+        while trio.current_time() < REST:
+            await trio.sleep(20)
+            world.check_replay()
+            await world.person()
+            rows = world.store._runs.values()
+            if len(world.acknowledged) == EVENTS and rows and all(row.record.status.ended for row in rows):
+                break
+        nursery.cancel_scope.cancel()
+    world.check_end()
+    return world
+
+
+def run_seed(seed: int) -> World:
+    """One seed to its end. Raises Violation, with the command to run it again."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
+    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
+    try:
+        return trio.run(simulate, seed, clock=clock)  # type: ignore[no-any-return]
+    except BaseExceptionGroup as errors:
+        raise _first(errors, seed) from None
+    except Violation as error:
+        raise _named(error, seed) from None
+
+
+def _named(error: BaseException, seed: int) -> Violation:
+    return Violation(f"seed {seed}: {error}\nrun it again: .venv/bin/python -m tests.simulation {seed}")
+
+
+def _first(errors: BaseExceptionGroup[Any], seed: int) -> BaseException:
+    stack: list[BaseException] = [errors]
+    other: BaseException | None = None
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(error.exceptions)
+        elif isinstance(error, Violation):
+            return _named(error, seed)
+        else:
+            other = error
+    return other or errors
