@@ -39,6 +39,8 @@ from reactor.secrets import Secrets
 
 PRUNE_EVERY = 60.0
 PRUNE_BATCH = 500
+SAME_SIGNAL = 0.5
+"""Seconds within which a second signal is the same one: a terminal and the bootloader both deliver it."""
 
 
 def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
@@ -373,16 +375,16 @@ async def serve(daemon: Daemon) -> None:
     async with anyio.create_task_group() as group:
 
         async def signals() -> None:
-            asked = False
+            asked: float | None = None
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
                 async for number in received:
                     if number == signal.SIGHUP:
                         await daemon.catalog.load()
-                    elif asked:
-                        os._exit(1)
-                    else:
-                        asked = True
+                    elif asked is None:
+                        asked = daemon.clock.monotonic()
                         daemon.stop()
+                    elif daemon.clock.monotonic() - asked > SAME_SIGNAL:
+                        os._exit(1)
 
         group.start_soon(signals)
         try:

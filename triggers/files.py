@@ -28,7 +28,7 @@ MAX_FILES = 200_000
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     path: str
     """A glob, relative to the flow's folder; `**` crosses folders."""
-    events: list[Change] = ["created", "modified"]
+    events: list[Change] = msgspec.field(default_factory=lambda: ["created", "modified"])
     """Which changes start the flow."""
     settle: str = "2s"
     """A file counts once its size and time have not changed for so long."""
