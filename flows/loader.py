@@ -59,6 +59,8 @@ def load_text(
     documents, problems = parse_documents(text, file)
     if problems:
         return [Document(file, "", None, problems)]
+    if file.endswith(".json") and not any(_looks_like_flow(document) for document in documents):
+        return []  # data that flows write beside themselves
     if not documents:
         return [Document(file, "", None, [Problem(file, 1, 1, "the file is empty; a flow has `when` and `do`")])]
     loaded = []
@@ -81,11 +83,17 @@ def load_text(
     return loaded
 
 
+def _looks_like_flow(document: Node) -> bool:
+    return document.kind == "map" and any(key in document.entries for key in ("flow", "when", "do"))
+
+
 def load_file(path: Path, kinds: Kinds, work: str | None = None) -> list[Document]:
     """All flows of a file; an unreadable one is a document with a problem."""
     file = str(path)
     try:
         if path.stat().st_size > MAX_FILE:
+            if path.suffix == ".json":
+                return []
             return [Document(file, "", None, [Problem(file, 1, 1, "a flow file has at most 1 MiB")])]
         text = path.read_text("utf-8-sig")
     except OSError as error:

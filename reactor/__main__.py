@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 
 
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_the_bootloader() -> None:
+    """The one-file executable is two processes: when the visible one is killed, this one must not live on and keep
+    the data directory (prctl(2))."""
+    if getattr(sys, "frozen", False) and sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> int:
+    _die_with_the_bootloader()
     from reactor.cli import main as command_line
 
     return command_line(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -96,6 +97,8 @@ class Daemon:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+        lock = self.data / "reactor.lock"
+        eventually(lambda: not lock.exists() or _free(lock), 5, "the killed daemon keeps its lock")
 
     def stop(self) -> int:
         if self.process is None:
@@ -154,6 +157,16 @@ class Daemon:
             [*self.command, *arguments], env={**os.environ, **self.env, "REACTOR_DATA": str(self.data)},
             cwd=self.folder, capture_output=True, text=True, timeout=120, check=False, **options,
         )  # fmt: skip
+
+
+def _free(lock: Path) -> bool:
+    """Whether nobody holds the lock: the frozen executable's second process dies a moment after the first."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 def eventually(look: Any, seconds: float, message: str) -> None:
