@@ -36,7 +36,7 @@ smoke: build
 
 bench: setup
 	@command -v wrk >/dev/null || sh build/apt.sh wrk
-	$(BIN)/python tests/bench/http.py
+	$(BIN)/python tests/bench/order_flow.py
 
 lock:
 	$(BIN)/uv pip compile --generate-hashes --extra dev --python-version 3.11 --universal --no-emit-index-url --no-header -q pyproject.toml -o requirements.lock

@@ -29,7 +29,9 @@ def notices() -> str:
         licence = meta.get("License-Expression") or meta.get("License") or "see below"
         parts.append(f"{'=' * 80}\n{name} {distribution.version}: {licence.splitlines()[0]}\n")
         for file in distribution.files or []:
-            if "dist-info" in str(file) and any(word in file.name.upper() for word in ("LICENSE", "LICENCE", "COPYING", "NOTICE")):
+            if "dist-info" in str(file) and any(
+                word in file.name.upper() for word in ("LICENSE", "LICENCE", "COPYING", "NOTICE")
+            ):
                 text = file.locate().read_text("utf-8", "replace") if hasattr(file, "locate") else ""
                 parts.append(text)
     parts.append(f"{'=' * 80}\nPython {sys.version.split()[0]}: PSF-2.0\n")

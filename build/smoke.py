@@ -1,6 +1,6 @@
 """Drives the frozen executable through every trigger and action kind it holds, with a PATH that has no Python.
 
-    build/smoke.py dist/reactor
+build/smoke.py dist/reactor
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
     assert set(kinds) == set(TRIGGERS), "the smoke test drives every trigger"
     (folder / "flows" / "inbox").mkdir()
     for kind, text in kinds.items():
-        daemon.flow(f"{kind}.yaml", f"flow: on-{kind}\nwhen:\n  - {text}\ndo: [{{set: {{a: 1}}}}]\noutput: ${{{{ event.type }}}}\n")
+        daemon.flow(
+            f"{kind}.yaml",
+            f"flow: on-{kind}\nwhen:\n  - {text}\ndo: [{{set: {{a: 1}}}}]\noutput: ${{{{ event.type }}}}\n",
+        )
     daemon.flow("actions.yaml", actions_flow(f"http://127.0.0.1:{server.server_port}"))
     with daemon:
         daemon.post("/hooks/go/x", {"a": 1})
@@ -106,7 +109,9 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
         assert daemon.cli("start", "on-manual", "--wait").returncode == 0
         for kind in kinds:
             eventually(
-                lambda kind=kind: daemon.get(f"/api/v1/runs?flow=on-{kind}&status=succeeded")["items"], 20, f"no run by {kind}"
+                lambda kind=kind: daemon.get(f"/api/v1/runs?flow=on-{kind}&status=succeeded")["items"],
+                20,
+                f"no run by {kind}",
             )
         done = daemon.cli("start", "actions", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -125,18 +130,24 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
 
 
 def examples(executable: Path, folder: Path) -> None:
-    done = subprocess.run([str(executable), "check", str(ROOT / "examples")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(executable), "check", str(ROOT / "examples")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def bundle(executable: Path, folder: Path, environment: dict[str, str]) -> None:
     flows = folder / "src"
     flows.mkdir()
-    (flows / "one.yaml").write_text("flow: one\nwhen: [{http: POST /one}]\ndo: [{set: {a: 2}}]\noutput: ${{ vars.a }}\n")
+    (flows / "one.yaml").write_text(
+        "flow: one\nwhen: [{http: POST /one}]\ndo: [{set: {a: 2}}]\noutput: ${{ vars.a }}\n"
+    )
     made = folder / "mine"
     bad = flows / "bad.yaml"
     bad.write_text("do: [{cal: log}]\n")
-    refused = subprocess.run([str(executable), "bundle", str(flows), "-o", str(made)], capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        [str(executable), "bundle", str(flows), "-o", str(made)], capture_output=True, text=True, check=False
+    )
     assert refused.returncode == 1 and "did you mean call?" in refused.stderr and not made.exists(), refused
     bad.unlink()
     subprocess.run([str(executable), "bundle", str(flows), "-o", str(made)], check=True, capture_output=True)
@@ -168,7 +179,9 @@ def main() -> int:
         (base / "tmp").mkdir()
         environment = {"PATH": str(tools), "TMPDIR": str(base / "tmp")}
         for check in (
-            lambda: print(f"start to first answer: {min(start_time(executable, _folder(base, f's{i}')) for i in range(3)):.2f} s"),
+            lambda: print(
+                f"start to first answer: {min(start_time(executable, _folder(base, f's{i}')) for i in range(3)):.2f} s"
+            ),
             lambda: triggers(executable, _folder(base, "t"), environment),
             lambda: examples(executable, base),
             lambda: bundle(executable, _folder(base, "b"), environment),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.expressions.compiler import path_text
+from flows.expressions.access import path_text
 from flows.expressions.source import hyphen_hint
 from flows.problems import suggest
 

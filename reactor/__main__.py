@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-
 PR_SET_PDEATHSIG = 1
 
 

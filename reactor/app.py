@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -397,6 +398,8 @@ async def serve(daemon: Daemon) -> None:
 def run_daemon(config: Config, bundle: Path | None = None) -> int:
     """Blocks until the daemon ends; the exit code."""
     sys.setswitchinterval(0.0005)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     daemon = Daemon(config, bundle)
     options: dict[str, Any] = {}
     try:

@@ -73,3 +73,13 @@ def action_items(registry: Any) -> list[dict[str, Any]]:
 
 def action_item(registry: Any, name: str) -> dict[str, Any] | None:
     return _item(registry.get(name)) if name in registry.names() else None
+
+
+def option_table(options: type[msgspec.Struct]) -> str:
+    """The options as a Markdown table, as each kind's page carries it."""
+    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for row in option_rows(options):
+        default = "required" if row["required"] else f"`{row['default']!r}`"
+        kind = row["type"].replace("|", "\\|")
+        lines.append(f"| `{row['name']}` | {kind} | {default} | {row['description']} |")
+    return "\n".join(lines)

@@ -87,7 +87,9 @@ class Daemon:
                 if record["fact"] == fact and all(record.get(key) == value for key, value in fields.items())
             ]
             if not found and self.process is not None and self.process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+                raise AssertionError(
+                    f"the daemon ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}"
+                )
             return bool(found)
 
         eventually(look, seconds, f"no {fact} in the log")

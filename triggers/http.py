@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     path: str
     """Where under /hooks; `{name}` takes one part of the path into event.params."""
     method: Method = "POST"
+    """The method; any other gets 405 with Allow."""
     verify: Verify | None = None
     """The signature scheme and the name of its secret."""
     limit: str = "1MiB"

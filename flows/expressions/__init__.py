@@ -6,7 +6,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from flows.expressions.compiler import Compiler, Evaluate, _static_path, path_text
+from flows.expressions.access import Evaluate, path_text, static_path
+from flows.expressions.compiler import Compiler
 from flows.expressions.source import ExpressionSyntax, parse
 from flows.expressions.template import Rendered, compile_template
 from flows.expressions.values import MAX_STEPS, Budget, show
@@ -98,7 +99,7 @@ def _lookup(compiler: Compiler, tree: ast.expr) -> tuple[tuple[str, ...], Any] |
     if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], ast.Eq):
         for one, other in ((tree.left, tree.comparators[0]), (tree.comparators[0], tree.left)):
             if isinstance(other, ast.Constant) and isinstance(other.value, (str, int)):
-                path = _static_path(compiler, one)
+                path = static_path(compiler, one)
                 if path is not None and len(path) > 1:
                     value = other.value
                     return path, compiler.parsed.constant(value) if isinstance(value, str) else value

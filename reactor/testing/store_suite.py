@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import Cursor, Event, StoredEvent
@@ -32,9 +33,7 @@ def require(condition: Any, message: object = "") -> None:
 
 
 def event(id: str = "evt_1", key: str | None = None, at: float = 100.0, data: Any = None) -> StoredEvent:
-    return StoredEvent(
-        id=id, event=Event(type="t", source="s", key=key, data=data), at=at, origin="event", flows="f"
-    )
+    return StoredEvent(id=id, event=Event(type="t", source="s", key=key, data=data), at=at, origin="event", flows="f")
 
 
 def start(id: str = "run_1", flow: str = "f", **more: Any) -> Start:
@@ -175,7 +174,7 @@ async def a_signal_wakes_a_waiting_run_and_is_consumed_once(store: Store) -> Non
     store.watch(lambda signalled, due: hints.append((list(signalled), due)))
     await accept(store, start(begun=live()))
     require(await store.signal(Signal(run="run_1", kind="cancel", body={"reason": "r"})))
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     require(any("run_1" in signalled for signalled, _ in hints), hints)
     (signal,) = await store.signals("run_1")
     require(signal.kind == "cancel" and signal.body == {"reason": "r"} and signal.seq > 0, signal)

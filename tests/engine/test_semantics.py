@@ -55,7 +55,9 @@ def test_if_takes_the_first_arm_that_holds(total: int, size: str) -> None:
     assert play(text, {"total": total}).run.output == {"size": size, "value": {"size": size}}
 
 
-@pytest.mark.parametrize(("value", "answer"), [(1, "number"), ("1", "string"), (True, "yes"), (None, "null"), (2, "else")])
+@pytest.mark.parametrize(
+    ("value", "answer"), [(1, "number"), ("1", "string"), (True, "yes"), (None, "null"), (2, "else")]
+)
 def test_switch_compares_by_json_type(value: Any, answer: str) -> None:
     text = """
     do:
@@ -238,7 +240,7 @@ def test_while_and_until() -> None:
 
 
 def test_wait_is_a_timer_and_a_past_moment_is_none() -> None:
-    one = play('do:\n  - wait: 1h30m\n  - wait: {at: "\'1970-01-01T00:00:00Z\'"}\n')
+    one = play("do:\n  - wait: 1h30m\n  - wait: {at: \"'1970-01-01T00:00:00Z'\"}\n")
     assert one.now == 1000 + 5400
     assert len(one.entries) == 1
 

@@ -117,7 +117,9 @@ _words = st.sampled_from(
      "try", "until", "max", "switch", "cases", "output", "vars", "finally", "dedupe", "concurrency", "key", "http", "cron"]
 )  # fmt: skip
 _tree = st.recursive(
-    _leaf, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_words, inner, max_size=4)), max_leaves=20
+    _leaf,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_words, inner, max_size=4)),
+    max_leaves=20,
 )
 
 

@@ -65,7 +65,9 @@ class Generator:
             return {"if": test, "then": self.steps(1, inner, others), "else": self.steps(1, inner, others)}
         if kind == "parallel":
             count = self.random.randint(2, 3)
-            return {"parallel": {f"b{n}_{i}": self.steps(self.random.randint(1, 2), inner, others) for i in range(count)}}
+            return {
+                "parallel": {f"b{n}_{i}": self.steps(self.random.randint(1, 2), inner, others) for i in range(count)}
+            }
         if kind == "foreach":
             once = self.random.choice([1, 1, 2])
             body = [self.call()] if once > 1 else self.steps(1, inner, [])
@@ -89,5 +91,7 @@ def flows(seed: int) -> list[str]:
         texts.append(msgspec.json.encode(generator.flow(name, list(names))).decode())
         if '"emit": "flow.done"' not in texts[-1]:
             names.append(name)
-    texts.append('{"flow": "notes", "when": [{"event": "step.note"}, {"event": "flow.done"}], "do": [{"set": {"a": 1}}]}')
+    texts.append(
+        '{"flow": "notes", "when": [{"event": "step.note"}, {"event": "flow.done"}], "do": [{"set": {"a": 1}}]}'
+    )
     return texts

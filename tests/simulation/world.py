@@ -263,9 +263,7 @@ class World:
         if len(self.acknowledged) != EVENTS:
             raise Violation(f"only {len(self.acknowledged)} events were ever accepted")
         by_event = Counter(row.record.event for row in self.store._runs.values() if row.record.parent is None)
-        keyed = Counter(
-            event.event.key for event in self.store._events.values() if event.event.source == "sim"
-        )
+        keyed = Counter(event.event.key for event in self.store._events.values() if event.event.source == "sim")
         if any(count > 1 for count in keyed.values()) or any(count > 1 for count in by_event.values()):
             raise Violation(f"I2: an event was stored or started twice: {keyed} {by_event}")
         for row in self.store._runs.values():

@@ -1,0 +1,141 @@
+"""What every trigger must do. `Recorder` is the context a trigger is run in: it keeps what was emitted, with the
+cursors, and can be given a second life with the same position."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from reactor.clock import SystemClock
+from reactor.contracts.event import Cursor, Event
+from reactor.contracts.trigger import Receipt
+
+
+class Mount:
+    """Routes that an http trigger added."""
+
+    def __init__(self) -> None:
+        self.routes: list[Any] = []
+
+    def add(self, route: Any) -> None:
+        self.routes.append(route)
+
+    def remove(self, route: Any) -> None:
+        self.routes.remove(route)
+
+
+class Recorder:
+    """Fulfils TriggerContext. `position` outlives the recorder, as the store outlives a daemon."""
+
+    def __init__(self, position: dict[str, Any] | None = None, folder: str = "/", clock: Any = None) -> None:
+        self.position = position if position is not None else {}
+        self.folder = folder
+        self.clock = clock or SystemClock()
+        self.http = Mount()
+        self.events: list[Event] = []
+        self.is_ready = anyio.Event()
+        self._news = anyio.Event()
+
+    async def ready(self) -> None:
+        self.is_ready.set()
+
+    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
+        await anyio.lowlevel.checkpoint()
+        self.events.append(event)
+        self._apply(cursors)
+        self._news.set()
+        self._news = anyio.Event()
+        return Receipt(event=f"evt_{len(self.events)}", runs=[], verdicts=[])
+
+    async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:
+        receipts = [await self.emit(event) for event in events]
+        self._apply(cursors)
+        return receipts
+
+    async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
+        return self.emit(event, cursors=cursors)
+
+    def _apply(self, cursors: Sequence[Cursor]) -> None:
+        for cursor in cursors:
+            if cursor.value is None:
+                self.position.pop(cursor.item, None)
+            else:
+                self.position[cursor.item] = cursor.value
+
+    async def cursor(self) -> dict[str, Any]:
+        return dict(self.position)
+
+    async def move(self, items: dict[str, Any]) -> None:
+        self._apply([self.at(item, value) for item, value in items.items()])
+
+    def at(self, item: str, value: Any) -> Cursor:
+        return Cursor("source", item, value)
+
+    def responds(self) -> bool:
+        return False
+
+    def secret(self, name: str) -> str:
+        return f"value of {name}"
+
+    def random(self) -> float:
+        return 0.5
+
+    async def wait_events(self, count: int, seconds: float = 10.0) -> list[Event]:
+        """The events once there are so many."""
+        with anyio.fail_after(seconds):
+            while len(self.events) < count:
+                await self._news.wait()
+        return self.events
+
+
+async def becomes_ready_and_stops_promptly(kind: Any, options: Any, folder: str = "/") -> None:
+    """`listen` calls `ready`, then listens until cancelled, and cancellation is prompt and clean."""
+    recorder = Recorder(folder=folder)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(kind(options).listen, recorder)
+            await recorder.is_ready.wait()
+            group.cancel_scope.cancel()
+    if recorder.http.routes:
+        raise AssertionError("routes were left behind")
+
+
+async def resumes_where_it_was(
+    kind: Any, options: Any, folder: str, make: Callable[[int], Awaitable[None]], count: int = 3
+) -> None:
+    """Events before and after a restart: none missed, none repeated. `make(n)` causes the n-th event."""
+    position: dict[str, Any] = {}
+    seen: list[Event] = []
+    for life in range(2):
+        recorder = Recorder(position, folder)
+        async with anyio.create_task_group() as group:
+            if life:
+                for number in range(count, 2 * count):
+                    await make(number)
+            group.start_soon(kind(options).listen, recorder)
+            await recorder.is_ready.wait()
+            if not life:
+                for number in range(count):
+                    await make(number)
+            await recorder.wait_events(count)
+            group.cancel_scope.cancel()
+        seen.extend(recorder.events)
+    if len(seen) != 2 * count:
+        raise AssertionError(f"{len(seen)} events instead of {2 * count}: {seen}")
+
+
+def says_what_it_is(kind: Any) -> None:
+    """Name, summary, closed and frozen options with a description each, an example."""
+    from reactor.reference import option_rows
+
+    config = kind.Options.__struct_config__
+    if not (
+        kind.name and kind.summary.endswith(".") and kind.example and config.frozen and config.forbid_unknown_fields
+    ):
+        raise AssertionError(f"{kind} is not described")
+    for row in option_rows(kind.Options):
+        if not row["description"]:
+            raise AssertionError(f"{kind.name}: the option {row['name']} has no description")

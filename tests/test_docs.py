@@ -1,0 +1,39 @@
+"""Tables in the pages are those of the code; every YAML block of the docs passes the check."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.loader import load_text
+from reactor.reference import option_table
+from reactor.registry import ACTIONS, TRIGGERS, LazyRegistry
+from tests.flows_help import KINDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("triggers/docs/*.md"), *ROOT.glob("plugins/docs/*.md")])
+ALL = sorted([*PAGES, *ROOT.glob("flows/docs/*.md"), *ROOT.glob("reactor/docs/*.md"), ROOT / "README.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.parent.name}-{page.stem}")
+def test_option_tables_are_those_of_the_code(page: Path) -> None:
+    found = re.findall(r"<!-- options (\S+) -->\n(.*?)\n<!-- end -->", page.read_text(), re.DOTALL)
+    assert found
+    registry = LazyRegistry({**{f"t:{k}": v for k, v in TRIGGERS.items()}, **ACTIONS})
+    for name, table in found:
+        kind = registry.get(name if page.parent.parent.name == "plugins" else f"t:{name}")
+        assert table == option_table(kind.Options), f"{page}: the table of {name} is old"
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda page: f"{page.parent.parent.name}-{page.stem}")
+def test_yaml_blocks_pass_the_check(page: Path) -> None:
+    kinds = dataclasses.replace(KINDS, secret_exists=None)
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        for document in load_text(block, str(page), "/", kinds):
+            errors = [
+                str(p) for p in document.problems if p.severity == "error" and "there is no flow" not in p.message
+            ]
+            assert not errors, errors

@@ -1,0 +1,92 @@
+"""Who may import whom: every import is read, any other arrow fails."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "reactor/contracts": ("reactor.contracts",),
+    "reactor/router": ("reactor.contracts", "reactor.router"),
+    "reactor/engine": ("reactor.contracts", "reactor.engine"),
+    "reactor/store": ("reactor.contracts", "reactor.store"),
+    "reactor/observe": ("reactor.contracts", "reactor.observe"),
+    "reactor/testing": (
+        "reactor.contracts",
+        "reactor.testing",
+        "reactor.engine",
+        "reactor.clock",
+        "reactor.reference",
+        "flows.nodes",
+    ),
+    "reactor/server": ("reactor.contracts", "reactor.server"),
+    "reactor/cli": ("reactor", "flows", "triggers"),
+    "flows": ("reactor.contracts", "flows"),
+    "triggers": ("reactor.contracts", "triggers"),
+    "plugins": ("reactor.contracts", "plugins"),
+}
+"""Files directly under reactor/ are the composition root and its helpers; they may import everything."""
+PURE = ("machine.py", "policy.py", "ending.py", "state.py", "retry.py", "trace.py", "verbs.py", "steps/")
+IMPURE = {"time", "random", "uuid", "anyio", "asyncio", "trio", "logging", "os", "socket", "secrets"}
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [
+                f"{node.module}.{alias.name}" if node.module == "reactor" else node.module for alias in node.names
+            ]
+    return found
+
+
+def test_only_the_allowed_arrows() -> None:
+    wrong = []
+    count = 0
+    for room, allowed in ALLOWED.items():
+        for path in (ROOT / room).rglob("*.py"):
+            for name in imports(path):
+                if name.split(".")[0] not in ("reactor", "flows", "triggers", "plugins"):
+                    continue
+                count += 1
+                if not any(name == prefix or name.startswith(prefix + ".") for prefix in allowed):
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert count > 300
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_machine_reads_nothing_but_its_arguments() -> None:
+    for path in (ROOT / "reactor/engine").rglob("*.py"):
+        relative = str(path.relative_to(ROOT / "reactor/engine"))
+        if not relative.startswith(PURE):
+            continue
+        assert not IMPURE.intersection(name.split(".")[0] for name in imports(path)), path
+        assert not any(
+            isinstance(node, (ast.Await, ast.AsyncFunctionDef)) for node in ast.walk(ast.parse(path.read_text()))
+        ), path
+
+
+def test_modules_stay_small() -> None:
+    large = {}
+    for room in ("reactor", "flows", "triggers", "plugins"):
+        for path in (ROOT / room).rglob("*.py"):
+            lines = len(path.read_text("utf-8").splitlines())
+            if lines > 500:
+                large[str(path)] = lines
+    assert not large
+
+
+def test_the_top_level_holds_only_what_is_planned() -> None:
+    import subprocess
+
+    names = {
+        line.split("/")[0] for line in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    }
+    planned = {
+        "pyproject.toml", "README.md", "Makefile", "reactor", "triggers", "flows", "plugins", "proto", "build", "tests",
+        "examples", "requirements.lock", "LICENSE",
+    }  # fmt: skip
+    assert {name for name in names if not name.startswith(".")} <= planned
