@@ -91,9 +91,8 @@ def parse_documents(text: str, file: str) -> tuple[list[Node], list[Problem]]:
     documents: list[Node] = []
     problems: list[Problem] = []
     try:
-        for root in yaml.compose_all(text, Loader=_Loader):
-            if root is not None and not (isinstance(root, yaml.ScalarNode) and root.value == "" and not root.style):
-                documents.append(_convert(root, [0], 0, problems, file))
+        roots = [root for root in yaml.compose_all(text, Loader=_Loader) if root is not None and not _empty(root)]
+        documents.extend(_convert(root, [0], 0, problems, file) for root in roots)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -105,6 +104,10 @@ def parse_documents(text: str, file: str) -> tuple[list[Node], list[Problem]]:
     except RecursionError:
         problems.append(Problem(file, 1, 1, f"nested more than {MAX_DEPTH} deep"))
     return ([] if problems else documents), problems
+
+
+def _empty(root: yaml.Node) -> bool:
+    return isinstance(root, yaml.ScalarNode) and root.value == "" and not root.style
 
 
 def _explain(error: yaml.MarkedYAMLError, text: str, line: int) -> str:

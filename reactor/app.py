@@ -1,4 +1,4 @@
-"""The composition root: the only file that knows every room. It makes the parts in order and opens the one task group."""
+"""The composition root: the only file that knows every room. It makes the parts and opens the one task group."""
 
 from __future__ import annotations
 

@@ -118,8 +118,7 @@ class Catalog:
         if self._bundle is not None:
             work = str(Path.cwd())
             for path in flow_files(self._bundle):
-                for document in load_file(path, self._kinds, work):
-                    documents.append(document)
+                documents.extend(load_file(path, self._kinds, work))
         paths: list[Path] = []
         for directory in self._directories:
             try:

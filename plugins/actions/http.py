@@ -222,13 +222,17 @@ def with_query(url: str, query: dict[str, Any]) -> str:
     if query:
         pairs = []
         for name, value in query.items():
-            for one in value if isinstance(value, list) else [value]:
-                if one is not None:
-                    pairs.append((name, one if isinstance(one, str) else msgspec.json.encode(one).decode()))
+            pairs.extend(
+                (name, _text(one)) for one in (value if isinstance(value, list) else [value]) if one is not None
+            )
         extra = urllib.parse.urlencode(pairs)
         base, hash_, fragment = url.partition("#")
         url = base + ("&" if "?" in base else "?") + extra + hash_ + fragment
     return url
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def request_headers(method: str, options: RequestOptions, context: ActionContext) -> dict[str, str]:

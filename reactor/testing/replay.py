@@ -110,9 +110,9 @@ class Play:
         if due is None:
             return False
         self.now = max(self.now, due[0])
-        entry = machine.due_entry(self.run, self.now)
-        assert entry is not None
-        self.fold(entry)
+        timer = machine.due_entry(self.run, self.now)
+        assert timer is not None
+        self.fold(timer)
         return True
 
     def _outcome(self, command: machine.Command) -> AnyEntry:
