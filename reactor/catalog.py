@@ -155,18 +155,21 @@ class Catalog:
 
     async def watch(self) -> None:
         """Reloads when files change, until cancelled."""
-        wake = _Bell()
+        wake, stop = _Bell(), anyio.Event()
         async with anyio.create_task_group() as group:
             for directory in self._directories:
-                group.start_soon(_notice, directory, wake)
-            while True:
-                with anyio.move_on_after(LOOK):
-                    await wake.wait()
-                wake.clear()
-                try:
-                    await self.load()
-                except ConfigError as error:
-                    self._observer.observe("flow.refused", message=str(error))
+                group.start_soon(_notice, directory, wake, stop)
+            try:
+                while True:
+                    with anyio.move_on_after(LOOK):
+                        await wake.wait()
+                    wake.clear()
+                    try:
+                        await self.load()
+                    except ConfigError as error:
+                        self._observer.observe("flow.refused", message=str(error))
+            finally:
+                stop.set()  # the watcher's thread looks at this; cancellation alone would wait for its time-out
 
     async def plan(self, version: str) -> Plan | None:
         """The plan of a version, loaded or not; None when it cannot be compiled any more."""
@@ -210,11 +213,11 @@ class _Bell:
         await self._event.wait()
 
 
-async def _notice(directory: Path, bell: _Bell) -> None:
+async def _notice(directory: Path, bell: _Bell, stop: anyio.Event) -> None:
     try:
         import watchfiles
 
-        async for _ in watchfiles.awatch(directory, step=20, debounce=100):
+        async for _ in watchfiles.awatch(directory, step=20, debounce=100, stop_event=stop):
             bell.ring()
     except (OSError, RuntimeError):
         return

@@ -108,16 +108,19 @@ class _Watch:
                 self._ledger = found
             await self._ctx.move({"": True})
         async with anyio.create_task_group() as group:
-            wake = _Wake()
-            group.start_soon(_notice, self._root, wake)
+            wake, stop = _Wake(), anyio.Event()
+            group.start_soon(_notice, self._root, wake, stop)
             await self._ctx.ready()
-            while True:
-                wake.clear()
-                pause = await self._look()
-                with anyio.move_on_after(pause):
-                    await wake.wait()
-                if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
-                    raise NotConnected(f"the folder {self._root} is gone")
+            try:
+                while True:
+                    wake.clear()
+                    pause = await self._look()
+                    with anyio.move_on_after(pause):
+                        await wake.wait()
+                    if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
+                        raise NotConnected(f"the folder {self._root} is gone")
+            finally:
+                stop.set()  # the watcher's thread looks at this; cancellation alone would wait for its time-out
 
     def _scan(self) -> dict[str, Seen]:
         """All matching regular files. Links are not followed out of the folder."""
@@ -221,12 +224,12 @@ class _Wake:
         await self._event.wait()
 
 
-async def _notice(root: str, wake: _Wake) -> None:
+async def _notice(root: str, wake: _Wake, stop: anyio.Event) -> None:
     """Wakes the look when the kernel says that something changed; polling goes on where it cannot."""
     try:
         import watchfiles
 
-        changes: AsyncIterator[Any] = watchfiles.awatch(root, step=50, debounce=200, force_polling=False)
+        changes: AsyncIterator[Any] = watchfiles.awatch(root, step=50, debounce=200, stop_event=stop)
         async for _ in changes:
             wake.set()
     except (OSError, RuntimeError):

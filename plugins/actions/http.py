@@ -220,7 +220,7 @@ def _judge_numeric(url: str, resolver: Resolver) -> None:
 def with_query(url: str, query: dict[str, Any]) -> str:
     """The URL with `query` added; lists repeat their name, null is left out."""
     if query:
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for name, value in query.items():
             pairs.extend(
                 (name, _text(one)) for one in (value if isinstance(value, list) else [value]) if one is not None

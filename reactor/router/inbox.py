@@ -16,7 +16,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Parent, Start, Status
-from reactor.contracts.store import Acceptance, Accepted, Journal
+from reactor.contracts.store import Acceptance, Accepted, Store
 from reactor.contracts.trigger import Receipt, RunOutcome, RunRef
 from reactor.router.match import Admission, FlowSet, admit, event_names
 from reactor.router.waiters import Waiters
@@ -38,7 +38,7 @@ class Inbox:
 
     def __init__(
         self,
-        store: Journal,
+        store: Store,
         decider: Decider,
         clock: Clock,
         ids: Ids,
@@ -100,8 +100,26 @@ class Inbox:
             duplicate=accepted.duplicate,
         )
         if waiting is not None and wait is not None:
+            await self._tell_known(accepted)
             receipt.outcomes = await waiting.outcomes(wait)
         return receipt
+
+    async def _tell_known(self, accepted: Accepted) -> None:
+        """A duplicate's run may have ended long ago: whoever waits for it gets that run's answer."""
+        for outcome in accepted.outcomes:
+            if outcome.run is not None and (accepted.duplicate or outcome.verdict == "duplicate"):
+                record = await self._store.run(outcome.run)
+                if record is not None and (record.status.ended or record.response is not None):
+                    self.waiters.tell(
+                        RunOutcome(
+                            run=record.id,
+                            flow=record.flow,
+                            status=record.status.value,
+                            output=record.output,
+                            error=record.error,
+                            response=record.response,
+                        )
+                    )
 
     def _watch(self, accepted: Accepted, prepared: Prepared, wait: float | None) -> Any:
         if wait is None:

@@ -40,6 +40,7 @@ class HttpServer:
         self._observer = observer
         self._runner: web.ServerRunner | None = None
         self.port = 0
+        self._socket: Path | None = None
 
     async def open(self, host: str, port: int, socket: Path | None) -> None:
         """Raises ConfigError when the address is taken."""
@@ -68,11 +69,15 @@ class HttpServer:
             unix = web.UnixSite(self._runner, str(socket))
             await unix.start()
             socket.chmod(0o600)
+            self._socket = socket
 
     async def close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._socket is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._socket.unlink()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

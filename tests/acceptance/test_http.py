@@ -152,7 +152,7 @@ def test_dedupe_and_identity_answer_with_the_first_run(daemon: Daemon) -> None:
     first, again = daemon.post("/hooks/once", {"id": 1}).json, daemon.post("/hooks/once", {"id": 1}).json
     assert first["runs"] == again["runs"] and first["event"] != again["event"]
     waited = daemon.post("/hooks/once?wait=2s", {"id": 1})
-    assert waited.status == 202 or waited.json == first["runs"][0]["id"]
+    assert (waited.status, waited.json) == (200, first["runs"][0]["id"])
     key = {"Idempotency-Key": "k-1"}
     one, two = (daemon.post("/hooks/echo/x", {"n": n}, headers=key).json for n in (1, 2))
     assert one == two
@@ -161,7 +161,11 @@ def test_dedupe_and_identity_answer_with_the_first_run(daemon: Daemon) -> None:
 def signed(raw: bytes, id: str = "msg_1", at: float | None = None, secret: str = SECRET) -> dict[str, str]:
     stamp = str(int(time.time() if at is None else at))
     digest = hmac.digest(base64.b64decode(secret[6:]), f"{id}.{stamp}.".encode() + raw, "sha256")
-    return {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": "v1,abc v1," + base64.b64encode(digest).decode()}
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": "v1,abc v1," + base64.b64encode(digest).decode(),
+    }
 
 
 def test_signatures(daemon: Daemon) -> None:
@@ -229,7 +233,13 @@ def test_the_cloudevents_library_is_understood(daemon: Daemon) -> None:
     from cloudevents.core.bindings.http import to_binary_event, to_structured_event
     from cloudevents.core.v1.event import CloudEvent
 
-    attributes = {"type": "order.made", "source": "/sdk", "id": "x-1", "specversion": "1.0", "datacontenttype": "application/json"}
+    attributes = {
+        "type": "order.made",
+        "source": "/sdk",
+        "id": "x-1",
+        "specversion": "1.0",
+        "datacontenttype": "application/json",
+    }
     for number, convert in enumerate((to_binary_event, to_structured_event)):
         message = convert(CloudEvent(attributes={**attributes, "id": f"x-{number}"}, data={"k": "v"}))
         answer = daemon.post("/api/v1/events?wait", raw=bytes(message.body), headers=dict(message.headers))
@@ -270,9 +280,17 @@ def test_requests_that_two_parsers_read_differently_are_refused(daemon: Daemon) 
 
 def test_the_body_may_come_in_chunks(daemon: Daemon) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
-    connection.request("POST", "/hooks/echo/x?wait", iter([b'{"a"', b": 1}"]), {"Content-Type": "application/json"}, encode_chunked=True)
+    connection.request(
+        "POST",
+        "/hooks/echo/x?wait",
+        iter([b'{"a"', b": 1}"]),
+        {"Content-Type": "application/json"},
+        encode_chunked=True,
+    )
     assert json.loads(connection.getresponse().read())["body"] == {"a": 1}
-    connection.request("POST", "/hooks/small", iter([b"x" * 600, b"y" * 600]), {"Content-Type": "text/plain"}, encode_chunked=True)
+    connection.request(
+        "POST", "/hooks/small", iter([b"x" * 600, b"y" * 600]), {"Content-Type": "text/plain"}, encode_chunked=True
+    )
     assert connection.getresponse().status == 413
     connection.close()
 
