@@ -79,6 +79,8 @@ def number(value: Any) -> Any:
 
 
 def _numbers(left: Any, right: Any, sign: str) -> None:
+    if type(left) is float and type(right) is float:
+        return
     for value in (left, right):
         if kind(value) != "number":
             raise fault(f"{sign} needs two numbers, not {kind(left)} {show(left)} and {kind(right)} {show(right)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from typing import Any
 
 import msgspec
@@ -68,8 +69,13 @@ class StoredEvent(msgspec.Struct, kw_only=True):
     invalid: str | None = None
     """Why the event was kept without being matched (a schema, an undecodable body)."""
 
+    shown: dict[str, Any] | None = None
+    """What `names` gave; it is asked for several times on the way in."""
+
     def names(self) -> dict[str, Any]:
-        """The object called `event` in expressions."""
+        """The object called `event` in expressions. Never changed by anyone."""
+        if self.shown is not None:
+            return self.shown
         event = self.event
         names = {
             "id": self.id,
@@ -83,6 +89,7 @@ class StoredEvent(msgspec.Struct, kw_only=True):
         }
         if event.alias is not None:
             names[event.alias] = event.data
+        self.shown = names
         return names
 
 
@@ -96,8 +103,14 @@ class Cursor(msgspec.Struct, frozen=True):
 
 def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_to_the_second(whole)}.{micro:06}Z"
+
+
+@functools.lru_cache(256)
+def _to_the_second(whole: int) -> str:
+    moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(seconds=whole)
+    return moment.isoformat()[:19]
 
 
 def type_matches(pattern: str, type: str) -> bool:

@@ -45,6 +45,8 @@ class Log:
 
     def observe(self, fact: str, **fields: Any) -> None:
         default, words = FACTS.get(fact, ("info", fact))
+        if "level" not in fields and LEVELS[default] < self._least:
+            return
         level = str(fields.pop("level", default))
         if LEVELS.get(level, 20) < self._least:
             return

@@ -157,6 +157,9 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
     text = request.rel_url.raw_query_string
     if not text:
         return {}
+    if "&" not in text and "%" not in text and "+" not in text:
+        name, _, value = text.partition("=")
+        return {name: value}
     try:
         return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=200))
     except ValueError:
