@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -38,8 +39,23 @@ def notices() -> str:
     return "\n".join(parts)
 
 
+def need_shared_python() -> None:
+    """PyInstaller packs libpython; Debian's python3 is linked without it, so its package may be missing."""
+    name = sysconfig.get_config_var("INSTSONAME") or ""
+    folders = [
+        sysconfig.get_config_var("LIBDIR") or "",
+        "/usr/lib",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+    ]
+    if ".so" in name and not any((Path(folder) / name).exists() for folder in folders):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        subprocess.run(["sh", str(ROOT / "build" / "apt.sh"), f"libpython{version}"], check=True)
+
+
 def main() -> int:
     begun = time.monotonic()
+    need_shared_python()
     work = ROOT / ".work"
     work.mkdir(exist_ok=True)
     (work / "NOTICES").write_text(notices(), "utf-8")

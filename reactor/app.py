@@ -20,7 +20,8 @@ from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.config import Config
 from reactor.contracts.errors import ConfigError, Diverged, Refused, StepFailed, StoreFailed, StoreFull
-from reactor.contracts.event import Event, StoredEvent, Verdict
+from reactor.contracts.event import RESERVED_PREFIX, Event, StoredEvent, Verdict
+from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, RunRecord
 from reactor.contracts.store import Retention, Store
 from reactor.contracts.trigger import Receipt
@@ -33,7 +34,7 @@ from reactor.observe.log import Log, Observers
 from reactor.reference import action_item, action_items
 from reactor.registry import ACTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
-from reactor.router.match import explain
+from reactor.router.match import FlowSet, explain
 from reactor.router.sources import Sources
 from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
@@ -142,7 +143,7 @@ class Daemon:
                     self.secrets.get,
                     self.observer,
                 )
-                catalog.changed = self.sources.update
+                catalog.changed = self._flows_changed
                 server = HttpServer(
                     all_routes(self._services()),
                     hooks,
@@ -207,6 +208,15 @@ class Daemon:
             health = self.store.health()
             if isinstance(getattr(self.store, "_failed", None), str) and health is not None:
                 raise StoreFailed(health)
+
+    async def _flows_changed(self, flows: FlowSet, new: list[Plan]) -> None:
+        """Sources follow the flows; flows that listen for it are told what was loaded."""
+        await self.sources.update(flows)
+        kind = f"{RESERVED_PREFIX}flow.loaded"
+        for plan in new if flows.listens(kind) else ():
+            data = {"flow": plan.flow, "version": plan.version, "file": plan.file}
+            event = Event(type=kind, source=f"/flows/{plan.flow}", data=data)
+            await self.inbox.commit(self.inbox.prepare("event", event, self.clock.now(), own=True))
 
     def _told(self, run: str, flow: str, change: Change) -> None:
         self.inbox.waiters.tell(outcome_of(run, flow, change))

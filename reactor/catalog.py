@@ -50,7 +50,8 @@ class Catalog:
         self._told: set[Problem] = set()
         self.flows = FlowSet([])
         self.problems: list[Problem] = []
-        self.changed: Callable[[FlowSet], Awaitable[None]] | None = None
+        self.changed: Callable[[FlowSet, list[Plan]], Awaitable[None]] | None = None
+        """Told of each new set, and of the plans in it that are new."""
 
     async def load(self) -> bool:
         """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
@@ -80,10 +81,12 @@ class Catalog:
     async def _install(self, flows: FlowSet, documents: list[Document]) -> None:
         files = {document.plan.version: document.files for document in documents if document.plan is not None}
         before = self.flows.plans
+        new: list[Plan] = []
         for plan in flows.plans.values():
             if plan.flow in before and before[plan.flow].version == plan.version:
                 continue
             self._compiled[plan.version] = plan
+            new.append(plan)
             await self._store.save_plan(
                 PlanRecord(
                     version=plan.version,
@@ -102,7 +105,7 @@ class Catalog:
                 self._observer.observe("flow.removed", flow=name)
         self.flows = flows
         if self.changed is not None:
-            await self.changed(flows)
+            await self.changed(flows, new)
 
     def _report(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)

@@ -379,6 +379,38 @@ def test_a_full_disk_answers_503_and_heals(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(daemon.data)], check=True)
 
 
+def test_runs_beyond_the_limit_wait_in_the_store(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "--allow", "shell", "--max-active-runs", "2")
+    daemon.flow(
+        "work.yaml", "flow: work\nwhen: [{http: POST /work}]\ndo: [{call: shell.run, with: {argv: [sleep, '0.3']}}]\n"
+    )
+    with daemon:
+        runs = [daemon.post("/hooks/work").json["runs"][0]["id"] for _ in range(6)]
+        most = 0
+
+        def done() -> bool:
+            nonlocal most
+            most = max(most, daemon.get("/readyz")["active_runs"])
+            return len(daemon.get("/api/v1/runs?status=succeeded")["items"]) == 6
+
+        eventually(done, 20, "the waiting runs never went on")
+        assert most <= 2 and len(set(runs)) == 6
+
+
+def test_a_flow_is_told_what_was_loaded(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.flow(
+        "watch.yaml", "flow: watch\nwhen: [{event: reactor.flow.loaded}]\ndo: []\noutput: ${{ event.data.flow }}\n"
+    )
+    with daemon:
+        daemon.flow("hello.yaml", HELLO)
+
+        def told() -> bool:
+            return "hello" in [item["output"] for item in daemon.get("/api/v1/runs?flow=watch")["items"]]
+
+        eventually(told, 5, "no reactor.flow.loaded")
+
+
 def test_hup_reloads(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         assert daemon.process is not None
