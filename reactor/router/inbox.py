@@ -91,7 +91,8 @@ class Inbox:
                 self._room = anyio.Event()
         stored = prepared.acceptance.event
         self._observer.observe("event.accepted", event=accepted.event, type=stored.event.type, origin=stored.origin)
-        waiting = self._watch(accepted, prepared, wait)
+        known = self._known(accepted, prepared) if wait is not None else None
+        waiting = self._watch(accepted, wait) if known is None else None
         self.settle([prepared], [accepted])
         receipt = Receipt(
             event=accepted.event,
@@ -99,7 +100,9 @@ class Inbox:
             verdicts=[*accepted.verdicts, *prepared.verdicts],
             duplicate=accepted.duplicate,
         )
-        if waiting is not None and wait is not None:
+        if known is not None:
+            receipt.outcomes = known
+        elif waiting is not None and wait is not None:
             await self._tell_known(accepted)
             receipt.outcomes = await waiting.outcomes(wait)
         return receipt
@@ -121,7 +124,17 @@ class Inbox:
                         )
                     )
 
-    def _watch(self, accepted: Accepted, prepared: Prepared, wait: float | None) -> Any:
+    def _known(self, accepted: Accepted, prepared: Prepared) -> list[RunOutcome] | None:
+        """The outcomes, when all runs ended in the accepting transaction: nobody has to wait then."""
+        found = []
+        for outcome in accepted.outcomes:
+            change = prepared.changes.get(outcome.run or "")
+            if change is None or not (change.status.ended or change.response is not None):
+                return None
+            found.append(outcome_of(str(outcome.run), outcome.flow, change))
+        return found or None
+
+    def _watch(self, accepted: Accepted, wait: float | None) -> Any:
         if wait is None:
             return None
         runs = [outcome.run for outcome in accepted.outcomes if outcome.run is not None]
