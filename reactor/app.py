@@ -265,10 +265,20 @@ class Daemon:
             return None
         merged = [await self.store.event(id) for id in record.events] if len(record.events) > 1 else [event]
         entries = await self.store.entries(record.id)
-        return machine.recover(
-            plan, event, record.id, record.trigger, record.started or record.created, record.environment, entries,
-            [one for one in merged if one is not None], trace,
-        )  # fmt: skip
+        # in a thread: a long loop is folded again from its beginning, and the event loop must not wait for it
+        return await anyio.to_thread.run_sync(
+            lambda: machine.recover(
+                plan,
+                event,
+                record.id,
+                record.trigger,
+                record.started or record.created,
+                record.environment,
+                entries,
+                [one for one in merged if one is not None],
+                trace,
+            )
+        )
 
     async def _tree(self, record: RunRecord) -> dict[str, Any]:
         if record.started is None:

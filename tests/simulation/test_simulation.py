@@ -137,8 +137,8 @@ def a_timer_is_not_stored(patch: pytest.MonkeyPatch) -> None:
 def one_attempt_too_few(patch: pytest.MonkeyPatch) -> None:
     real = Pool._fold
 
-    def fold(self: Pool, plan: Any, claimed: Any, at: float, entries: list[Any]) -> Any:
-        run = real(self, plan, claimed, at, entries)
+    async def fold(self: Pool, plan: Any, claimed: Any, at: float, entries: list[Any]) -> Any:
+        run = await real(self, plan, claimed, at, entries)
         for frame in run.open.values():
             frame.attempt += 1
         return run
