@@ -53,9 +53,10 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
 
 class SqliteStore:
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
-    more is accepted. Runs on asyncio only."""
+    more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
-    def __init__(self, directory: Path, floor: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, directory: Path, floor: int = 64 * 1024 * 1024, vfs: str | None = None) -> None:
+        self._vfs = vfs
         self._directory = directory
         self._path = directory / "reactor.db"
         self._lock = DirectoryLock(directory)
@@ -94,7 +95,7 @@ class SqliteStore:
 
     def _open_writer(self) -> apsw.Connection:
         try:
-            connection = apsw.Connection(str(self._path))
+            connection = apsw.Connection(str(self._path), vfs=self._vfs)
             connection.set_busy_timeout(10_000)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -231,12 +232,14 @@ class SqliteStore:
         except apsw.Error as second:
             self._failed = f"the store cannot roll back: {second}"
         if self._failed is not None:
+            rows.due = True
             return StoreFailed(self._failed)
         if isinstance(error, apsw.FullError):
             self._full = True
             return StoreFull("the disk is full", 5.0)
         if isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
+            rows.due = True  # whoever watches asks again, and learns it
             return StoreFailed(self._failed)
         return error
 
