@@ -389,54 +389,40 @@ class Rows:
         self._db.execute("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", values)
 
     def prune(self, now: float, retention: Retention, limit: int) -> int:
-        """Old rows first; each call is short, so that accepting is not held up."""
+        """What ended first goes first; each call is short, so that accepting is not held up."""
         self.flush()
         cutoff = now - retention.age
-        runs = [
-            row[0]
-            for row in self._db.execute(
-                "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?)"
-                " WHERE ended IS NOT NULL AND ended <= ?",
-                (limit * 4, cutoff),
-            )
-        ][:limit]
+        full = self._used() > retention.bytes
+        oldest = "SELECT id FROM runs WHERE ended IS NOT NULL AND ended <= ? ORDER BY ended LIMIT ?"
+        runs = [row[0] for row in self._db.execute(oldest, (cutoff, limit))]
         if not runs:
-            runs = self._surplus(retention, limit)
+            over = limit if full else min(self._surplus(retention), limit)
+            runs = [row[0] for row in self._db.execute(oldest, (float("inf"), over))] if over > 0 else []
         for id in runs:
             self._db.execute("DELETE FROM journal WHERE run = ?", (id,))
             self._db.execute("DELETE FROM signals WHERE run = ?", (id,))
             self._db.execute("DELETE FROM runs WHERE id = ?", (id,))
-        removed = len(runs) + self._prune_events(cutoff, retention, limit)
+        removed = len(runs) + self._prune_events(float("inf") if full else cutoff, limit)
         for table in ("identities", "dedupe"):
             self._db.execute(f"DELETE FROM {table} WHERE until <= ?", (now,))
         return removed
 
-    def _surplus(self, retention: Retention, limit: int) -> list[str]:
-        """Ended runs over the bounds of count and bytes, oldest first."""
-        lowest, highest = self._one("SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) FROM runs")
-        over = highest - lowest + 1 - retention.count
-        if self._used() > retention.bytes:
-            over = max(over, limit)
-        if over <= 0:
-            return []
-        rows = self._db.execute(
-            "SELECT id FROM (SELECT id, ended FROM runs ORDER BY seq LIMIT ?) WHERE ended IS NOT NULL",
-            (min(over, limit),),
-        )
-        return [row[0] for row in rows]
+    def _surplus(self, retention: Retention) -> int:
+        """How many runs there are over the bound, from sequence numbers: counting would read the whole table."""
+        first = self._one("SELECT seq FROM runs WHERE ended IS NOT NULL ORDER BY ended LIMIT 1")
+        last = self._one("SELECT max(seq) FROM runs")[0]
+        return 0 if first is None else int(last) - int(first[0]) + 1 - retention.count
 
-    def _prune_events(self, cutoff: float, retention: Retention, limit: int) -> int:
-        oldest = self._one("SELECT min(created) FROM runs")[0]
-        if self._used() > retention.bytes:
-            cutoff = float("inf")
-        if oldest is not None:
-            cutoff = min(cutoff, oldest)
-        self._db.execute(
-            "DELETE FROM events WHERE seq IN"
-            " (SELECT seq FROM (SELECT seq, at FROM events ORDER BY seq LIMIT ?) WHERE at < ?)",
-            (limit, cutoff),
-        )
-        return int(self._db.changes())
+    def _prune_events(self, cutoff: float, limit: int) -> int:
+        """Removes the oldest events whose runs are all gone."""
+        found = self._db.execute("SELECT seq, verdicts FROM events WHERE at <= ? ORDER BY seq LIMIT ?", (cutoff, limit))
+        removed = 0
+        for seq, verdicts in list(found):
+            runs = [verdict.run for verdict in decode_verdicts(verdicts) if verdict.run is not None]
+            if not any(self._one("SELECT 1 FROM runs WHERE id = ?", run) is not None for run in runs):
+                self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
+                removed += 1
+        return removed
 
     def _used(self) -> int:
         pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))

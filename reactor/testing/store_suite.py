@@ -340,6 +340,17 @@ async def pruning_removes_what_ended_long_ago_and_only_that(store: Store) -> Non
 
 
 @check
+async def pruning_keeps_to_the_count(store: Store) -> None:
+    for number in range(20):
+        made = Begun(entries=[], change=Change(status=Status.succeeded, at=100.0 + number, started=100.0))
+        await accept(store, start(f"run_{number:02}", begun=made), id=f"evt_{number:02}")
+    while await store.prune(200.0, Retention(age=1e9, count=5), 7):
+        pass
+    page = await store.runs(RunFilter(), None, 100)
+    require([record.id for record in page.items] == [f"run_{number:02}" for number in range(19, 14, -1)], page)
+
+
+@check
 async def an_error_is_kept_whole(store: Store) -> None:
     error = error_object("x.y", "m", details={"a": [1]})
     await accept(store, start(begun=live()))

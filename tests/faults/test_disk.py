@@ -24,7 +24,7 @@ class Faults(apsw.VFS):
         self.count = 0
         self.fail_at = 0
 
-    def xOpen(self, name: Any, flags: Any) -> Any:  # noqa: N802 - SQLite's names
+    def xOpen(self, name: Any, flags: Any) -> Any:
         return _File(self, name, flags)
 
     def tick(self, call: str) -> None:
@@ -38,15 +38,15 @@ class _File(apsw.VFSFile):
         super().__init__("", name, flags)
         self._faults = faults
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: bytes, offset: int) -> None:
         self._faults.tick("write")
         super().xWrite(data, offset)
 
-    def xSync(self, flags: int) -> None:  # noqa: N802
+    def xSync(self, flags: int) -> None:
         self._faults.tick("sync")
         super().xSync(flags)
 
-    def xTruncate(self, size: int) -> None:  # noqa: N802
+    def xTruncate(self, size: int) -> None:
         self._faults.tick("truncate")
         super().xTruncate(size)
 
@@ -125,4 +125,24 @@ async def test_a_damaged_journal_record_quarantines_its_run_alone(tmp_path: Path
     record = await store.run("run_1")
     assert record is not None and record.status == "paused" and record.error is not None
     assert record.error["type"] == "corrupt"
+    await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_store_over_its_bytes_drops_ended_runs_and_their_events_first(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    from reactor.contracts.store import Retention
+    from reactor.testing.store_suite import live
+
+    store = SqliteStore(tmp_path, floor=0)
+    await store.open()
+    await accept(store, start("run_alive", begun=live()), id="evt_alive")
+    for number in range(30):
+        await accept(store, start(f"run_{number}", begun=over("x" * 1000)), id=f"evt_{number}")
+    while await store.prune(200.0, Retention(age=1e9, bytes=1), 7):
+        pass
+    assert (await store.counts())["runs"] == 1
+    assert await store.run("run_alive") is not None and await store.event("evt_alive") is not None
+    assert await store.event("evt_0") is None
     await store.close()

@@ -57,6 +57,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_flow ON runs (flow, seq);
 CREATE INDEX runs_due ON runs (due) WHERE owner IS NULL AND due IS NOT NULL;
 CREATE INDEX runs_alive ON runs (status, seq) WHERE ended IS NULL;
+CREATE INDEX runs_ended ON runs (ended) WHERE ended IS NOT NULL;
 CREATE INDEX runs_failed ON runs (status, seq) WHERE status IN ('failed', 'cancelled');
 CREATE INDEX runs_slot ON runs (flow, concurrency_key, seq) WHERE concurrency_key IS NOT NULL AND ended IS NULL;
 CREATE TABLE journal (
