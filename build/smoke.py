@@ -129,11 +129,20 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
     assert not leftovers, leftovers
 
 
-def examples(executable: Path, folder: Path) -> None:
-    done = subprocess.run(
-        [str(executable), "check", str(ROOT / "examples")], capture_output=True, text=True, check=False
-    )
+def examples(executable: Path, folder: Path, environment: dict[str, str]) -> None:
+    daemon = Daemon(folder, env=environment, command=[str(executable)])
+    shutil.rmtree(daemon.flows)
+    shutil.copytree(ROOT / "examples", daemon.flows, ignore=shutil.ignore_patterns("out", "failed"))
+    done = daemon.cli("check", "flows")
     assert done.returncode == 0, done.stdout + done.stderr
+    with daemon:
+        answer = daemon.post("/hooks/orders?wait", {"id": "o-1", "customer": "ada", "total": 100})
+        assert (answer.status, answer.json["gross"]) == (200, 119.0), answer.raw
+        (daemon.flows / "csv-to-json/inbox/a.csv").write_text("n\n1\n")
+        eventually((daemon.flows / "csv-to-json/out/a.json").exists, 20, "no a.json")
+        pushed = daemon.post("/hooks/deploy?wait", {"ref": "refs/heads/main", "after": "abc"})
+        assert pushed.json["commit"] == "abc", pushed.raw
+        assert daemon.stop() == 0
 
 
 def bundle(executable: Path, folder: Path, environment: dict[str, str]) -> None:
@@ -183,7 +192,7 @@ def main() -> int:
                 f"start to first answer: {min(start_time(executable, _folder(base, f's{i}')) for i in range(3)):.2f} s"
             ),
             lambda: triggers(executable, _folder(base, "t"), environment),
-            lambda: examples(executable, base),
+            lambda: examples(executable, _folder(base, "e"), environment),
             lambda: bundle(executable, _folder(base, "b"), environment),
         ):
             check()

@@ -5,6 +5,7 @@ aiohttp's low-level server parses; routing, limits and rights are ours, because 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket as _socket
 import urllib.parse
@@ -121,8 +122,6 @@ class HttpServer:
 
 
 def _request(*arguments: Any) -> web.BaseRequest:
-    import asyncio
-
     message, payload, protocol, writer, task = arguments[:5]
     return web.BaseRequest(
         message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=LARGEST
