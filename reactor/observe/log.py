@@ -11,7 +11,6 @@ import msgspec
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FACTS: dict[str, tuple[str, str]] = {
     "event.accepted": ("debug", "event accepted"),
-    "run.accepted": ("debug", "run accepted"),
     "run.ended": ("info", "run ended"),
     "run.paused": ("warning", "run paused"),
     "run.broken": ("error", "run stopped by a defect"),

@@ -274,7 +274,6 @@ class Inbox:
             change = start.begun.change if start.begun is not None else None
             if change is not None and (change.status.ended or change.response is not None):
                 self.waiters.tell(outcome_of(start.id, start.flow, change))
-            self._observer.observe("run.accepted", run=start.id, flow=start.flow)
             if change is not None and change.status.ended:
                 self._observer.observe("run.ended", run=start.id, flow=start.flow, status=change.status.value)
             for follow in start.follow:
