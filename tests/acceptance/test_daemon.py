@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -277,8 +276,9 @@ def test_files_are_neither_missed_nor_taken_twice(tmp_path: Path) -> None:
         eventually(lambda: outputs() == wanted, 10, "the changes while it was down")
         (inbox / "c.txt").unlink()
         eventually(lambda: "file.deleted c.txt" in outputs(), 10, "the deletion")
-        time.sleep(1.2)  # two more looks of the poll must find nothing
-        assert len(outputs()) == 6
+        (inbox / "z.txt").write_text("1")
+        eventually(lambda: "file.created z.txt" in outputs(), 10, "z.txt not seen")
+        assert len(outputs()) == 7
 
 
 def test_concurrency_queue_and_replace(tmp_path: Path) -> None:

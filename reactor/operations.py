@@ -1,0 +1,192 @@
+"""What the routes ask of the daemon: starting by hand, why, step trees, what is loaded, readiness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import msgspec
+
+from flows.context import Kinds
+from reactor import __version__
+from reactor.catalog import Catalog
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import Diverged, Refused, StepFailed
+from reactor.contracts.event import Event, StoredEvent, Verdict
+from reactor.contracts.run import RunRecord
+from reactor.contracts.store import Store
+from reactor.contracts.trigger import Receipt
+from reactor.engine import machine
+from reactor.engine.pool import Pool
+from reactor.engine.trace import Trace
+from reactor.reference import action_item, action_items
+from reactor.router.inbox import Inbox
+from reactor.router.match import explain
+from reactor.router.sources import Sources
+
+
+class Operations:
+    """The part of the daemon that answers people. The other part (app.py) fills these in."""
+
+    store: Store
+    catalog: Catalog
+    inbox: Inbox
+    kinds: Kinds
+    clock: Clock
+    sources: Sources
+    pool: Pool
+    started: anyio.Event
+    stopping: anyio.Event
+
+    def _services(self) -> Any:
+        from reactor.server.services import Services
+
+        return Services(
+            store=self.store,
+            emit=lambda origin, event, wait: self.inbox.emit(origin, event, wait),
+            start=self._start,
+            why=self._why,
+            tree=self._tree,
+            retryable=self._retryable,
+            flows=self._flow_items,
+            flow=self._flow_item,
+            triggers=self._trigger_items,
+            actions=lambda: action_items(self.kinds.actions),
+            action=lambda name: action_item(self.kinds.actions, name),
+            ready=self._ready,
+            reload=self._reload,
+        )
+
+    async def _start(self, flow: str, inputs: Any, key: str | None, wait: float | None) -> Receipt:
+        plan = self.catalog.flows.plans[flow]
+        if not plan.enabled:
+            raise Refused(409, "Disabled", f"the flow {flow} has `enabled: false`")
+        if plan.inputs is not None:
+            problems = plan.inputs.problems(inputs)
+            if problems:
+                raise Refused(422, "The inputs do not fit", "; ".join(problems))
+        event = Event(type="manual", source=f"/flows/{flow}", data=inputs, key=key)
+        try:
+            prepared = self.inbox.start(plan, event, "manual", self.clock.now())
+        except StepFailed as error:
+            raise Refused(422, "The inputs do not fit", str(error)) from None
+        return await self.inbox.commit(prepared, wait)
+
+    def _why(self, stored: StoredEvent) -> list[Verdict]:
+        return explain(self.catalog.flows, stored)
+
+    async def _fold(self, record: RunRecord, trace: Trace | None) -> Any:
+        plan = await self.catalog.plan(record.version)
+        event = await self.store.event(record.event)
+        if plan is None or event is None:
+            return None
+        merged = [await self.store.event(id) for id in record.events] if len(record.events) > 1 else [event]
+        entries = await self.store.entries(record.id)
+        # in a thread: a long loop is folded again from its beginning, and the event loop must not wait for it
+        return await anyio.to_thread.run_sync(
+            lambda: machine.recover(
+                plan,
+                event,
+                record.id,
+                record.trigger,
+                record.started or record.created,
+                record.environment,
+                entries,
+                [one for one in merged if one is not None],
+                trace,
+            )
+        )
+
+    async def _tree(self, record: RunRecord) -> dict[str, Any]:
+        if record.started is None:
+            return {"vars": {}, "steps": []}
+        trace = Trace()
+        try:
+            run = await self._fold(record, trace)
+        except Diverged as error:
+            return {"vars": {}, "steps": trace.roots, "problem": str(error)}
+        if run is None:
+            return {"vars": {}, "steps": [], "problem": "the flow's version or the event is gone"}
+        return {"vars": run.scope.vars, "steps": trace.roots}
+
+    async def _retryable(self, record: RunRecord) -> str | None:
+        run = await self._fold(record, None)
+        if run is None:
+            return "the flow's version or the event is gone"
+        if run.retry_point is None:
+            return (
+                "the run failed in an expression, and would fail again the same; correct the flow and start a new run"
+            )
+        return None
+
+    def _flow_items(self) -> list[dict[str, Any]]:
+        items = [self._item(plan) for _, plan in sorted(self.catalog.flows.plans.items())]
+        loaded = {plan.file for plan in self.catalog.flows.plans.values()}
+        broken: dict[str, list[str]] = {}
+        for problem in self.catalog.problems:
+            if problem.severity == "error" and problem.file not in loaded:
+                broken.setdefault(problem.file, []).append(str(problem))
+        items += [
+            {"name": None, "file": file, "version": None, "enabled": False, "triggers": [], "problems": found}
+            for file, found in broken.items()
+        ]
+        return items
+
+    def _item(self, plan: Any) -> dict[str, Any]:
+        return {
+            "name": plan.flow,
+            "file": plan.file,
+            "version": plan.version,
+            "description": plan.description,
+            "labels": dict(plan.labels),
+            "enabled": plan.enabled,
+            "triggers": [{"name": t.name, "kind": t.kind, "source": t.source} for t in plan.triggers],
+            "problems": [str(problem) for problem in self.catalog.problems if problem.file == plan.file],
+        }
+
+    def _flow_item(self, name: str) -> dict[str, Any] | None:
+        plan = self.catalog.flows.plans.get(name)
+        return None if plan is None else {**self._item(plan), "source": plan.source}
+
+    def _trigger_items(self) -> list[dict[str, Any]]:
+        found = []
+        for source in self.sources.active.values():
+            item: dict[str, Any] = {
+                "source": source.name,
+                "kind": source.kind,
+                "state": source.state,
+                "error": source.error,
+            }
+            item["flows"] = sorted(source.flows)
+            item["options"] = _options(source.options)
+            found.append(item)
+        for plan, trigger in self.catalog.flows.triggers():
+            if trigger.kind in ("event", "manual"):
+                item = {"source": trigger.source, "kind": trigger.kind, "state": "listening", "error": None}
+                found.append({**item, "flows": [plan.flow], "options": _options(trigger.options)})
+        return found
+
+    async def _ready(self) -> tuple[bool, dict[str, Any]]:
+        health = self.store.health()
+        ready = self.started.is_set() and health is None and not self.stopping.is_set()
+        sources = {
+            source.name: source.error or source.state
+            for source in self.sources.active.values()
+            if source.state != "listening"
+        }
+        return ready, {
+            "status": "ready" if ready else "not ready",
+            "version": __version__,
+            "store": health or "ok",
+            "flows": len(self.catalog.flows.plans),
+            "flow_problems": sum(1 for problem in self.catalog.problems if problem.severity == "error"),
+            "active_runs": self.pool.active,
+            "sources": sources,
+        }
+
+    async def _reload(self) -> None:
+        await self.catalog.load()
+
+
+def _options(options: Any) -> Any:
+    return msgspec.to_builtins(options)
