@@ -104,7 +104,8 @@ def read_block(reading: Reading, node: Node | None, visible: Visible, suffix: st
     return plan.Block(suffix, tuple(steps)), (certain, possible)
 
 
-def read_loop(reading: Reading, node: Node, visible: Visible, at_once: bool) -> plan.Block:
+def read_loop(reading: Reading, node: Node, visible: Visible, at_once: bool) -> tuple[plan.Block, Seen]:
+    """The body of a loop, and the ids that a turn has run at its end; outside the loop they are not seen."""
     body = node.get("do")
     if body is None:
         reading.problem(node, "a loop needs `do`, a list of steps")
@@ -112,7 +113,7 @@ def read_loop(reading: Reading, node: Node, visible: Visible, at_once: bool) -> 
     block, (certain, possible) = read_block(reading, body, visible, "turns")
     reading.turn_locals = outer
     reading.loop_ids |= certain | possible
-    return block
+    return block, (certain, possible)
 
 
 def read_step(
@@ -159,7 +160,6 @@ def read_step(
         on_timeout=on_timeout,
         retry=retry,
         on_error=handlers,
-        repeat=None,
         plain=plain,
     )
     certain = own | result.certain

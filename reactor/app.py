@@ -202,9 +202,6 @@ class Daemon(Operations):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
-            health = self.store.health()
-            if isinstance(getattr(self.store, "_failed", None), str) and health is not None:
-                raise StoreFailed(health)
 
     async def _flows_changed(self, flows: FlowSet, new: list[Plan]) -> None:
         """Sources follow the flows; flows that listen for it are told what was loaded."""

@@ -21,6 +21,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Journal, PlanRecord
 from reactor.router.match import FlowSet
+from triggers._watch import Bell, notice
 
 EDITOR_SAVE = 1.0
 LOOK = 1.0
@@ -158,10 +159,10 @@ class Catalog:
 
     async def watch(self) -> None:
         """Reloads when files change, until cancelled."""
-        wake, stop = _Bell(), anyio.Event()
+        wake, stop = Bell(), anyio.Event()
         async with anyio.create_task_group() as group:
             for directory in self._directories:
-                group.start_soon(_notice, directory, wake, stop)
+                group.start_soon(notice, directory, wake, stop, 100)
             try:
                 while True:
                     with anyio.move_on_after(LOOK):
@@ -200,30 +201,6 @@ class Catalog:
             if document.plan is not None and document.plan.flow == record.flow:
                 return document.plan
         return None
-
-
-class _Bell:
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def ring(self) -> None:
-        self._event.set()
-
-    def clear(self) -> None:
-        self._event = anyio.Event()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-
-async def _notice(directory: Path, bell: _Bell, stop: anyio.Event) -> None:
-    try:
-        import watchfiles
-
-        async for _ in watchfiles.awatch(directory, step=20, debounce=100, stop_event=stop):
-            bell.ring()
-    except (OSError, RuntimeError):
-        return
 
 
 def _stamp(path: Path, documents: list[Document]) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
 from triggers._glob import compile_glob, literal_root
 from triggers._shared import Kind
+from triggers._watch import Bell, notice
 
 Change = Literal["created", "modified", "deleted", "moved"]
 MAX_FILES = 200_000
@@ -108,8 +108,8 @@ class _Watch:
                 self._ledger = found
             await self._ctx.move({"": True})
         async with anyio.create_task_group() as group:
-            wake, stop = _Wake(), anyio.Event()
-            group.start_soon(_notice, self._root, wake, stop)
+            wake, stop = Bell(), anyio.Event()
+            group.start_soon(notice, self._root, wake, stop, 200)
             await self._ctx.ready()
             try:
                 while True:
@@ -206,31 +206,3 @@ class _Watch:
             self._ledger[name] = seen
         if before is not None:
             self._ledger.pop(before, None)
-
-
-class _Wake:
-    """An event that can be cleared."""
-
-    def __init__(self) -> None:
-        self._event = anyio.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    def clear(self) -> None:
-        self._event = anyio.Event()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-
-async def _notice(root: str, wake: _Wake, stop: anyio.Event) -> None:
-    """Wakes the look when the kernel says that something changed; polling goes on where it cannot."""
-    try:
-        import watchfiles
-
-        changes: AsyncIterator[Any] = watchfiles.awatch(root, step=50, debounce=200, stop_event=stop)
-        async for _ in changes:
-            wake.set()
-    except (OSError, RuntimeError):
-        return

@@ -29,5 +29,5 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
         name = reading.text(given, "as") or "item"
         valid_name(reading, given, name, "as")
     at_once = reading.whole(node.get("at_once"), "at_once", 1, 1000, 1)
-    block = read_loop(reading, node, visible.plus(name, "index", "key"), at_once > 1)
+    block, _ = read_loop(reading, node, visible.plus(name, "index", "key"), at_once > 1)
     return Read(plan.Foreach(items or Literal([], node.line), name, block, at_once))

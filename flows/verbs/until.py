@@ -16,21 +16,10 @@ SCHEMA: dict[str, Any] = {"until": EXPRESSION, "do": STEPS, "max": {"type": "int
 
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
-    from flows.steps import read_block, read_loop
+    from flows.steps import read_loop
 
     inner = visible.plus("index")
-    block = read_loop(reading, node, inner, False)
-    quiet = len(reading.problems)
-    taken, calls, emits, actions = (
-        dict(reading.taken),
-        len(reading.calls),
-        len(reading.emits),
-        len(reading.actions),
-    )
-    reading.taken = {}
-    _, (certain, possible) = read_block(reading, node.get("do"), inner, "do")
-    del reading.problems[quiet:], reading.calls[calls:], reading.emits[emits:], reading.actions[actions:]
-    reading.taken = taken
+    block, (certain, possible) = read_loop(reading, node, inner, False)
     seen = replace(inner, certain=inner.certain | certain, possible=inner.possible | possible)
     test = node.get("until")
     condition = reading.expression(test, seen, "until") if test is not None else None

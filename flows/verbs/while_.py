@@ -27,5 +27,5 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
 
     test = node.get("while")
     condition = reading.expression(test, visible.plus("index"), "while") if test is not None else None
-    block = read_loop(reading, node, visible.plus("index"), False)
+    block, _ = read_loop(reading, node, visible.plus("index"), False)
     return Read(plan.Loop(condition or Literal(False, node.line), block, turns(reading, node, "while"), False))

@@ -9,14 +9,6 @@ import msgspec
 from reactor.contracts.clock import Clock
 
 
-class Guard(Protocol):
-    """Judges what goes out (rule 15 of reliability.md)."""
-
-    def literal(self, url: str) -> bool:
-        """True when the flow's author wrote the host of this URL."""
-        ...
-
-
 class ActionContext(msgspec.Struct, kw_only=True):
     """What an action may know of the step that calls it."""
 

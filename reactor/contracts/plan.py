@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -77,7 +77,6 @@ class Step:
     on_timeout: Template | None = None
     retry: Retry | None = None
     on_error: tuple[Handler, ...] | None = None
-    repeat: str | None = None
     plain: bool = True
     """No policy at all: the machine's short way."""
 
@@ -256,7 +255,3 @@ class Plan:
     actions: tuple[str, ...] = ()
     responds: bool = False
     """Whether some step answers the request that started the run."""
-
-
-PlanLookup = Callable[[str], Plan | None]
-"""From a version to its plan, also one that is no longer loaded."""

@@ -38,7 +38,7 @@ PREFIX_STEPS = 1_000
 MAX_ENTRIES = 100_000
 MAX_CRASHES = 3
 
-MINIMUM_LEFT = 10**9
+UNBOUNDED = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,6 @@ class Command:
     kind: str
     path: str
     frame: StepFrame
-
-    @property
-    def begun(self) -> int:
-        """How often the intention of this attempt stands in the journal."""
-        return self.frame.begun
-
-    @property
-    def repeat(self) -> str:
-        repeat: str = self.frame.step.body.repeat
-        return repeat
 
 
 _KINDS = {"call": "perform", "child_start": "start", "emit": "emit"}
@@ -76,8 +66,7 @@ def begin(
     """A new run, not walked yet. Its time is `at`, in seconds since the epoch."""
     run = Run(plan, event, run_id, trigger, at, environment, list(events), trace)
     if plan.timeout is not None:
-        run.deadline = at + plan.timeout
-        run.timers[("", "deadline")] = run.deadline
+        run.timers[("", "deadline")] = at + plan.timeout
     run.root = push(run, None, plan.do, "do", run.scope)
     try:
         for name, template in plan.vars:
@@ -88,7 +77,7 @@ def begin(
     return run
 
 
-def walk(run: Run, budget: int = MINIMUM_LEFT) -> bool:
+def walk(run: Run, budget: int = UNBOUNDED) -> bool:
     """Goes on over pure steps. False when the run is quiet, True when `budget` steps were used up."""
     run.left = budget
     ready = run.ready
@@ -306,7 +295,7 @@ def recover(
     entries: Sequence[AnyEntry],
     events: Sequence[StoredEvent] = (),
     trace: Trace | None = None,
-    budget: int = MINIMUM_LEFT,
+    budget: int = UNBOUNDED,
 ) -> Run:
     """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
     run = begin(plan, event, run_id, trigger, at, environment, events, trace)

@@ -39,7 +39,6 @@ def advance(run: Run, block: BlockFrame) -> None:
             run.ready.append(block)
             return
         run.left -= 1
-        run.walked += 1
         block.index = index + 1
         step = steps[index]
         if step.plain and step.verb in INSTANT and run.trace is None:

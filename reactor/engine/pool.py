@@ -153,14 +153,10 @@ class Pool:
         live.pending = pending
         live.recovered = not fresh
         live.answered = record.response is not None
-        if run.outgoing:
-            run.outgoing.clear()
+        run.outgoing.clear()
         assert self.runner is not None
         await self.runner.signals(live, claimed.signals)
-        while not run.ended and (entry := machine.due_entry(run, self._clock.now())) is not None:
-            machine.fold(run, entry)
-            live.pending.append(entry)
-            machine.walk(run)
+        await self.runner.due(live)
         return live
 
     async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:

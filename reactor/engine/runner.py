@@ -329,8 +329,13 @@ class Runner:
                 await self._walk(live)
         if live.signalled:
             await self.signals(live)
-        while not run.ended and (due := machine.due_entry(run, self._clock.now())) is not None:
-            self._fold(live, due)
+        await self.due(live)
+
+    async def due(self, live: Live) -> None:
+        """Folds the timers that came due."""
+        run = live.run
+        while not run.ended and (entry := machine.due_entry(run, self._clock.now())) is not None:
+            self._fold(live, entry)
             await self._walk(live)
 
     async def signals(self, live: Live, known: list[Signal] | None = None) -> None:

@@ -142,9 +142,9 @@ class Run:
     """One run in memory. Owned by the machine's functions; nothing else changes it."""
 
     __slots__ = (
-        "deadline", "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
+        "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
         "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point", "root",
-        "scope", "started", "status", "timers", "trace", "trigger", "walked",
+        "scope", "started", "status", "timers", "trace", "trigger",
     )  # fmt: skip
 
     def __init__(
@@ -180,13 +180,11 @@ class Run:
         self.outgoing: list[str] = []
         """Ids of child runs to cancel with the next append."""
         self.left = 0
-        self.walked = 0
         self.effective = 0
         """Entries folded that count (a retry by a person drops some)."""
         self.last_folded: Any = None
         self.retry_point: int | None = None
         self.root: BlockFrame | None = None
-        self.deadline: float | None = None
         self.scope: Scope = _root_scope(self, events)
         self.names = self.scope.names
 

@@ -62,6 +62,8 @@ async def test_no_false_acknowledgement(tmp_path: Path, anyio_backend: str, erro
         faults.count, faults.fail_at = 0, fail_at
         acknowledged: list[str] = []
         store = SqliteStore(folder, floor=0, vfs="faults")
+        hints: list[bool] = []
+        store.watch(lambda signalled, due, hints=hints: hints.append(due))  # type: ignore[misc]
         try:
             await store.open()
             for number in range(8):
@@ -75,6 +77,7 @@ async def test_no_false_acknowledgement(tmp_path: Path, anyio_backend: str, erro
                 except StoreFailed:
                     with pytest.raises(StoreFailed):
                         await accept(store, start("run_after", begun=over()), id="evt_after")
+                    assert any(hints), "the engine was not told to look, so the daemon would not end"
                     break
         except ConfigError:
             pass
