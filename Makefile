@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup run test lint build smoke bench lock clean
+.PHONY: setup run test lint build smoke bench pages lock clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,9 @@ smoke: build
 bench: setup
 	@command -v wrk >/dev/null || sh build/apt.sh wrk
 	$(BIN)/python tests/bench/order_flow.py
+
+pages: setup
+	$(BIN)/python build/pages.py
 
 lock:
 	$(BIN)/uv pip compile --generate-hashes --extra dev --python-version 3.11 --universal --no-emit-index-url --no-header -q pyproject.toml -o requirements.lock

@@ -32,6 +32,7 @@ class Kinds:
     schema: Callable[[Any], Any] | None = None
     """Compiles a JSON Schema to a Validator; raises ValueError."""
     file_root: str | None = None
+    connections: Any = None
 
 
 class Literal:
@@ -85,6 +86,8 @@ class Reading:
     calls: list[tuple[str, Node]] = field(default_factory=list)
     emits: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
+    connections: list[tuple[str, tuple[str, ...], Node]] = field(default_factory=list)
+    """Names (or URLs) that `connection:` options give, the kinds that fit, the place."""
     files: dict[str, str] = field(default_factory=dict)
     schema_fields: dict[str, Any] | None = None
     trigger_ids: frozenset[str] = frozenset()
@@ -181,6 +184,21 @@ class Reading:
         parts = node.items if node.kind == "list" else [node]
         compiled = [self.expression(part, visible, what) for part in parts]
         return tuple(clause for clause in compiled if clause is not None)
+
+    def connection(self, options: Any, node: Node | None, what: str) -> None:
+        """Notes the `connection` option of a kind that takes one; whether it exists shows when all files are read."""
+        wanted = tuple(getattr(options, "connection_kinds", ()))
+        given = node.get("connection") if wanted and node is not None and node.kind == "map" else None
+        if wanted and given is None and node is not None:
+            usual = next((f.default for f in msgspec.structs.fields(options.Options) if f.name == "connection"), None)
+            if isinstance(usual, str):
+                self.connections.append((usual, wanted, Node("scalar", node.line, node.column)))
+        if given is None or not isinstance(given.value, str):
+            return
+        if "${{" in given.value:
+            self.problem(given, f"{what}: connection is a name, written out: what an event says never chooses it")
+        else:
+            self.connections.append((given.value, wanted, given))
 
     def template(self, node: Node, visible: Visible) -> Rendered:
         """A data value with `${{ }}` anywhere inside."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from flows.compile import compile_flow, default_name
+from flows.connections import Connection, use_problem
 from flows.context import Kinds
 from flows.nodes import Node, parse_documents
 from flows.problems import Problem, suggest
@@ -31,6 +32,7 @@ class Document:
     calls: list[tuple[str, Node]] = field(default_factory=list)
     emits: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    connections: list[tuple[str, tuple[str, ...], Node]] = field(default_factory=list)
 
 
 def flow_files(directory: Path) -> list[Path]:
@@ -78,6 +80,7 @@ def load_text(
                 reading.calls,
                 reading.emits,
                 reading.files,
+                reading.connections,
             )
         )
     return loaded
@@ -103,9 +106,12 @@ def load_file(path: Path, kinds: Kinds, work: str | None = None) -> list[Documen
     return load_text(text, file, str(path.parent.absolute()), kinds, work)
 
 
-def cross_check(documents: Iterable[Document], kinds: Kinds) -> None:
-    """What only several flows show: names taken twice, sources with two sets of options, missing sub-flows, circles.
-    Problems are added to the documents; a document that gets an error loses its plan."""
+def cross_check(
+    documents: Iterable[Document], kinds: Kinds, connections: Mapping[str, Connection] | None = None
+) -> None:
+    """What only several files show: names taken twice, sources with two sets of options, missing sub-flows, circles,
+    missing connections (None: not looked at). Problems are added to the documents; a document
+    that gets an error loses its plan."""
     pool = list(documents)
     names: dict[str, Document] = {}
     for document in pool:
@@ -118,6 +124,8 @@ def cross_check(documents: Iterable[Document], kinds: Kinds) -> None:
             _refuse(document, document.line, f"the flow {document.plan.flow} is already in {first.file}")
         else:
             names[document.plan.flow] = document
+    if connections is not None:
+        _connections(pool, kinds, connections)
     _sources(pool, kinds)
     _sub_flows(pool, names)
     _emit_loops(pool)
@@ -127,6 +135,15 @@ def _refuse(document: Document, line: int, message: str, column: int = 1, severi
     document.problems.append(Problem(document.file, line, column, message, severity))
     if severity == "error":
         document.plan = None
+
+
+def _connections(pool: list[Document], kinds: Kinds, named: Mapping[str, Connection]) -> None:
+    for document in pool:
+        for value, wanted, node in document.connections:
+            message = use_problem(value, wanted, named, kinds.connections)
+            if message is not None:
+                usual = node.value is None  # not written out: the usual name may still come
+                _refuse(document, node.line, message, node.column, "warning" if usual else "error")
 
 
 def _sources(pool: list[Document], kinds: Kinds) -> None:

@@ -140,6 +140,8 @@ def read_step(
     if on_timeout is not None and timeout is None:
         reading.problem(on_timeout_node or node, "`on_timeout` needs `timeout`")
     retry = _retry(reading, node.get("retry"), visible)
+    if retry is None and verb == "call" and node.get("retry") is None:
+        retry = _usual_retry(reading, result.body.action)
     handlers, goes_on = _on_error(reading, node.get("on_error"), visible, result)
     if node.get("repeat") is not None and verb != "call":
         reading.problem(node.entries["repeat"][0], "`repeat` belongs to a `call`")
@@ -212,13 +214,24 @@ def _retry(reading: Reading, node: Node | None, visible: Visible) -> plan.Retry 
         reading.problem(node, "retry needs `times`, the number of further attempts")
     times = reading.whole(node.get("times"), "times", 0, 1000, 0)
     first = last = 1.0
+    waits: tuple[float, ...] = ()
     wait = node.get("wait")
     if wait is not None:
-        first, last = _waits(reading, wait)
+        if wait.kind == "list":
+            waits = tuple(reading.duration(item, "retry.wait") or 0.0 for item in wait.items)
+        else:
+            first, last = _waits(reading, wait)
     test = node.get("if")
     condition = reading.expression(test, visible.plus("error"), "retry.if") if test is not None else None
     then = reading.choice(node.get("then"), "retry.then", ("fail", "pause"), "fail")
-    return plan.Retry(times, first, last, condition, then)
+    return plan.Retry(times, first, last, condition, then, waits)
+
+
+def _usual_retry(reading: Reading, action: str) -> plan.Retry | None:
+    """What an action brings for steps that say nothing of it."""
+    known = action in reading.kinds.actions.names()
+    waits = getattr(reading.kinds.actions.get(action), "retry_waits", ()) if known else ()
+    return plan.Retry(len(waits), waits=tuple(waits)) if waits else None
 
 
 def _waits(reading: Reading, node: Node) -> tuple[float, float]:

@@ -61,6 +61,7 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
     if node.kind == "map" and "where" in node.entries:
         reading.problem(node.entries["where"][0], "`where` belongs to the options of an `event` trigger")
     options = _options(reading, cls, kind, kind_node, options_node)
+    reading.connection(cls, options_node, kind)
     if options is None:
         return None
     id_node = node.get("id") if node.kind == "map" else None

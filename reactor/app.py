@@ -13,11 +13,13 @@ from typing import Any
 
 import anyio
 
+from flows.connections import Connection
 from flows.context import Kinds
 from reactor import __version__
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.config import Config
+from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Event
 from reactor.contracts.plan import Plan
@@ -27,9 +29,10 @@ from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
+from reactor.memory import ActionMemory
 from reactor.observe.log import Log, Observers
 from reactor.operations import Operations
-from reactor.registry import ACTIONS, TRIGGERS, LazyRegistry
+from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
 from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
@@ -47,6 +50,7 @@ def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
     return Kinds(
         actions=LazyRegistry(ACTIONS),
         triggers=LazyRegistry(TRIGGERS),
+        connections=LazyRegistry(CONNECTIONS),
         allow=config.allow if config is not None else frozenset(),
         secret_exists=secrets.exists if secrets is not None else None,
         environment=frozenset(config.env) if config is not None else None,
@@ -77,9 +81,9 @@ class Daemon(Operations):
         self.clock: SystemClock = SystemClock()
         self.ids = SystemIds()
         format = None if config.log_format == "auto" else config.log_format
-        self.log = log if log is not None else Log(config.log_level, format)
-        self.observer = Observers(self.log)
         self.secrets = Secrets(config.secrets)
+        self.log = log if log is not None else Log(config.log_level, format, mask=self.secrets.mask)
+        self.observer = Observers(self.log)
         self.kinds = make_kinds(config, self.secrets)
         self.store = open_store(config)
         self.owner = self.ids.new("own_")
@@ -128,7 +132,13 @@ class Daemon(Operations):
                     allow_networks=config.allow_networks,
                     seeded=False,
                 )
-                performer = ActionPerformer(self.kinds.actions, self.clock, self.secrets.get, settings, self.observer)
+                connections = self.connections = Connections(
+                    self.kinds.connections, self.secrets.get, environment, self.clock, self.observer
+                )
+                performer = ActionPerformer(
+                    self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
+                    lambda action: ActionMemory(self.store, action),
+                )  # fmt: skip
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
                 self.sources = Sources(
                     group,
@@ -139,7 +149,9 @@ class Daemon(Operations):
                     hooks,
                     self.secrets.get,
                     self.observer,
+                    connections,
                 )
+                catalog.connected = self._connections_changed
                 catalog.changed = self._flows_changed
                 server = HttpServer(
                     all_routes(self._services()),
@@ -154,6 +166,7 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, pool.run)
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
+                group.start_soon(connections.watch)
                 await self._sources_settle()
                 self.observer.observe(
                     "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
@@ -166,6 +179,7 @@ class Daemon(Operations):
                 inbox.closed = True
                 await pool.drain(config.drain)
                 await server.close()
+                await connections.close()
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             _unwrap(errors)
@@ -202,6 +216,12 @@ class Daemon(Operations):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
+
+    async def _connections_changed(self, found: dict[str, Connection]) -> None:
+        """Sources whose connection has other settings begin anew with them."""
+        changed = self.connections.update(found)
+        if changed:
+            await self.sources.restart(changed)
 
     async def _flows_changed(self, flows: FlowSet, new: list[Plan]) -> None:
         """Sources follow the flows; flows that listen for it are told what was loaded."""

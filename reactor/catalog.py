@@ -6,12 +6,14 @@ an editor's save.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 
+from flows.connections import Connection, by_name, connection_files, load_connections
 from flows.context import Kinds
 from flows.loader import Document, cross_check, flow_files, load_file, load_text
 from flows.problems import Problem
@@ -53,11 +55,13 @@ class Catalog:
         self.problems: list[Problem] = []
         self.changed: Callable[[FlowSet, list[Plan]], Awaitable[None]] | None = None
         """Told of each new set, and of the plans in it that are new."""
+        self.connected: Callable[[dict[str, Connection]], Awaitable[None]] | None = None
+        """Told of the connections at each look, before the flows."""
 
     async def load(self) -> bool:
         """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
         cannot hold flows."""
-        documents = await anyio.to_thread.run_sync(self._read)
+        documents, connections = await anyio.to_thread.run_sync(self._read)
         plans: dict[str, Plan] = {}
         problems: list[Problem] = []
         for document in documents:
@@ -72,7 +76,10 @@ class Catalog:
             if plan is not None:
                 good[plan.flow] = plan
                 plans.setdefault(plan.flow, plan)
+        problems.extend(problem for one in connections for problem in one.problems)
         self._report(problems)
+        if self.connected is not None:
+            await self.connected({one.name: one for one in reversed(connections) if one.name})
         flows = FlowSet(plans.values())
         if flows.hash == self.flows.hash and set(flows.plans) == set(self.flows.plans):
             return False
@@ -117,18 +124,26 @@ class Catalog:
                 self._observer.observe(fact, message=f"{place}: {problem.message}")
         self._told = set(self.problems)
 
-    def _read(self) -> list[Document]:
+    def _read(self) -> tuple[list[Document], list[Connection]]:
         documents: list[Document] = []
+        connections: list[Connection] = []
         if self._bundle is not None:
             work = str(Path.cwd())
             for path in flow_files(self._bundle):
                 documents.extend(load_file(path, self._kinds, work))
+            connections += [
+                one for path in connection_files(self._bundle) for one in load_connections(path, self._kinds)
+            ]
         paths: list[Path] = []
         for directory in self._directories:
             try:
                 paths.extend(flow_files(directory))
             except ValueError as error:
                 raise ConfigError(str(error)) from None
+            if directory.is_dir():
+                connections += [
+                    one for path in connection_files(directory) for one in load_connections(path, self._kinds)
+                ]
         now = self._clock.monotonic()
         for path in list(self._cache):
             if path not in paths:
@@ -140,8 +155,8 @@ class Catalog:
                     self._good.pop(str(path), None)
         for path in paths:
             documents.extend(self._cached(path))
-        cross_check(documents, self._kinds)
-        return documents
+        cross_check(documents, self._kinds, by_name(connections))
+        return documents, connections
 
     def _cached(self, path: Path) -> list[Document]:
         known = self._cache.get(path)
@@ -155,7 +170,7 @@ class Catalog:
                 self._cache[path] = (_stamp(path, loaded), loaded)
             else:
                 loaded = known[1]
-        return [Document(d.file, d.name, d.plan, list(d.problems), d.line, d.calls, d.emits, d.files) for d in loaded]
+        return [dataclasses.replace(document, problems=list(document.problems)) for document in loaded]
 
     async def watch(self) -> None:
         """Reloads when files change, until cancelled."""

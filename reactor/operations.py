@@ -10,6 +10,7 @@ import msgspec
 from flows.context import Kinds
 from reactor import __version__
 from reactor.catalog import Catalog
+from reactor.connections import Connections
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
 from reactor.contracts.event import Event, StoredEvent, Verdict
@@ -19,6 +20,7 @@ from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.pool import Pool
 from reactor.engine.trace import Trace
+from reactor.memory import ActionMemory
 from reactor.reference import action_item, action_items
 from reactor.router.inbox import Inbox
 from reactor.router.match import explain
@@ -34,6 +36,7 @@ class Operations:
     kinds: Kinds
     clock: Clock
     sources: Sources
+    connections: Connections
     pool: Pool
     started: anyio.Event
     stopping: anyio.Event
@@ -51,6 +54,9 @@ class Operations:
             flows=self._flow_items,
             flow=self._flow_item,
             triggers=self._trigger_items,
+            connections=lambda: self.connections.items(),
+            webhooks=ActionMemory(self.store, "webhook.send"),
+            check_connection=lambda name: self.connections.check(name),
             actions=lambda: action_items(self.kinds.actions),
             action=lambda name: action_item(self.kinds.actions, name),
             ready=self._ready,
@@ -182,6 +188,9 @@ class Operations:
             "flow_problems": sum(1 for problem in self.catalog.problems if problem.severity == "error"),
             "active_runs": self.pool.active,
             "sources": sources,
+            "connections": {
+                item["name"]: item["error"] for item in self.connections.items() if item["state"] == "disconnected"
+            },
         }
 
     async def _reload(self) -> None:

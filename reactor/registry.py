@@ -15,6 +15,17 @@ ACTIONS: dict[str, str] = {
         f"file.{verb}": f"plugins.actions.file:{verb.title()}"
         for verb in ("read", "write", "append", "copy", "move", "delete", "list")
     },
+    **{f"script.{name}": f"plugins.actions.script:{name.title()}" for name in ("python", "node", "shell")},
+    "email.send": "plugins.actions.email:Send",
+    "webhook.send": "plugins.actions.webhook:Send",
+    **{
+        f"{format}.{verb}": f"plugins.actions.{format}:{verb.title()}"
+        for format in ("csv", "json", "xml", "yaml")
+        for verb in ("read", "convert")
+    },
+    "csv.write": "plugins.actions.csv:Write",
+    **{f"text.{verb}": f"plugins.actions.text:{verb.title()}" for verb in ("lines", "filter", "replace", "split")},
+    **{f"archive.{verb}": f"plugins.actions.archive:{verb.title()}" for verb in ("create", "extract", "list")},
     "shell.run": "plugins.actions.shell:Run",
     "log": "plugins.actions.log:Log",
     "uuid": "plugins.actions.uuid:Uuid",
@@ -29,6 +40,10 @@ TRIGGERS: dict[str, str] = {
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
     "manual": "triggers.manual:Manual",
+}
+CONNECTIONS: dict[str, str] = {
+    "http": "plugins.connections.http:Http",
+    "smtp": "plugins.connections.smtp:Smtp",
 }
 
 

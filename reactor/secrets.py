@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reactor.contracts.errors import StepFailed
+from reactor.engine.masking import SHORTEST, mask
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
@@ -17,6 +18,7 @@ class Secrets:
 
     def __init__(self, directory: Path, environ: Mapping[str, str] | None = None) -> None:
         self._directory = directory
+        self._given: set[str] = set()
         self._environ = os.environ if environ is None else environ
 
     def _find(self, name: str) -> str | None:
@@ -33,9 +35,15 @@ class Secrets:
     def exists(self, name: str) -> bool:
         return self._find(name) is not None
 
+    def mask(self, text: str) -> str:
+        """A text without any secret that was given out so far, in any form."""
+        return str(mask(text, self._given)) if self._given else text
+
     def get(self, name: str) -> str:
         """Raises StepFailed of type `secret.missing`."""
         value = self._find(name)
+        if value is not None and len(value) >= SHORTEST:
+            self._given.add(value)
         if value is None:
             raise StepFailed("secret.missing", f"there is no secret {name}", retryable=False)
         return value

@@ -45,9 +45,11 @@ class Daemon:
 
     def flow(self, name: str, text: str) -> None:
         """Writes a flow as an editor would: beside, then renamed."""
-        partial = self.flows / f".{name}"
+        path = self.flows / name
+        path.parent.mkdir(exist_ok=True)
+        partial = path.with_name(f".{path.name}")
         partial.write_text(text, "utf-8")
-        partial.replace(self.flows / name)
+        partial.replace(path)
 
     def start(self, wait: bool = True) -> Daemon:
         place = self.log.stat().st_size if self.log.exists() else 0

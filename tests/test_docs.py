@@ -8,29 +8,49 @@ from pathlib import Path
 
 import pytest
 
+from flows.connections import load_connections
 from flows.loader import load_text
 from reactor.reference import option_table
-from reactor.registry import ACTIONS, TRIGGERS, LazyRegistry
+from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from tests.flows_help import KINDS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("triggers/docs/*.md"), *ROOT.glob("plugins/docs/*.md")])
-ALL = sorted([*PAGES, *ROOT.glob("flows/docs/*.md"), *ROOT.glob("reactor/docs/*.md"), ROOT / "README.md"])
+CONNECTION_PAGES = sorted(ROOT.glob("plugins/connections/docs/*.md"))
+CONNECTION_TEXTS = [ROOT / "flows" / "docs" / "connections.md"]
+PAGES = sorted([*ROOT.glob("triggers/docs/*.md"), *ROOT.glob("plugins/docs/*.md"), *CONNECTION_PAGES])
+ALL = sorted(
+    {*PAGES, *ROOT.glob("flows/docs/*.md"), *ROOT.glob("reactor/docs/*.md"), ROOT / "README.md"}.difference(
+        CONNECTION_PAGES, CONNECTION_TEXTS
+    )
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.parent.name}-{page.stem}")
 def test_option_tables_are_those_of_the_code(page: Path) -> None:
     found = re.findall(r"<!-- options (\S+) -->\n(.*?)\n<!-- end -->", page.read_text(), re.DOTALL)
     assert found
-    registry = LazyRegistry({**{f"t:{k}": v for k, v in TRIGGERS.items()}, **ACTIONS})
+    table_of = {"connections": CONNECTIONS, "plugins": ACTIONS, "triggers": TRIGGERS}[page.parent.parent.name]
+    registry = LazyRegistry(table_of)
     for name, table in found:
-        kind = registry.get(name if page.parent.parent.name == "plugins" else f"t:{name}")
+        kind = registry.get(name)
         assert table == option_table(kind.Options), f"{page}: the table of {name} is old"
+
+
+@pytest.mark.parametrize("page", [*CONNECTION_PAGES, *CONNECTION_TEXTS], ids=lambda page: page.stem)
+def test_connections_of_the_pages_pass_the_check(page: Path, tmp_path: Path) -> None:
+    kinds = dataclasses.replace(KINDS, secret_exists=None)
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "one.yaml"
+        path.write_text(block)
+        for one in load_connections(path, kinds):
+            assert not one.problems, one.problems
 
 
 @pytest.mark.parametrize("page", ALL, ids=lambda page: f"{page.parent.parent.name}-{page.stem}")
 def test_yaml_blocks_pass_the_check(page: Path) -> None:
-    kinds = dataclasses.replace(KINDS, secret_exists=None)
+    kinds = dataclasses.replace(KINDS, secret_exists=None, allow=frozenset({"shell", "script"}))
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
         for document in load_text(block, str(page), "/", kinds):
             errors = [

@@ -14,7 +14,7 @@ from reactor.contracts import plan
 VERB = "call"
 SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
-LATER_GROUPS = ("amqp", "archive", "csv", "data", "email", "kafka", "mqtt", "nats", "redis", "script", "sql", "webhook")
+LATER_GROUPS = ("amqp", "data", "kafka", "mqtt", "nats", "redis", "sql")
 
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
@@ -42,6 +42,13 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                     f" (or REACTOR_ALLOW={action.needs})",
                 )
             check_options(reading, action.Options, arguments_node, f"{name}", templates=True)
+            for key in getattr(action, "literal", ()):
+                value = arguments_node.get(key)
+                if value is not None and isinstance(value.value, str) and "${{" in value.value:
+                    reading.problem(
+                        value, f"{key} of {name} is written out: event data never becomes code; give it by input or env"
+                    )
+            reading.connection(action, arguments_node, name)
             roots = getattr(action, "paths", ())
             for key in roots:
                 value = arguments_node.get(key)

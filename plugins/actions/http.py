@@ -17,6 +17,8 @@ import msgspec
 
 from plugins.actions._guard import Resolver, is_literal, refused, split
 from plugins.actions._paths import resolve
+from plugins.connections.http import Auth, Tls
+from plugins.connections.http import Settings as Base
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
@@ -27,26 +29,11 @@ MAX_REDIRECTS = 10
 CHUNK = 256 * 1024
 
 
-class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    bearer: str | None = None
-    user: str | None = None
-    password: str | None = None
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    ca: str | None = None
-    """A file of certificates to trust instead of the system's."""
-    cert: str | None = None
-    """The client's certificate file,"""
-    key: str | None = None
-    """and its key."""
-    verify: bool = True
-    """False trusts anyone; for tests only."""
-
-
 class RequestOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str
-    """Where to; http or https."""
+    """Where to; http or https. With a `connection`, what follows its URL."""
+    connection: str | None = None
+    """A connection of the kind http, with base URL, headers and sign-in."""
     method: str = "GET"
     """The method (only `http.request`)."""
     headers: dict[str, Any] = {}
@@ -102,6 +89,7 @@ class Request:
     summary = "Sends an HTTP request; a status that is not expected fails the step with type http.status."
     repeat = "keyed"
     needs: ClassVar[str | None] = None
+    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
     Options = RequestOptions
     paths: ClassVar[tuple[str, ...]] = ("save_to",)
     result_fields = ("status", "headers", "body", "url", "path", "size")
@@ -109,20 +97,28 @@ class Request:
     method: ClassVar[str | None] = None
 
     async def run(self, options: RequestOptions, context: ActionContext) -> Any:
+        if options.connection is None:
+            return await self.exchange(options, context, is_literal(options.url, context.literals.get("url")))
+        async with context.connection(options.connection) as api:
+            return await self.exchange(through(options, api), context, True, frozenset(n.lower() for n in api.headers))
+
+    async def exchange(
+        self, options: RequestOptions, context: ActionContext, literal: bool, private: frozenset[str] = frozenset()
+    ) -> Any:
+        """One request. `literal`: the author wrote the host; `private`: headers that leave with the host."""
         import aiohttp
 
         method = (self.method or options.method).upper()
         if method not in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             raise StepFailed("expression", f"{method} is no HTTP method")
         split(options.url)
-        literal = is_literal(options.url, context.literals.get("url"))
         hosts = frozenset({split(options.url)[1]}) if literal else frozenset()
         resolver = Resolver(hosts, networks(context.settings))
         try:
             timeout = aiohttp.ClientTimeout(total=parse_duration(options.timeout))
         except DurationError as error:
             raise StepFailed("expression", f"timeout: {error}") from None
-        connector = aiohttp.TCPConnector(resolver=resolver, ssl=_tls(options.tls, context))  # type: ignore[arg-type]
+        connector = aiohttp.TCPConnector(resolver=resolver, ssl=tls_context(options.tls, context.folder))  # type: ignore[arg-type]
         headers = request_headers(method, options, context)
         try:
             async with aiohttp.ClientSession(
@@ -131,7 +127,7 @@ class Request:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=True,
             ) as session:
-                return await self._exchange(session, method, headers, options, context, resolver)
+                return await self._exchange(session, method, headers, options, context, resolver, private)
         except StepFailed:
             raise
         except TimeoutError:
@@ -152,6 +148,7 @@ class Request:
         options: RequestOptions,
         context: ActionContext,
         resolver: Resolver,
+        private: frozenset[str],
     ) -> Any:
         url = with_query(options.url, options.query)
         data = body_of(options)
@@ -164,7 +161,8 @@ class Request:
             response.release()
             target = urllib.parse.urljoin(url, location)
             if split(target)[:2] != split(url)[:2]:
-                headers = {k: v for k, v in headers.items() if k.lower() not in ("authorization", "cookie")}
+                leaves = private | {"authorization", "cookie"}
+                headers = {k: v for k, v in headers.items() if k.lower() not in leaves}
             if response.status == 303 or (response.status in (301, 302) and method == "POST"):
                 method, data = "GET", None
                 headers = {k: v for k, v in headers.items() if k.lower() not in ("content-type", "content-length")}
@@ -239,12 +237,7 @@ def request_headers(method: str, options: RequestOptions, context: ActionContext
     headers: dict[str, str] = {"User-Agent": "reactor", "Accept": "*/*"}
     if method in ("POST", "PATCH"):
         headers["Idempotency-Key"] = context.idempotency_key
-    if options.auth is not None:
-        if options.auth.bearer is not None:
-            headers["Authorization"] = f"Bearer {options.auth.bearer}"
-        elif options.auth.user is not None:
-            pair = f"{options.auth.user}:{options.auth.password or ''}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    headers |= request_auth(options.auth)
     if options.json is not msgspec.UNSET:
         headers["Content-Type"] = "application/json"
     elif options.form is not None:
@@ -259,6 +252,31 @@ def request_headers(method: str, options: RequestOptions, context: ActionContext
             raise StepFailed("expression", f"the header {name!r} has a line break")
         headers[name] = text
     return headers
+
+
+def request_auth(auth: Auth | None) -> dict[str, str]:
+    """The Authorization header, or nothing."""
+    if auth is None or (auth.bearer is None and auth.user is None):
+        return {}
+    if auth.bearer is not None:
+        return {"Authorization": f"Bearer {auth.bearer}"}
+    pair = f"{auth.user}:{auth.password or ''}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def through(options: RequestOptions, api: Base) -> RequestOptions:
+    """The request with what its connection adds. Raises StepFailed for a URL that leaves the connection's host:
+    its credentials go nowhere else."""
+    url = options.url if "://" in options.url else f"{api.url.rstrip('/')}/{options.url.lstrip('/')}"
+    if split(url) != split(api.url) or "@" in urllib.parse.urlsplit(url).netloc:
+        raise refused(f"{options.url[:200]!r} leaves {api.url}, which is all that the connection is for")
+    return msgspec.structs.replace(
+        options,
+        url=url,
+        headers={**api.headers, **options.headers},
+        auth=options.auth or api.auth,
+        tls=options.tls or api.tls,
+    )
 
 
 def body_of(options: RequestOptions) -> bytes | None:
@@ -325,10 +343,11 @@ async def _save(response: Any, path: Path) -> dict[str, Any]:
     return {"path": str(path), "size": size}
 
 
-def _tls(options: Tls | None, context: ActionContext) -> ssl.SSLContext | bool:
+def tls_context(options: Tls | None, base: str) -> ssl.SSLContext | bool:
+    """The settings as aiohttp takes them; relative paths start at `base`. Raises StepFailed."""
     if options is None:
         return True
-    folder = Path(context.folder)
+    folder = Path(base)
     try:
         made = ssl.create_default_context(cafile=str(folder / options.ca) if options.ca else None)
         if options.cert is not None:

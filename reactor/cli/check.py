@@ -15,6 +15,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="flow files or directories")
     parser.add_argument("--format", choices=["text", "json", "sarif"], default="text", help="how problems are printed")
     parser.add_argument("--allow", action="append", default=[], help="what the daemon will allow (shell)")
+    parser.add_argument("--connect", action="store_true", help="also opens each connection and tries it")
+    parser.add_argument("--secrets", help="as the daemon's --secrets, for --connect")
+    parser.add_argument("--env", action="append", default=[], help="as the daemon's --env, for --connect")
     parser.add_argument("--file-root", help="as the daemon's --file-root")
 
 
@@ -29,6 +32,8 @@ def run(options: Any) -> int:
         problems, count = check_paths([Path(path) for path in options.paths], kinds)
     except ValueError as error:
         raise ClientError(str(error)) from None
+    if options.connect:
+        problems = sorted([*problems, *try_connections(options, kinds)])
     failed = any(problem.severity == "error" for problem in problems)
     if options.format == "json":
         fields = ("file", "line", "column", "message", "severity")
@@ -45,6 +50,40 @@ def run(options: Any) -> int:
         said = f"{count} flow{'' if count == 1 else 's'}, {errors} error{'' if errors == 1 else 's'}"
         print(said, file=sys.stderr)
     return 1 if failed else 0
+
+
+def try_connections(options: Any, kinds: Any) -> list[Any]:
+    """Opens each connection; what is wrong as problems of its file."""
+    import os
+
+    import anyio
+
+    from flows.check import load_connection_paths
+    from flows.problems import Problem
+    from reactor.clock import SystemClock
+    from reactor.connections import Connections
+    from reactor.observe.log import Observers
+    from reactor.secrets import Secrets
+
+    found = load_connection_paths([Path(path) for path in options.paths], kinds)
+    secrets = Secrets(Path(options.secrets or os.environ.get("REACTOR_SECRETS") or "/run/secrets"))
+    names = options.env or [name for name in os.environ.get("REACTOR_ENV", "").split(",") if name]
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+
+    async def work() -> list[Problem]:
+        manager = Connections(kinds.connections, secrets.get, environment, SystemClock(), Observers())
+        manager.update({one.name: one for one in found if one.settings is not None})
+        failures = []
+        for one in found:
+            error = await manager.check(one.name) if one.settings is not None else None
+            if error is not None:
+                failures.append(Problem(one.file, one.line, 1, f"{one.name}: {error}"))
+            elif one.settings is not None:
+                print(f"{one.file}: {one.name} ({one.kind}) answers", file=sys.stderr)
+        await manager.close()
+        return failures
+
+    return anyio.run(work)
 
 
 def schedules(paths: list[Path], kinds: Any) -> list[str]:

@@ -9,6 +9,16 @@ import msgspec
 from reactor.contracts.clock import Clock
 
 
+class Memory(Protocol):
+    """What an action keeps between runs: a few small values by name, durable."""
+
+    async def get(self, name: str) -> Any: ...
+
+    async def set(self, name: str, value: Any) -> None:
+        """`None` removes the value."""
+        ...
+
+
 class ActionContext(msgspec.Struct, kw_only=True):
     """What an action may know of the step that calls it."""
 
@@ -26,6 +36,9 @@ class ActionContext(msgspec.Struct, kw_only=True):
     literals: dict[str, str] = msgspec.field(default_factory=dict)
     """For each top-level option whose value has an expression: the text in front of the first one."""
     settings: Any = None
+    connection: Any = None
+    """`Lend`: `async with context.connection(name) as client`. NotConnected out of it fails the step, retryable."""
+    memory: Memory | None = None
     log: Any = None
     seed: str = ""
 

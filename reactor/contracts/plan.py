@@ -48,6 +48,8 @@ class Retry:
     last: float = 1.0
     condition: Expression | None = None
     then: str = "fail"
+    waits: tuple[float, ...] = ()
+    """Seconds before each further attempt, written out; the last one holds for those behind it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -114,6 +115,10 @@ class TriggerContext(Protocol):
 
     def secret(self, name: str) -> str:
         """The secret's value. Raises ConfigError when no backend has it."""
+        ...
+
+    def connection(self, name: str) -> AbstractAsyncContextManager[Any]:
+        """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected."""
         ...
 
     def random(self) -> float:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from reactor.contracts.action import ActionContext
+from reactor.contracts.action import ActionContext, Memory
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import StepFailed
+from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.observe import Observer
+from reactor.engine.masking import mask
 from reactor.engine.state import Run, StepFrame
 
 MAX_RESULT = 16 * 1024 * 1024
@@ -35,31 +37,26 @@ class Secrets(Mapping[str, str]):
         return len(self.given)
 
 
-def mask(value: Any, given: Mapping[str, str]) -> Any:
-    """The value with each secret made `***`."""
-    if isinstance(value, str):
-        for secret in given.values():
-            if secret and secret in value:
-                value = value.replace(secret, "***")
-        return value
-    if isinstance(value, list):
-        return [mask(item, given) for item in value]
-    if isinstance(value, dict):
-        return {key: mask(item, given) for key, item in value.items()}
-    return value
-
-
 class ActionPerformer:
     """`settings` is what the operator allows actions (`reactor.config` makes it)."""
 
     def __init__(
-        self, actions: Any, clock: Clock, secret: Callable[[str], str], settings: Any, observer: Observer
+        self,
+        actions: Any,
+        clock: Clock,
+        secret: Callable[[str], str],
+        settings: Any,
+        observer: Observer,
+        connections: Any = None,
+        memory: Callable[[str], Memory] | None = None,
     ) -> None:
         self._actions = actions
         self._clock = clock
         self._secret = secret
         self._settings = settings
         self._observer = observer
+        self._connections = connections
+        self._memory = memory
         self._instances: dict[str, Any] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
@@ -89,12 +86,17 @@ class ActionPerformer:
             folder=run.plan.folder,
             literals=literals(body.arguments, run),
             settings=self._settings,
+            connection=self._lend(secrets),
+            memory=self._memory(body.action) if self._memory is not None else None,
             log=self._observer,
             seed=f"{run.id}/{frame.path}/{frame.attempt}",
         )
         try:
             result = await action.run(options, context)
             encoded = msgspec.json.encode(result)
+        except NotConnected as error:
+            message = mask(str(error), secrets.given)
+            raise StepFailed("connection.down", message, retryable=True) from None
         except StepFailed as error:
             if secrets.given:
                 error.args = (mask(str(error), secrets.given),)
@@ -104,17 +106,42 @@ class ActionPerformer:
             raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
         return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)
 
+    def _lend(self, secrets: Secrets) -> Callable[[str], Any]:
+        """Connections for one step; the secrets that they were given are kept out of its result too."""
+
+        @asynccontextmanager
+        async def lend(name: str) -> AsyncIterator[Any]:
+            if self._connections is None:
+                raise NotConnected(f"there is no connection {name}")
+            try:
+                async with self._connections.lend(name) as client:
+                    secrets.given.update(self._connections.secrets_of(name))
+                    yield client
+            finally:
+                secrets.given.update(self._connections.secrets_of(name))
+
+        return lend
+
 
 def literals(template: Any, run: Run) -> dict[str, str]:
     """For each option that is a text with an expression: what the author wrote in front of it. `event.path` of a
     files trigger counts as the author's."""
-    source: dict[str, Any] | None = getattr(template, "source", None)
     found: dict[str, str] = {}
-    for key, value in (source or {}).items():
-        if isinstance(value, str) and "${{" in value:
-            front, _, rest = value.partition("${{")
-            if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
-                found[key] = str(run.event.event.fields.get("path", ""))
-            else:
-                found[key] = front
+    _literals(getattr(template, "source", None), "", run, found)
     return found
+
+
+def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
+    """Nested values have the place in their key: `attach.0.path`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _literals(inner, f"{key}.{name}" if key else str(name), run, found)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _literals(inner, f"{key}.{place}", run, found)
+    elif isinstance(value, str) and "${{" in value:
+        front, _, rest = value.partition("${{")
+        if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
+            found[key] = str(run.event.event.fields.get("path", ""))
+        else:
+            found[key] = front

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import msgspec
@@ -29,15 +30,24 @@ FACTS: dict[str, tuple[str, str]] = {
     "daemon.stopping": ("info", "reactor is stopping"),
     "daemon.stopped": ("info", "reactor has stopped"),
     "daemon.failed": ("error", "reactor failed"),
+    "connection.opened": ("info", "connection is open"),
+    "connection.lost": ("warning", "connection failed"),
     "request.failed": ("error", "request failed"),
     "observer.failed": ("error", "observer failed and was unplugged"),
 }
 
 
 class Log:
-    """Writes facts to a stream. `format` is text or json."""
+    """Writes facts to a stream. `format` is text or json; `mask` takes secrets out of a line."""
 
-    def __init__(self, level: str = "info", format: str | None = None, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        level: str = "info",
+        format: str | None = None,
+        stream: TextIO | None = None,
+        mask: Callable[[str], str] | None = None,
+    ) -> None:
+        self._mask = mask
         self._stream = stream if stream is not None else sys.stderr
         self._least = LEVELS[level]
         self._json = format == "json" or (format is None and not self._stream.isatty())
@@ -58,6 +68,8 @@ class Log:
         else:
             extra = " ".join(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)
             line = f"{moment.astimezone().strftime('%H:%M:%S')} {level:<7} {message} {extra}".rstrip()
+        if self._mask is not None:
+            line = self._mask(line)
         try:
             self._stream.write(line + "\n")
             self._stream.flush()

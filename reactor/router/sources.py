@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
@@ -84,6 +85,10 @@ class SourceContext:
     def secret(self, name: str) -> str:
         return self._sources.secret(name)
 
+    def connection(self, name: str) -> AbstractAsyncContextManager[Any]:
+        lent: AbstractAsyncContextManager[Any] = self._sources.connections.lend(name)
+        return lent
+
     def random(self) -> float:
         return self._sources.random.random()
 
@@ -148,6 +153,7 @@ class Sources:
         http: HttpMount,
         secret: Callable[[str], str],
         observer: Observer,
+        connections: Any = None,
         seed: int | None = None,
     ) -> None:
         self.group = group
@@ -158,6 +164,7 @@ class Sources:
         self.http = http
         self.secret = secret
         self.observer = observer
+        self.connections = connections
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
 
@@ -178,6 +185,16 @@ class Sources:
                 self.group.start_soon(self._supervise, source)
             source.flows = {plan.flow for plan, _ in users}
             source.responds = any(plan.responds for plan, _ in users)
+
+    async def restart(self, connections: set[str]) -> None:
+        """Begins the sources anew that use one of the connections."""
+        for name, source in list(self.active.items()):
+            if getattr(source.options, "connection", None) in connections:
+                await self._stop(source)
+                fresh = Source(name, source.kind, source.folder, source.options)
+                fresh.flows, fresh.responds = source.flows, source.responds
+                self.active[name] = fresh
+                self.group.start_soon(self._supervise, fresh)
 
     async def _stop(self, source: Source) -> None:
         if source.scope is not None:

@@ -26,6 +26,11 @@ class Services:
     flows: Callable[[], list[dict[str, Any]]]
     flow: Callable[[str], dict[str, Any] | None]
     triggers: Callable[[], list[dict[str, Any]]]
+    connections: Callable[[], list[dict[str, Any]]]
+    check_connection: Callable[[str], Awaitable[str | None]]
+    """Opens a connection and tries it; None, or what is wrong."""
+    webhooks: Any
+    """`Memory` of webhook.send, with `items`: URLs that answered 410."""
     actions: Callable[[], list[dict[str, Any]]]
     action: Callable[[str], dict[str, Any] | None]
     ready: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]

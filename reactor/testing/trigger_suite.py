@@ -35,6 +35,7 @@ class Recorder:
         self.folder = folder
         self.clock = clock or SystemClock()
         self.http = Mount()
+        self.connections: Any = None
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
         self._news = anyio.Event()
@@ -79,6 +80,9 @@ class Recorder:
 
     def secret(self, name: str) -> str:
         return f"value of {name}"
+
+    def connection(self, name: str) -> Any:
+        return self.connections.lend(name)
 
     def random(self) -> float:
         return 0.5

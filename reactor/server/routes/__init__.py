@@ -19,9 +19,10 @@ def paging(request: Request) -> tuple[str | None, int]:
 
 
 def all_routes(services: Services) -> list[Route]:
-    from reactor.server.routes import actions, events, flows, health, runs, triggers
+    from reactor.server.routes import actions, connections, events, flows, health, runs, triggers, webhooks
 
-    return [route for module in (health, events, runs, flows, triggers, actions) for route in module.routes(services)]
+    modules = (health, events, runs, flows, triggers, connections, actions, webhooks)
+    return [route for module in modules for route in module.routes(services)]
 
 
 __all__ = ["Page", "all_routes", "paging"]

@@ -1,0 +1,48 @@
+"""Writes the option tables of the pages anew from the code: `make pages`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from reactor.reference import option_table  # noqa: E402
+from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry  # noqa: E402
+
+KINDS = {"triggers": LazyRegistry(TRIGGERS), "plugins": LazyRegistry(ACTIONS), "connections": LazyRegistry(CONNECTIONS)}
+
+
+def registry_of(page: Path) -> LazyRegistry:
+    """The kinds whose tables stand in a page."""
+    return KINDS["connections" if page.parent.parent.name == "connections" else page.relative_to(ROOT).parts[0]]
+
+
+def pages() -> list[Path]:
+    return sorted(
+        [*ROOT.glob("triggers/docs/*.md"), *ROOT.glob("plugins/docs/*.md"), *ROOT.glob("plugins/connections/docs/*.md")]
+    )
+
+
+def main() -> int:
+    for page in pages():
+        text = page.read_text("utf-8")
+        registry = registry_of(page)
+        fresh = re.sub(
+            r"<!-- options (\S+) -->\n.*?<!-- end -->",
+            lambda m, registry=registry: (
+                f"<!-- options {m[1]} -->\n{option_table(registry.get(m[1]).Options)}\n<!-- end -->"
+            ),
+            text,
+            flags=re.DOTALL,
+        )
+        if fresh != text:
+            page.write_text(fresh, "utf-8")
+            print(page.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

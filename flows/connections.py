@@ -1,0 +1,165 @@
+"""The files in `connections/`: name, kind and settings of each connection, checked like flows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flows.context import Kinds, Reading, Visible
+from flows.nodes import Node, parse_documents
+from flows.options import check_options
+from flows.problems import Problem, suggest
+from reactor.contracts.plan import Template
+
+SUFFIXES = (".yaml", ".yml", ".json")
+FOLDER = "connections"
+KEYS = ("connection", "kind", "description", "settings")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+MAX_FILE = 1024 * 1024
+MAX_LEVELS = 8
+
+
+@dataclass
+class Connection:
+    """One connection of a file; `settings` is None when it is not good."""
+
+    file: str
+    name: str
+    kind: str
+    settings: Template | None
+    problems: list[Problem] = field(default_factory=list)
+    line: int = 1
+    source: str = ""
+    secrets: tuple[str, ...] = ()
+
+
+def connection_files(directory: Path) -> list[Path]:
+    """The files of all `connections` folders under a directory, in order of their paths."""
+    found = []
+    for path in sorted(directory.rglob(f"{FOLDER}/*")):
+        parts = path.relative_to(directory).parts
+        if path.suffix in SUFFIXES and not any(part.startswith(".") for part in parts) and path.is_file():
+            found.append(path)
+    return found
+
+
+def connection_files_near(path: Path) -> list[Path]:
+    """Those that belong to a single flow file: under its folder, and beside the folders above it."""
+    inside = path.absolute().parent
+    found = set(connection_files(inside.parent if inside.name == FOLDER else inside))
+    for parent in list(path.absolute().parents)[1:MAX_LEVELS]:
+        folder = parent / FOLDER
+        if folder.is_dir():
+            found.update(one for one in folder.iterdir() if one.suffix in SUFFIXES and one.is_file())
+    return sorted(found)
+
+
+def load_connections(path: Path, kinds: Kinds) -> list[Connection]:
+    """All connections of a file; an unreadable one has a problem."""
+    file = str(path)
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return [_broken(file, "a connection file has at most 1 MiB")]
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        return [_broken(file, f"cannot be read: {error.strerror or error}")]
+    except UnicodeDecodeError:
+        return [_broken(file, "is not UTF-8 text")]
+    documents, problems = parse_documents(text, file)
+    if problems:
+        return [Connection(file, "", "", None, problems)]
+    if not documents:
+        return [_broken(file, "the file is empty; a connection has `kind` and `settings`")]
+    return [_read(document, path, kinds, len(documents) == 1) for document in documents]
+
+
+def _broken(file: str, message: str) -> Connection:
+    return Connection(file, "", "", None, [Problem(file, 1, 1, message)])
+
+
+def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:
+    reading = Reading(file=str(path), folder=str(path.parent), kinds=kinds)
+    made = Connection(str(path), "", "", None, reading.problems, node.line)
+    if not reading.expect(node, "map", "a connection"):
+        return made
+    reading.unknown(node, KEYS, "a connection")
+    name_node = node.get("connection")
+    made.name = (reading.text(name_node, "connection") or "") if name_node is not None else path.stem if alone else ""
+    if name_node is None and not alone:
+        reading.problem(node, "several connections in one file each need their name: `connection:`")
+    elif not NAME.fullmatch(made.name):
+        reading.problem(name_node or node, f"the name {made.name!r} is not made of a-z, 0-9 and -")
+    kind_node = node.get("kind")
+    kind = reading.text(kind_node, "kind") if kind_node is not None else None
+    names = kinds.connections.names() if kinds.connections is not None else []
+    if kind_node is None:
+        reading.problem(node, f"a connection has a `kind`: {', '.join(names)}")
+    elif kind is not None and kind not in names:
+        reading.problem(kind_node, f"there is no kind of connection {kind}{suggest(kind, names)}")
+    elif kind is not None:
+        made.kind = kind
+        settings = node.get("settings") or Node("map", node.line, node.column)
+        template = _settings(reading, kinds.connections.get(kind), settings, kind)
+        if not reading.problems:
+            made.settings = template
+            made.source = msgspec.json.encode([kind, settings.plain()], order="deterministic").decode()
+            made.secrets = tuple(sorted(reading.secrets))
+    return made
+
+
+def _settings(reading: Reading, cls: Any, node: Node, kind: str) -> Template | None:
+    check_options(reading, cls.Options, node, f"the connection {kind}", templates=True)
+    template = reading.template(node, Visible(names=frozenset({"env"}), secrets=True))
+    for read in sorted(template.reads):
+        if read[0] not in ("secrets", "env"):
+            reading.problem(node, f"a connection may read secrets and env, not {read[0]}")
+    if not reading.problems and not template.reads:
+        try:
+            options = msgspec.convert(node.plain(), cls.Options, strict=False)
+        except msgspec.ValidationError as error:
+            reading.problem(node, f"{kind}: {error}")
+            return None
+        for name, message in cls.problems(options):
+            reading.problem(node.get(name) or node, f"{kind}: {message}")
+    return template
+
+
+def by_name(connections: Iterable[Connection]) -> dict[str, Connection]:
+    """Good and bad ones by name; the later of two with one name gets a problem."""
+    named: dict[str, Connection] = {}
+    for one in connections:
+        first = named.get(one.name)
+        if not one.name:
+            continue
+        if first is None:
+            named[one.name] = one
+        else:
+            message = f"the connection {one.name} is already in {first.file}"
+            if not any(problem.message == message for problem in one.problems):
+                one.problems.append(Problem(one.file, one.line, 1, message))
+            one.settings = None
+    return named
+
+
+def use_problem(value: str, wanted: Sequence[str], named: Mapping[str, Connection], kinds: Any) -> str | None:
+    """Why a `connection:` of a flow does not name one of the kinds that are wanted; None when it does."""
+    if "://" in value:
+        scheme = value.partition("://")[0]
+        schemes = {s for kind in wanted for s in kinds.get(kind).schemes}
+        if scheme in schemes:
+            return None
+        known = f"one of {', '.join(sorted(schemes))}" if schemes else "the name of a connection"
+        return f"{scheme}:// is no URL for this; it takes {known}"
+    found = named.get(value)
+    if found is None:
+        return f"there is no connection {value}{suggest(value, named)}; write it as connections/{value}.yaml"
+    if found.kind and found.kind not in wanted:
+        return f"the connection {value} is of the kind {found.kind}, not {' or '.join(wanted)}"
+    if found.settings is None:
+        return f"the connection {value} has errors; see {found.file}"
+    return None

@@ -1,0 +1,182 @@
+"""Texts of any size, line by line: read in pages, filtered, replaced, split; never whole in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from plugins.actions._items import (
+    ENCODINGS,
+    LOOK_EVERY,
+    Items,
+    ReadItems,
+    errors,
+    info,
+    lines,
+    pattern,
+    replacing,
+)
+from plugins.actions._paths import resolve
+from plugins.actions._thread import Stop, in_thread
+from reactor.contracts.action import ActionContext
+from reactor.contracts.errors import StepFailed
+
+MAX_PARTS = 10_000
+
+
+class LinesOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """The file."""
+    skip: int = 0
+    """Lines to pass over: `next` of the page before."""
+    limit: int = 1000
+    """How many to give, up to 10,000."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
+
+
+class FilterOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """The file."""
+    to: str
+    """The file to write; it appears whole."""
+    pattern: str
+    """A regular expression (RE2) that a line has somewhere."""
+    invert: bool = False
+    """Keeps the lines that do not have it."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
+
+
+class ReplaceOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """The file."""
+    to: str
+    """The file to write, which may be the same; it appears whole."""
+    pattern: str
+    """A regular expression (RE2), looked for in each line."""
+    by: str
+    """What stands there instead; \\1 is the first group."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
+
+
+class SplitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    path: str
+    """The file."""
+    to: str
+    """The files to write: `{}` in the name is their number, from 1."""
+    lines: int
+    """Lines in each."""
+    header: bool = False
+    """Whether the first line stands in each."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
+
+
+class Lines(ReadItems):
+    name = "text.lines"
+    summary = "Gives lines of a text, a page at a time."
+    Options = LinesOptions
+    example = "call: text.lines\nwith:\n  path: app.log\n  limit: 100"
+
+    def items(self, path: Path, options: LinesOptions) -> Items:
+        return lines(path, options.encoding)
+
+
+class _Rewrite:
+    needs: ClassVar[str | None] = None
+    repeat = "safe"
+    paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    result_fields = ("path", "size", "modified", "count")
+
+    def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+        """Lines to write, each with how many places counted."""
+        raise NotImplementedError
+
+    async def run(self, options: Any, context: ActionContext) -> Any:
+        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
+        expression = pattern(options.pattern)
+
+        def work(stop: Stop) -> Any:
+            count = 0
+            with errors(path):
+                with replacing(to, options.encoding) as file:
+                    given = lines(path, options.encoding)
+                    for number, (line, places) in enumerate(self.rewrite(options, expression, given)):
+                        if number % LOOK_EVERY == 0:
+                            stop.look()
+                        file.write(line + "\n")
+                        count += places
+                return {**info(to), "count": count}
+
+        return await in_thread(work)
+
+
+class Filter(_Rewrite):
+    name = "text.filter"
+    summary = "Keeps the lines that have a pattern; `count` is how many."
+    Options = FilterOptions
+    example = "call: text.filter\nwith: {path: app.log, to: errors.log, pattern: ' ERROR '}"
+
+    def rewrite(self, options: FilterOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+        for line in given:
+            if (expression.search(line) is not None) != options.invert:
+                yield line, 1
+
+
+class Replace(_Rewrite):
+    name = "text.replace"
+    summary = "Replaces a pattern in each line; `count` is how often."
+    Options = ReplaceOptions
+    example = "call: text.replace\nwith: {path: a.txt, to: b.txt, pattern: colour, by: color}"
+
+    def rewrite(self, options: ReplaceOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+        for line in given:
+            yield expression.subn(options.by, line)
+
+
+class Split:
+    name = "text.split"
+    summary = "Cuts a text into files of so many lines."
+    repeat = "safe"
+    needs: ClassVar[str | None] = None
+    paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    Options = SplitOptions
+    result_fields = ("files", "count")
+    example = 'call: text.split\nwith: {path: big.csv, to: "parts/{}.csv", lines: 10000, header: true}'
+
+    async def run(self, options: SplitOptions, context: ActionContext) -> Any:
+        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
+        if "{}" not in to.name or options.lines < 1:
+            raise StepFailed("expression", "`to` has {} in its name, and `lines` is at least 1", retryable=False)
+
+        def work(stop: Stop) -> Any:
+            files: list[dict[str, Any]] = []
+            with errors(path):
+                given = lines(path, options.encoding)
+                head = next(given, None) if options.header else None
+                part = list(_take(given, options.lines))
+                while part:
+                    stop.look()
+                    if len(files) == MAX_PARTS:
+                        raise StepFailed("limit", f"more than {MAX_PARTS:,} files", retryable=False)
+                    target = to.with_name(to.name.replace("{}", str(len(files) + 1)))
+                    with replacing(target, options.encoding) as file:
+                        file.writelines(line + "\n" for line in ([head] if head is not None else []) + part)
+                    files.append(info(target))
+                    part = list(_take(given, options.lines))
+            return {"files": files, "count": len(files)}
+
+        return await in_thread(work)
+
+
+def _take(given: Iterator[str], count: int) -> Iterator[str]:
+    for _ in range(count):
+        line = next(given, None)
+        if line is None:
+            return
+        yield line
