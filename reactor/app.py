@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,7 +64,7 @@ def open_store(config: Config) -> Store:
     if config.store == "memory:":
         from reactor.store.memory import MemoryStore
 
-        return MemoryStore()
+        return MemoryStore(Path(tempfile.mkdtemp(prefix="reactor-payloads-")))
     if config.store == "sqlite" or config.store.startswith("sqlite:///"):
         from reactor.store.sqlite import SqliteStore
 
@@ -209,6 +210,7 @@ class Daemon(Operations):
         retention = Retention(
             age=self.config.retention, count=self.config.retention_count, bytes=self.config.retention_bytes
         )
+        await self.store.sweep()
         while True:
             await self.clock.sleep(PRUNE_EVERY)
             try:

@@ -39,6 +39,14 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     cause: str | None = None
 
 
+class Upload(msgspec.Struct, frozen=True):
+    """A file that came with an event: written and synced in the incoming folder, to be kept with the event."""
+
+    path: str
+    sha256: str
+    size: int
+
+
 class Verdict(msgspec.Struct, omit_defaults=True):
     """What became of one event for one flow: `started no_match invalid only_if unless error duplicate merged busy
     throttled disabled depth`."""

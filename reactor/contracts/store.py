@@ -7,11 +7,12 @@ last verb that returned, or of a later one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from reactor.contracts.event import Cursor, StoredEvent, Verdict
+from reactor.contracts.event import Cursor, StoredEvent, Upload, Verdict
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Change, RunRecord, Start
 
@@ -23,6 +24,7 @@ class Acceptance(msgspec.Struct, kw_only=True):
     event: StoredEvent
     starts: list[Start] = msgspec.field(default_factory=list)
     cursors: list[Cursor] = msgspec.field(default_factory=list)
+    uploads: list[Upload] = msgspec.field(default_factory=list)
     owner: str = ""
 
 
@@ -93,6 +95,17 @@ class PlanRecord(msgspec.Struct, kw_only=True):
     at: float = 0.0
 
 
+class PayloadFolder(Protocol):
+    """Where large payloads stand."""
+
+    incoming: Path
+    """Where uploads are written before they are accepted; whoever writes makes the folder."""
+
+    def path(self, sha256: str) -> Path:
+        """Where a payload stands once it is accepted."""
+        ...
+
+
 class Hints(Protocol):
     """Lossy wake-ups after a commit; the store stays the truth."""
 
@@ -103,6 +116,8 @@ class Hints(Protocol):
 
 class Journal(Protocol):
     """Written by router and engine."""
+
+    payloads: PayloadFolder
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         """Stores an event and its starts. Raises Overloaded or StoreFull (nothing stored), StoreFailed."""
@@ -165,6 +180,10 @@ class Journal(Protocol):
     async def save_plan(self, plan: PlanRecord) -> None: ...
 
     async def plan(self, version: str) -> PlanRecord | None: ...
+
+    async def sweep(self) -> int:
+        """Removes payload files that nothing names, left by a crash; how many. Called once after the start."""
+        ...
 
     async def prune(self, now: float, retention: Retention, limit: int) -> int:
         """Removes up to `limit` old events and ended runs; the number removed. Called until it returns 0."""

@@ -32,7 +32,7 @@ def decode_verdicts(data: bytes | None) -> list[Verdict]:
 
 
 class CorruptRecord(Exception):
-    """A journal record whose checksum does not fit."""
+    """A journal record whose checksum does not fit, or a payload that is gone or damaged."""
 
 
 def pack_entries(entries: list[AnyEntry]) -> tuple[bytes, int]:

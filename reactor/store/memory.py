@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,12 +21,14 @@ from reactor.contracts.store import (
     Hints,
     Outcome,
     Page,
+    PayloadFolder,
     PlanRecord,
     Retention,
     RunFilter,
     Signal,
 )
 from reactor.store.codec import is_live, verdict_of
+from reactor.store.payloads import Payloads
 
 
 class _Row(msgspec.Struct, kw_only=True):
@@ -45,9 +48,12 @@ class _Row(msgspec.Struct, kw_only=True):
 
 
 class MemoryStore:
-    """Every verb is one synchronous step, so it is a transaction by itself."""
+    """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
+    none may come."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self.payloads: PayloadFolder = Payloads(folder if folder is not None else Path("/nonexistent"))
         self._events: dict[str, StoredEvent] = {}
         self._event_seq: dict[str, int] = {}
         self._runs: dict[str, _Row] = {}
@@ -60,6 +66,9 @@ class MemoryStore:
         self._signalled: list[str] = []
         self._due = False
 
+    async def sweep(self) -> int:
+        return 0
+
     async def open(self) -> None:
         """Claims of a process that is gone are void at once."""
         for row in self._runs.values():
@@ -68,7 +77,7 @@ class MemoryStore:
                 row.due = 0.0
 
     async def close(self) -> None:
-        return None
+        """Keeps what it has: tests open it again as the next process would."""
 
     def health(self) -> str | None:
         return None
@@ -113,6 +122,8 @@ class MemoryStore:
             if outcome.verdict == "started":
                 follow.extend(start.follow)
         self._events[stored.id] = msgspec.structs.replace(stored, verdicts=verdicts)
+        for upload in acceptance.uploads:
+            Payloads(self._folder or Path()).adopt(upload)
         self._move(acceptance.cursors)
         for other in follow:
             self._accept(other)

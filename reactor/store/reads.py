@@ -7,11 +7,34 @@ from typing import Any
 import apsw
 import msgspec
 
-from reactor.contracts.event import StoredEvent
+from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Parent, RunRecord, Status
 from reactor.contracts.store import Page, PlanRecord, RunFilter, Signal
-from reactor.store.codec import decode, decode_event, decode_verdicts, unpack_entries
+from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries
+from reactor.store.payloads import MARK, Payloads
+
+
+class Database(apsw.Connection):
+    """A connection with the folder of large payloads."""
+
+    payloads: Payloads
+
+
+def load(db: Database, data: Any) -> Any:
+    """A column's bytes, from its file when it only names one. Raises CorruptRecord."""
+    if data is not None and data[:1] == MARK:
+        return db.payloads.get(bytes(data[1:]).decode("ascii"))
+    return data
+
+
+def load_or_say(db: Database, data: Any) -> Any:
+    """The value of a column for people; what is lost is said in its place."""
+    try:
+        return decode(load(db, data))
+    except CorruptRecord as error:
+        return {"$lost": str(error)}
+
 
 _RUN = (
     "SELECT seq, id, flow, version, event, trigger, status, created, started, ended, wake, next_seq, parent,"
@@ -20,7 +43,7 @@ _RUN = (
 _EVENT = "SELECT seq, id, at, origin, flows, invalid, verdicts, event FROM events"
 
 
-def _record(row: Any) -> RunRecord:
+def _record(db: Database, row: Any) -> RunRecord:
     return RunRecord(
         id=row[1],
         flow=row[2],
@@ -36,48 +59,56 @@ def _record(row: Any) -> RunRecord:
         parent=Parent(row[12], row[13]) if row[12] is not None else None,
         environment=decode(row[14]) or {},
         events=decode(row[15]) or [row[4]],
-        output=decode(row[16]),
-        error=decode(row[17]),
-        response=decode(row[18]),
+        output=load_or_say(db, row[16]),
+        error=load_or_say(db, row[17]),
+        response=load_or_say(db, row[18]),
     )
 
 
-def _stored(row: Any) -> StoredEvent:
+def _stored(db: Database, row: Any, strict: bool = False) -> StoredEvent:
+    invalid = row[5]
+    try:
+        event = decode_event(load(db, row[7]))
+    except CorruptRecord as error:
+        if strict:
+            raise
+        event, invalid = Event(type="lost", source=row[3]), str(error)
     return StoredEvent(
         id=row[1],
         at=row[2],
         origin=row[3],
         flows=row[4],
-        invalid=row[5],
+        invalid=invalid,
         verdicts=decode_verdicts(row[6]),
-        event=decode_event(row[7]),
+        event=event,
     )
 
 
-def run(db: apsw.Connection, id: str) -> RunRecord | None:
+def run(db: Database, id: str) -> RunRecord | None:
     row = db.execute(_RUN + " WHERE id = ?", (id,)).fetchone()
-    return None if row is None else _record(row)
+    return None if row is None else _record(db, row)
 
 
-def event(db: apsw.Connection, id: str) -> StoredEvent | None:
+def event(db: Database, id: str, strict: bool = False) -> StoredEvent | None:
+    """With `strict`, raises CorruptRecord for one whose payload is lost."""
     row = db.execute(_EVENT + " WHERE id = ?", (id,)).fetchone()
-    return None if row is None else _stored(row)
+    return None if row is None else _stored(db, row, strict)
 
 
-def entries(db: apsw.Connection, id: str, since: int = 0) -> list[AnyEntry]:
+def entries(db: Database, id: str, since: int = 0) -> list[AnyEntry]:
     """Raises CorruptRecord."""
     found: list[AnyEntry] = []
     for _, checksum, data in db.execute("SELECT seq, checksum, entries FROM journal WHERE run = ? ORDER BY seq", (id,)):
-        found.extend(unpack_entries(data, checksum))
+        found.extend(unpack_entries(load(db, data), checksum))
     return found[since:]
 
 
-def signals(db: apsw.Connection, id: str, since: int) -> list[Signal]:
+def signals(db: Database, id: str, since: int) -> list[Signal]:
     rows = db.execute("SELECT seq, kind, body FROM signals WHERE run = ? AND seq > ? ORDER BY seq", (id, since))
-    return [Signal(run=id, seq=seq, kind=kind, body=decode(body)) for seq, kind, body in rows]
+    return [Signal(run=id, seq=seq, kind=kind, body=decode(load(db, body))) for seq, kind, body in rows]
 
 
-def runs(db: apsw.Connection, where: RunFilter, cursor: str | None, limit: int) -> Page:
+def runs(db: Database, where: RunFilter, cursor: str | None, limit: int) -> Page:
     clauses, values = [], []
     for clause, value in (
         ("flow = ?", where.flow),
@@ -102,10 +133,10 @@ def runs(db: apsw.Connection, where: RunFilter, cursor: str | None, limit: int) 
     condition = " WHERE " + " AND ".join(clauses) if clauses else ""
     rows = list(db.execute(f"{_RUN}{condition} ORDER BY seq DESC LIMIT ?", (*values, limit + 1)))
     chosen = rows[:limit]
-    return Page(items=[_record(row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
+    return Page(items=[_record(db, row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
 
 
-def events(db: apsw.Connection, cursor: str | None, limit: int, type: str | None) -> Page:
+def events(db: Database, cursor: str | None, limit: int, type: str | None) -> Page:
     clauses, values = [], []
     if cursor is not None:
         clauses.append("seq < ?")
@@ -116,29 +147,29 @@ def events(db: apsw.Connection, cursor: str | None, limit: int, type: str | None
     condition = " WHERE " + " AND ".join(clauses) if clauses else ""
     rows = list(db.execute(f"{_EVENT}{condition} ORDER BY seq DESC LIMIT ?", (*values, limit + 1)))
     chosen = rows[:limit]
-    return Page(items=[_stored(row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
+    return Page(items=[_stored(db, row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
 
 
-def plan(db: apsw.Connection, version: str) -> PlanRecord | None:
+def plan(db: Database, version: str) -> PlanRecord | None:
     row = db.execute("SELECT record FROM plans WHERE version = ?", (version,)).fetchone()
     return None if row is None else msgspec.json.decode(row[0], type=PlanRecord)
 
 
-def versions(db: apsw.Connection, flow: str) -> list[PlanRecord]:
+def versions(db: Database, flow: str) -> list[PlanRecord]:
     rows = db.execute("SELECT record FROM plans WHERE flow = ? ORDER BY at DESC", (flow,))
     return [msgspec.json.decode(row[0], type=PlanRecord) for row in rows]
 
 
-def cursor_items(db: apsw.Connection, source: str) -> dict[str, Any]:
+def cursor_items(db: Database, source: str) -> dict[str, Any]:
     return {i: decode(v) for i, v in db.execute("SELECT item, value FROM cursors WHERE source = ?", (source,))}
 
 
-def next_wake(db: apsw.Connection) -> float | None:
+def next_wake(db: Database) -> float | None:
     row = db.execute("SELECT min(due) FROM runs WHERE owner IS NULL AND due IS NOT NULL").fetchone()
     return None if row is None else row[0]
 
 
-def counts(db: apsw.Connection) -> dict[str, int]:
+def counts(db: Database) -> dict[str, int]:
     found = dict(db.execute("SELECT status, count(*) FROM runs WHERE ended IS NULL GROUP BY status"))
     for table in ("events", "runs"):
         low, high = db.execute(f"SELECT min(seq), max(seq) FROM {table}").fetchone() or (None, None)

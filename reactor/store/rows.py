@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import apsw
-
 from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
 from reactor.contracts.run import Change, Start, Status
@@ -31,6 +29,8 @@ from reactor.store.codec import (
     pack_entries,
     verdict_of,
 )
+from reactor.store.payloads import LARGE, MARK
+from reactor.store.reads import Database
 
 _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
 _EVENT_COLUMNS = "id, type, at, origin, flows, invalid, verdicts, event"
@@ -55,8 +55,12 @@ class Rows:
     """One transaction's worth of work on a connection. Rows that can clash with nothing are gathered and written
     with few statements (`flush`); whatever reads flushes first."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         self._db = connection
+        self._payloads = connection.payloads
+        self._refs: list[tuple[str, str]] = []
+        self.dropped: list[str] = []
+        """Payloads that lost a row; those that no row names any more go after the commit."""
         self._events: list[tuple[Any, ...]] = []
         self._runs: list[tuple[Any, ...]] = []
         self._journal: list[tuple[Any, ...]] = []
@@ -68,6 +72,8 @@ class Rows:
         self._events.clear()
         self._runs.clear()
         self._journal.clear()
+        self._refs.clear()
+        self.dropped = []
         self.signalled = []
         self.due = False
 
@@ -84,6 +90,35 @@ class Rows:
                     self._db.execute(statements[size], flat)
                     place += size
             rows.clear()
+        if self._refs:
+            self._db.executemany("INSERT OR IGNORE INTO payload_refs VALUES (?, ?)", self._refs)
+            self._refs.clear()
+
+    def _keep(self, owner: str, data: bytes | None) -> bytes | None:
+        """What to write into a column: the bytes, or the name of the file that has them."""
+        if data is None or len(data) <= LARGE:
+            return data
+        sha256 = self._payloads.put(data)
+        self._refs.append((sha256, owner))
+        return MARK + sha256.encode()
+
+    def _drop(self, owner: str) -> None:
+        rows = self._db.execute("DELETE FROM payload_refs WHERE owner = ? RETURNING sha256", (owner,))
+        self.dropped.extend(row[0] for row in rows)
+
+    def collect(self) -> None:
+        """After a commit: removes the files that no row names any more."""
+        for sha256 in set(self.dropped):
+            if self._one("SELECT 1 FROM payload_refs WHERE sha256 = ?", sha256) is None:
+                self._payloads.remove(sha256)
+        self.dropped = []
+
+    def sweep(self) -> int:
+        """Removes files that no row names."""
+        self.flush()
+        return self._payloads.sweep(
+            lambda sha256: self._one("SELECT 1 FROM payload_refs WHERE sha256 = ?", sha256) is not None
+        )
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self._db.execute(sql, values).fetchone()
@@ -108,9 +143,12 @@ class Rows:
         self._events.append(
             (
                 stored.id, stored.event.type, stored.at, stored.origin, stored.flows, stored.invalid,
-                encode(verdicts), encode(stored.event),
+                encode(verdicts), self._keep(stored.id, encode(stored.event)),
             )
         )  # fmt: skip
+        for upload in acceptance.uploads:
+            self._payloads.adopt(upload)
+            self._refs.append((upload.sha256, stored.id))
         if acceptance.cursors:
             self.move(acceptance.cursors)
         for other in follow:
@@ -215,12 +253,12 @@ class Rows:
                 parent.run if parent else None, parent.path if parent else None,
                 encode(start.environment) if start.environment else None,
                 encode([event]) if start.concurrency_key is not None else None,
-                *_result(change),
+                *self._result(start.id, change),
             )
         )  # fmt: skip
         if entries:
             data, checksum = pack_entries(entries)
-            self._journal.append((start.id, 0, checksum, data))
+            self._journal.append((start.id, 0, checksum, self._keep(start.id, data)))
         if ended is not None and parent is not None:
             self.flush()
             self._after_end(start.id, ended)
@@ -244,7 +282,7 @@ class Rows:
         if row[2] != expected_seq:
             return StaleClaim(f"{claim.run} stands at {row[2]}, not {expected_seq}")
         if packed is not None:
-            self._journal.append((claim.run, expected_seq, packed[1], packed[0]))
+            self._journal.append((claim.run, expected_seq, packed[1], self._keep(claim.run, packed[0])))
         if consumed:
             self._db.execute("DELETE FROM signals WHERE run = ? AND seq <= ?", (claim.run, consumed))
         over = change.status in _ENDED
@@ -261,7 +299,7 @@ class Rows:
             (
                 change.status.value, change.at if change.started is None else change.started,
                 change.at if over else None, None if over else change.wake, due,
-                over or released, expected_seq + count, *_result(change), claim.run,
+                over or released, expected_seq + count, *self._result(claim.run, change), claim.run,
             ),
         )  # fmt: skip
         accepted = [self.accept(acceptance) for acceptance in outbox]
@@ -281,7 +319,7 @@ class Rows:
         flow, status, output, error, parent, path, key = row
         if parent is not None:
             body = {"path": path, "run": run, "status": status, "flow": flow}
-            body |= {"output": decode(output), "error": decode(error)}
+            body |= {"output": decode(reads.load(self._db, output)), "error": decode(reads.load(self._db, error))}
             self.signal(Signal(run=parent, kind="child", body=body))
         if key is not None:
             active, waiting = self._slots(flow, key)
@@ -315,7 +353,8 @@ class Rows:
             signal.run,
         )
         self._db.execute(
-            "INSERT INTO signals VALUES (?, ?, ?, ?)", (signal.run, row[0], signal.kind, encode(signal.body))
+            "INSERT INTO signals VALUES (?, ?, ?, ?)",
+            (signal.run, row[0], signal.kind, self._keep(signal.run, encode(signal.body))),
         )
         if row[1] is None:
             self.due = True
@@ -339,16 +378,17 @@ class Rows:
                 id,
             )[0]
             record = reads.run(self._db, id)
-            event = reads.event(self._db, record.event) if record is not None else None
-            if record is None or event is None:
-                self._quarantine(id, "its event is gone")
-                continue
             try:
+                event = reads.event(self._db, record.event, strict=True) if record is not None else None
                 entries = reads.entries(self._db, id)
+                signals = reads.signals(self._db, id, 0)
+                merged = [reads.event(self._db, other, strict=True) for other in record.events] if record else []
             except CorruptRecord as error:
                 self._quarantine(id, str(error))
                 continue
-            merged = [reads.event(self._db, other) for other in record.events]
+            if record is None or event is None:
+                self._quarantine(id, "its event is gone")
+                continue
             claimed.append(
                 Claimed(
                     claim=Claim(id, owner, token),
@@ -356,7 +396,7 @@ class Rows:
                     event=event,
                     events=[other for other in merged if other is not None],
                     entries=entries,
-                    signals=reads.signals(self._db, id, 0),
+                    signals=signals,
                 )
             )
         return claimed
@@ -402,6 +442,7 @@ class Rows:
             self._db.execute("DELETE FROM journal WHERE run = ?", (id,))
             self._db.execute("DELETE FROM signals WHERE run = ?", (id,))
             self._db.execute("DELETE FROM runs WHERE id = ?", (id,))
+            self._drop(id)
         removed = len(runs) + self._prune_events(float("inf") if full else cutoff, limit)
         for table in ("identities", "dedupe"):
             self._db.execute(f"DELETE FROM {table} WHERE until <= ?", (now,))
@@ -415,12 +456,13 @@ class Rows:
 
     def _prune_events(self, cutoff: float, limit: int) -> int:
         """Removes the oldest events whose runs are all gone."""
-        found = self._db.execute("SELECT seq, verdicts FROM events WHERE at <= ? ORDER BY seq LIMIT ?", (cutoff, limit))
+        sql = "SELECT seq, verdicts, id FROM events WHERE at <= ? ORDER BY seq LIMIT ?"
         removed = 0
-        for seq, verdicts in list(found):
+        for seq, verdicts, id in list(self._db.execute(sql, (cutoff, limit))):
             runs = [verdict.run for verdict in decode_verdicts(verdicts) if verdict.run is not None]
             if not any(self._one("SELECT 1 FROM runs WHERE id = ?", run) is not None for run in runs):
                 self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
+                self._drop(id)
                 removed += 1
         return removed
 
@@ -428,12 +470,11 @@ class Rows:
         pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
         return (int(pages) - int(free)) * int(size)
 
-
-def _result(change: Change | None) -> tuple[bytes | None, bytes | None, bytes | None]:
-    if change is None:
-        return None, None, None
-    return (
-        None if change.output is None else encode(change.output),
-        None if change.error is None else encode(change.error),
-        None if change.response is None else encode(change.response),
-    )
+    def _result(self, run: str, change: Change | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+        if change is None:
+            return None, None, None
+        return (
+            None if change.output is None else self._keep(run, encode(change.output)),
+            None if change.error is None else self._keep(run, encode(change.error)),
+            None if change.response is None else self._keep(run, encode(change.response)),
+        )

@@ -8,6 +8,7 @@ library must be one in which concurrent WAL checkpoints cannot lose commits (3.5
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from reactor.contracts.store import (
     Claimed,
     Hints,
     Page,
+    PayloadFolder,
     PlanRecord,
     Retention,
     RunFilter,
@@ -35,11 +37,14 @@ from reactor.contracts.store import (
 from reactor.store import reads
 from reactor.store.codec import pack_entries
 from reactor.store.files import DirectoryLock, FreeSpace, private_directory, refuse_network
+from reactor.store.payloads import Payloads
+from reactor.store.reads import Database
 from reactor.store.rows import Rows
 from reactor.store.schema import migrate, quick_check
 
 FIXED_LIBRARY = ((3, 51, 3),)
 BACKPORTS = ((3, 50, 7), (3, 44, 6))
+FULL = (errno.ENOSPC, errno.EDQUOT)
 MAX_PENDING = 4096
 """Verbs that may wait for the writer before accepting says Overloaded."""
 
@@ -59,6 +64,8 @@ class SqliteStore:
         self._vfs = vfs
         self._directory = directory
         self._path = directory / "reactor.db"
+        self._payloads = Payloads(directory / "payloads")
+        self.payloads: PayloadFolder = self._payloads
         self._lock = DirectoryLock(directory)
         self._space = FreeSpace(directory, floor)
         self._buffer: list[Work] = []
@@ -69,9 +76,9 @@ class SqliteStore:
         self._failed: str | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reader: apsw.Connection | None = None
+        self._reader: Database | None = None
         self._reader_lock = threading.Lock()
-        self._writer: apsw.Connection | None = None
+        self._writer: Database | None = None
 
     async def open(self) -> None:
         """Raises ConfigError: another daemon, a newer file, a damaged one, no room, a network file system."""
@@ -86,16 +93,19 @@ class SqliteStore:
         except ReactorError:
             self._lock.release()
             raise
-        self._reader = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._reader = Database(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._reader.payloads = self._payloads
         self._reader.set_busy_timeout(10_000)
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
-    def _open_writer(self) -> apsw.Connection:
+    def _open_writer(self) -> Database:
         try:
-            connection = apsw.Connection(str(self._path), vfs=self._vfs)
+            self._payloads.clear_incoming()
+            connection = Database(str(self._path), vfs=self._vfs)
+            connection.payloads = self._payloads
             connection.set_busy_timeout(10_000)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -218,6 +228,8 @@ class SqliteStore:
         results = [work(rows) for work in works]
         rows.flush()
         self._writer.execute("COMMIT")
+        if rows.dropped:
+            rows.collect()
         return results
 
     def _fault(self, rows: Rows, error: Exception) -> Exception:
@@ -234,10 +246,10 @@ class SqliteStore:
         if self._failed is not None:
             rows.due = True
             return StoreFailed(self._failed)
-        if isinstance(error, apsw.FullError):
+        if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
             self._full = True
             return StoreFull("the disk is full", 5.0)
-        if isinstance(error, (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
+        if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
             rows.due = True  # whoever watches asks again, and learns it
             return StoreFailed(self._failed)
@@ -301,7 +313,10 @@ class SqliteStore:
     async def prune(self, now: float, retention: Retention, limit: int) -> int:
         return int(await self._submit(lambda rows: rows.prune(now, retention, limit)))
 
-    async def _read(self, query: Callable[[apsw.Connection], Any]) -> Any:
+    async def sweep(self) -> int:
+        return int(await self._submit(lambda rows: rows.sweep()))
+
+    async def _read(self, query: Callable[[Database], Any]) -> Any:
         def work() -> Any:
             with self._reader_lock:
                 assert self._reader is not None

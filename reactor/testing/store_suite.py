@@ -357,3 +357,27 @@ async def an_error_is_kept_whole(store: Store) -> None:
     await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.failed, error=error, response={"status": 200}))
     record = await store.run("run_1")
     require(record is not None and record.error == error and record.response == {"status": 200}, record)
+
+
+BIG = {"text": "x" * 200_000}
+
+
+@check
+async def large_values_come_back_whole(store: Store) -> None:
+    await accept(store, start(begun=over(BIG)), start("run_2", begun=live(Started("do/0", 100.0))), data=BIG)
+    stored = await store.event("evt_1")
+    require(stored is not None and stored.event.data == BIG, "the event")
+    record = await store.run("run_1")
+    require(record is not None and record.output == BIG, "the output")
+    claim = Claim("run_2", OWNER, 1)
+    await store.append(claim, 1, [Ended("do/0", 101.0, BIG)], change(release=True, wake=101.0))
+    (claimed,) = await store.claim("own_2", 10, 200.0)
+    require(claimed.event.event.data == BIG and claimed.entries[1] == Ended("do/0", 101.0, BIG), "the journal")
+    require((await store.read("run_2"))[1] == Ended("do/0", 101.0, BIG))
+
+
+@check
+async def an_event_that_comes_again_leaves_its_upload_alone(store: Store) -> None:
+    await accept(store, key="a", data=BIG)
+    again = await accept(store, key="a", id="evt_2", data=BIG)
+    require(again.duplicate and again.event == "evt_1")
