@@ -132,6 +132,7 @@ class Daemon(Operations):
                     allow=config.allow,
                     allow_networks=config.allow_networks,
                     seeded=False,
+                    payloads=str(self.store.payloads.folder.absolute()),
                 )
                 connections = self.connections = Connections(
                     self.kinds.connections, self.secrets.get, environment, self.clock, self.observer
@@ -159,6 +160,7 @@ class Daemon(Operations):
                     hooks,
                     Access(config.admin_token, config.loopback, frozenset(config.allowed_host)),
                     self.observer,
+                    self.store.payloads.incoming,
                 )
                 await catalog.load()
                 socket = config.data / "reactor.sock" if config.store != "memory:" else None

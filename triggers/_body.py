@@ -17,7 +17,7 @@ class BadBody(Exception):
 
 
 def decode_body(raw: bytes, content_type: str) -> Any:
-    """JSON and form as data, text as a string, everything else as base64 (auto where there is no content type).
+    """JSON, forms and XML as data, text as a string, everything else as base64 (auto where there is no content type).
 
     Raises BadBody."""
     kind, _, parameters = content_type.partition(";")
@@ -28,7 +28,11 @@ def decode_body(raw: bytes, content_type: str) -> Any:
         return _json(raw)
     if kind == "application/x-www-form-urlencoded":
         return _form(raw)
-    if kind.startswith("text/") or kind in ("application/xml", "application/yaml") or kind.endswith("+xml"):
+    if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
+        from triggers._xml import decode_xml
+
+        return decode_xml(raw)
+    if kind.startswith("text/") or kind == "application/yaml":
         return _text(raw, parameters)
     if kind == "":
         return auto(raw)

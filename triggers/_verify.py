@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
+import mmap
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -35,6 +35,9 @@ class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     standard: str | list[str] | None = None
     github: str | list[str] | None = None
+    stripe: str | list[str] | None = None
+    slack: str | list[str] | None = None
+    shopify: str | list[str] | None = None
     bearer: str | list[str] | None = None
     basic: Basic | None = None
     hmac: Hmac | None = None
@@ -53,16 +56,14 @@ class Verify(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return [value] if isinstance(value, str) else list(value or [])
 
 
-Check = Callable[[Mapping[str, str], bytes, float], str | None]
+Raw = bytes | mmap.mmap
 
 
 class Unverified(Exception):
     """The request is not from who it should be."""
 
 
-def check(
-    verify: Verify, headers: Mapping[str, str], raw: bytes, now: float, secret: Callable[[str], str]
-) -> str | None:
+def check(verify: Verify, headers: Mapping[str, str], raw: Raw, now: float, secret: Callable[[str], str]) -> str | None:
     """The delivery's own id, where the scheme signs one. Raises Unverified."""
     scheme = verify.scheme()
     secrets = [secret(name) for name in verify.secret_names()]
@@ -70,9 +71,20 @@ def check(
         return _standard(headers, raw, now, secrets)
     if scheme == "github":
         given = headers.get("x-hub-signature-256", "")
-        if not _any([f"sha256={hmac.digest(s.encode(), raw, 'sha256').hex()}" for s in secrets], given):
+        if not _any([f"sha256={_digest(s.encode(), raw).hex()}" for s in secrets], given):
             raise Unverified
         return headers.get("x-github-delivery")
+    if scheme == "stripe":
+        _stripe(headers, raw, now, secrets)
+        return None
+    if scheme == "slack":
+        _slack(headers, raw, now, secrets)
+        return None
+    if scheme == "shopify":
+        expected = [base64.b64encode(_digest(s.encode(), raw)).decode() for s in secrets]
+        if not _any(expected, headers.get("x-shopify-hmac-sha256", "")):
+            raise Unverified
+        return headers.get("x-shopify-event-id") or headers.get("x-shopify-webhook-id")
     if scheme == "bearer":
         kind, _, token = headers.get("authorization", "").partition(" ")
         if not (_any(secrets, token.strip()) and kind.lower() == "bearer"):
@@ -85,6 +97,49 @@ def check(
     assert verify.hmac is not None
     _generic(headers, raw, verify.hmac, secrets)
     return None
+
+
+def identity_in(scheme: str | None, data: Any) -> str | None:
+    """The delivery's id, where it stands in the signed body instead of a header."""
+    if not isinstance(data, dict):
+        return None
+    names = {"stripe": ("id",), "slack": ("event_id", "trigger_id")}.get(scheme or "", ())
+    return next((data[name] for name in names if isinstance(data.get(name), str) and data[name]), None)
+
+
+def _digest(key: bytes, *parts: Raw, algorithm: str = "sha256") -> bytes:
+    made = hmac.new(key, digestmod=algorithm)
+    for part in parts:
+        made.update(part)
+    return made.digest()
+
+
+def _recent(stamp: str, now: float) -> bool:
+    return stamp.isascii() and stamp.isdigit() and len(stamp) < 12 and abs(now - int(stamp)) <= TOLERANCE
+
+
+def _stripe(headers: Mapping[str, str], raw: Raw, now: float, secrets: list[str]) -> None:
+    """Stripe's scheme v1: HMAC-SHA256 of `timestamp.body`; several v1 signatures while a secret is rolled."""
+    parts = [part.strip().partition("=") for part in headers.get("stripe-signature", "").split(",")[:32]]
+    stamp = next((value for name, _, value in parts if name == "t"), "")
+    if not _recent(stamp, now):
+        raise Unverified
+    expected = [_digest(secret.encode(), f"{stamp}.".encode(), raw).hex() for secret in secrets]
+    found = False
+    for name, _, value in parts:
+        found |= name == "v1" and _any(expected, value)
+    if not found:
+        raise Unverified
+
+
+def _slack(headers: Mapping[str, str], raw: Raw, now: float, secrets: list[str]) -> None:
+    """Slack's scheme v0: HMAC-SHA256 of `v0:timestamp:body`."""
+    stamp = headers.get("x-slack-request-timestamp", "")
+    if not _recent(stamp, now):
+        raise Unverified
+    expected = [f"v0={_digest(secret.encode(), f'v0:{stamp}:'.encode(), raw).hex()}" for secret in secrets]
+    if not _any(expected, headers.get("x-slack-signature", "")):
+        raise Unverified
 
 
 def _any(expected: list[str], given: str) -> bool:
@@ -103,13 +158,13 @@ def standard_key(secret: str) -> bytes:
         raise Unverified from None
 
 
-def _standard(headers: Mapping[str, str], raw: bytes, now: float, secrets: list[str]) -> str | None:
+def _standard(headers: Mapping[str, str], raw: Raw, now: float, secrets: list[str]) -> str | None:
     """Standard Webhooks 1.0, scheme v1: HMAC-SHA256 of `id.timestamp.body`."""
     id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not id or not (stamp.isascii() and stamp.isdigit() and len(stamp) < 12) or abs(now - int(stamp)) > TOLERANCE:
+    if not id or not _recent(stamp, now):
         raise Unverified
-    signed = f"{id}.{stamp}.".encode() + raw
-    expected = [base64.b64encode(hmac.digest(standard_key(secret), signed, "sha256")).decode() for secret in secrets]
+    head = f"{id}.{stamp}.".encode()
+    expected = [base64.b64encode(_digest(standard_key(secret), head, raw)).decode() for secret in secrets]
     found = False
     for part in headers.get("webhook-signature", "").split(" ")[:16]:
         version, _, signature = part.partition(",")
@@ -129,10 +184,10 @@ def _basic(headers: Mapping[str, str], user: str, password: str) -> None:
         raise Unverified
 
 
-def _generic(headers: Mapping[str, str], raw: bytes, options: Hmac, secrets: list[str]) -> None:
+def _generic(headers: Mapping[str, str], raw: Raw, options: Hmac, secrets: list[str]) -> None:
     expected = []
     for secret in secrets:
-        digest = hmac.new(secret.encode(), raw, getattr(hashlib, options.algorithm)).digest()
+        digest = _digest(secret.encode(), raw, algorithm=options.algorithm)
         encoded = digest.hex() if options.encoding == "hex" else base64.b64encode(digest).decode()
         expected.append(options.prefix + encoded)
     given = headers.get(options.header.lower(), "")

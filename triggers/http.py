@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration, parse_size
 from reactor.contracts.errors import Overloaded, Refused
-from reactor.contracts.event import Event
+from reactor.contracts.event import Event, Upload
 from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
 from triggers._body import BadBody, decode_body
 from triggers._shared import Kind
-from triggers._verify import Unverified, Verify, check, verify_problems
+from triggers._verify import Unverified, Verify, check, identity_in, verify_problems
 
 _PATH = re.compile(r"(/([A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z][a-z0-9_]*\}))+/?|/")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
 
@@ -28,9 +32,18 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     verify: Verify | None = None
     """The signature scheme and the name of its secret."""
     limit: str = "1MiB"
-    """The largest body; more gets 413."""
+    """The largest body, also decompressed; more gets 413. Of a multipart body, its fields without the files."""
+    upload_limit: str = "100MiB"
+    """The largest multipart body, files included; 0 takes none."""
+    cors: str | list[str] | None = None
+    """Sites whose pages may send requests and read answers: `https://app.example`, a list, or `*`."""
     wait: str = "30s"
     """How long a request waits for the `respond` of its flow."""
+
+
+def origins(options: Options) -> tuple[str, ...]:
+    given = options.cors or ()
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class Http(Kind):
@@ -53,6 +66,14 @@ class Http(Kind):
         names = re.findall(r"\{(.*?)\}", options.path)
         if len(names) != len(set(names)):
             found.append(("path", "a name stands twice in the path"))
+        for origin in origins(options):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                found.append(("cors", f"{origin!r} is no origin such as https://app.example (no path), and not *"))
+        try:
+            if not 0 <= parse_size(options.upload_limit) <= 16 * 1024**3:
+                found.append(("upload_limit", "the limit is at most 16GiB"))
+        except DurationError as error:
+            found.append(("upload_limit", str(error)))
         try:
             if not 0 < parse_size(options.limit) <= 64 * 1024 * 1024:
                 found.append(("limit", "the limit is at most 64MiB"))
@@ -80,6 +101,8 @@ class Http(Kind):
             method=options.method,
             path=options.path.rstrip("/") or "/",
             limit=parse_size(options.limit),
+            upload_limit=parse_size(options.upload_limit),
+            origins=origins(options),
             handle=_Handler(ctx, options).handle,
         )
         ctx.http.add(route)
@@ -96,6 +119,8 @@ class _Handler:
     def __init__(self, ctx: Any, options: Options) -> None:
         self._ctx = ctx
         self._verify = options.verify
+        self._scheme = options.verify.scheme() if options.verify is not None else None
+        self._limit = parse_size(options.limit)
         self._wait = parse_duration(options.wait)
 
     async def handle(self, request: HttpRequest) -> HttpAnswer:
@@ -105,13 +130,45 @@ class _Handler:
                 delivery = check(self._verify, request.headers, request.raw, self._ctx.clock.now(), self._ctx.secret)
             except Unverified:
                 return problem(401, "Unauthorized")
-        key = delivery or request.headers.get("idempotency-key")
-        if key is not None and len(key) > 400:
-            key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+        content_type = request.headers.get("content-type", "")
+        if request.spool is not None:
+            return await self._multipart(request, request.spool, content_type, delivery)
         try:
-            data = decode_body(request.raw, request.headers.get("content-type", ""))
+            data = decode_body(request.body, content_type)
         except BadBody as error:
             return problem(400, "Malformed body", str(error))
+        return await self._accept(request, data, delivery)
+
+    async def _multipart(
+        self, request: HttpRequest, spool: Path, content_type: str, delivery: str | None
+    ) -> HttpAnswer:
+        """Files go to disk as they are parsed, in a thread; they stay only if the event is accepted."""
+        from triggers._multipart import Form, boundary_of, discarding
+
+        folder = self._ctx.payloads
+        try:
+            form = Form(boundary_of(content_type), folder.incoming, self._limit)
+            await anyio.to_thread.run_sync(form.parse, spool)
+        except BadBody as error:
+            return problem(400, "Malformed body", str(error))
+        except OSError as error:
+            return problem(507, "No room", f"the files cannot be kept: {error.strerror}")
+        for shown in form.shown:
+            shown["path"] = str(folder.path(shown["sha256"]).absolute())
+        with discarding(form):
+            return await self._accept(request, form.fields, delivery, form.files, form.uploads)
+
+    async def _accept(
+        self,
+        request: HttpRequest,
+        data: Any,
+        delivery: str | None,
+        files: dict[str, Any] | None = None,
+        uploads: Sequence[Upload] = (),
+    ) -> HttpAnswer:
+        key = delivery or identity_in(self._scheme, data) or request.headers.get("idempotency-key")
+        if key is not None and len(key) > 400:
+            key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         event = Event(
             type="http.request",
             source=f"/hooks{request.path}",
@@ -124,12 +181,13 @@ class _Handler:
                 "params": request.params,
                 "path": request.path,
                 "method": request.method,
+                **({"files": files} if files else {}),
             },
         )
         responds = self._ctx.responds()
         wait = request.wait if request.wait is not None else self._wait if responds else None
         try:
-            receipt = await self._ctx.emit(event, wait=wait)
+            receipt = await self._ctx.emit(event, wait=wait, uploads=uploads)
         except Refused as error:
             return problem(error.status, error.title, error.detail)
         except Overloaded as error:

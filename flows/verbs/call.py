@@ -57,6 +57,7 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                     and isinstance(value.value, str)
                     and value.value.startswith("${{")
                     and not value.value.startswith("${{ event.path }}")
+                    and not (key in getattr(action, "reads", ()) and value.value.startswith("${{ event.files"))
                     and reading.kinds.file_root is None
                 ):
                     reading.problem(

@@ -18,6 +18,7 @@ from plugins.actions.file import failed
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
+from reactor.contracts.xml import element_value, local_name
 
 MAX_ITEM = 16 * 1024 * 1024
 MAX_PAGE = 10_000
@@ -87,34 +88,11 @@ def xml_elements(path: Path, element: str) -> Items:
             for event, node in defusedxml.ElementTree.iterparse(file, ("start", "end"), forbid_dtd=True):
                 if root is None:
                     root = node
-                elif event == "end" and _local(node.tag) == element:
-                    yield xml_value(node)
+                elif event == "end" and local_name(node.tag) == element:
+                    yield element_value(node)
                     root.clear()
     except (defusedxml.DefusedXmlException, defusedxml.ElementTree.ParseError, UnicodeDecodeError) as error:
         raise content(f"{path}: {error}") from None
-
-
-def xml_value(node: Any) -> Any:
-    """An element as data; one with neither attributes nor children is its text."""
-    value: dict[str, Any] = {f"@{_local(name)}": text for name, text in node.attrib.items()}
-    for child in node:
-        name, inner = _local(child.tag), xml_value(child)
-        if name not in value:
-            value[name] = inner
-        elif isinstance(value[name], list):
-            value[name].append(inner)
-        else:
-            value[name] = [value[name], inner]
-    text = (node.text or "").strip()
-    if not value:
-        return text or None
-    if text:
-        value["#text"] = text
-    return value
-
-
-def _local(tag: str) -> str:
-    return tag.rpartition("}")[2]
 
 
 def yaml_documents(path: Path, encoding: str) -> Items:
@@ -220,6 +198,7 @@ class ReadItems:
 
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path",)
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     repeat = "safe"
     result_fields = ("items", "count", "next")
 
@@ -251,6 +230,7 @@ class ConvertItems:
 
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     repeat = "safe"
     result_fields = ("path", "size", "modified", "count")
 

@@ -108,6 +108,7 @@ class List:
     repeat = "safe"
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path",)
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     Options = ListOptions
     result_fields = ("files", "count", "size")
     example = "call: archive.list\nwith: {path: inbox/photos.zip}"
@@ -134,6 +135,7 @@ class Extract:
     repeat = "safe"
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     Options = ExtractOptions
     result_fields = ("path", "files", "count", "size")
     example = "call: archive.extract\nwith: {path: inbox/photos.zip, to: photos/}"

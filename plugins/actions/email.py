@@ -66,6 +66,7 @@ class Send:
     summary = "Sends a mail, with attachments, through a connection of the kind smtp."
     repeat = "keyed"
     needs: ClassVar[str | None] = None
+    reads: ClassVar[tuple[str, ...]] = ("attach",)
     connection_kinds: ClassVar[tuple[str, ...]] = ("smtp",)
     Options = SendOptions
     result_fields = ("message_id", "accepted", "refused")

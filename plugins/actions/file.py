@@ -140,6 +140,7 @@ class _FileAction:
 
 
 class Read(_FileAction):
+    reads = ("path",)
     name = "file.read"
     summary = "Reads a file of up to 16 MiB."
     repeat = "safe"
@@ -210,6 +211,7 @@ class _TwoPathAction(_FileAction):
 
 
 class Copy(_TwoPathAction):
+    reads = ("path",)
     name = "file.copy"
     summary = "Copies a file; the copy appears whole."
     repeat = "safe"

@@ -91,6 +91,7 @@ class _Rewrite:
     needs: ClassVar[str | None] = None
     repeat = "safe"
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     result_fields = ("path", "size", "modified", "count")
 
     def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
@@ -145,6 +146,7 @@ class Split:
     repeat = "safe"
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    reads: ClassVar[tuple[str, ...]] = ("path",)
     Options = SplitOptions
     result_fields = ("files", "count")
     example = 'call: text.split\nwith: {path: big.csv, to: "parts/{}.csv", lines: 10000, header: true}'

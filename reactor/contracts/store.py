@@ -98,6 +98,7 @@ class PlanRecord(msgspec.Struct, kw_only=True):
 class PayloadFolder(Protocol):
     """Where large payloads stand."""
 
+    folder: Path
     incoming: Path
     """Where uploads are written before they are accepted; whoever writes makes the folder."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from reactor.contracts.clock import Clock
-from reactor.contracts.event import Cursor, Event, Verdict
+from reactor.contracts.event import Cursor, Event, Upload, Verdict
+from reactor.contracts.store import PayloadFolder
 
 
 class RunRef(msgspec.Struct, frozen=True):
@@ -47,8 +50,13 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     params: dict[str, str]
     headers: dict[str, str]
     query: dict[str, str]
-    raw: bytes
+    raw: bytes | mmap.mmap
+    """The body as it was sent."""
     wait: float | None
+    body: bytes = b""
+    """The body without its Content-Encoding; empty for multipart."""
+    spool: Path | None = None
+    """The file that has a multipart body."""
 
 
 class HttpAnswer(msgspec.Struct, kw_only=True):
@@ -63,6 +71,10 @@ class HttpRoute(msgspec.Struct, kw_only=True):
     method: str
     path: str
     limit: int
+    upload_limit: int = 0
+    """The largest multipart body; 0: none is taken."""
+    origins: tuple[str, ...] = ()
+    """Sites whose pages may call and read the answers (CORS); `*`: all."""
     handle: Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
 
@@ -80,13 +92,21 @@ class TriggerContext(Protocol):
     clock: Clock
     folder: str
     http: HttpMount
+    payloads: PayloadFolder
 
     async def ready(self) -> None:
         """The source listens from here on; tests and /readyz wait for this."""
         ...
 
-    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
-        """Hands an event over; returns when it is durable. `wait`: also wait so many seconds for its runs."""
+    async def emit(
+        self,
+        event: Event,
+        wait: float | None = None,
+        cursors: Sequence[Cursor] = (),
+        uploads: Sequence[Upload] = (),
+    ) -> Receipt:
+        """Hands an event over; returns when it is durable. `wait`: also wait so many seconds for its runs. `uploads`
+        become payloads that are kept as long as the event."""
         ...
 
     async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -84,7 +84,9 @@ class ActionPerformer:
             deadline=deadline,
             clock=self._clock,
             folder=run.plan.folder,
-            literals=literals(body.arguments, run),
+            literals=literals(
+                body.arguments, run, getattr(action, "reads", ()), getattr(self._settings, "payloads", None)
+            ),
             settings=self._settings,
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
@@ -123,16 +125,23 @@ class ActionPerformer:
         return lend
 
 
-def literals(template: Any, run: Run) -> dict[str, str]:
+def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str | None = None) -> dict[str, str]:
     """For each option that is a text with an expression: what the author wrote in front of it. `event.path` of a
-    files trigger counts as the author's."""
+    files trigger counts as the author's; for options that only read (`reads`), `event.files…` of an http trigger
+    stands under the folder of payloads. Nested values have the place in their key: `attach.0.path`."""
     found: dict[str, str] = {}
     _literals(getattr(template, "source", None), "", run, found)
-    return found
+    if payloads is not None and run.event.event.type == "http.request":
+        for key, front in found.items():
+            if front == UPLOADED:
+                found[key] = f"{payloads}/" if key.partition(".")[0] in reads else ""
+    return {key: "" if front == UPLOADED else front for key, front in found.items()}
+
+
+UPLOADED = "\0event.files"
 
 
 def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
-    """Nested values have the place in their key: `attach.0.path`."""
     if isinstance(value, dict):
         for name, inner in value.items():
             _literals(inner, f"{key}.{name}" if key else str(name), run, found)
@@ -143,5 +152,7 @@ def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
         front, _, rest = value.partition("${{")
         if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
             found[key] = str(run.event.event.fields.get("path", ""))
+        elif not front and rest.strip().startswith("event.files"):
+            found[key] = UPLOADED
         else:
             found[key] = front

@@ -11,7 +11,7 @@ import anyio
 from reactor.contracts.clock import Clock, Ids
 from reactor.contracts.decider import Decider
 from reactor.contracts.errors import Overloaded, Refused, StepFailed
-from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event, StoredEvent, Verdict
+from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event, StoredEvent, Upload, Verdict
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.publish import Prepared
@@ -63,10 +63,17 @@ class Inbox:
         self.closed = False
 
     async def emit(
-        self, origin: str, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()
+        self,
+        origin: str,
+        event: Event,
+        wait: float | None = None,
+        cursors: Sequence[Cursor] = (),
+        uploads: Sequence[Upload] = (),
     ) -> Receipt:
         """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused."""
         prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
+        if uploads:
+            prepared.acceptance.uploads = list(uploads)
         if not prepared.acceptance.starts:
             _refuse_invalid(prepared.verdicts)
         return await self.commit(prepared, wait)

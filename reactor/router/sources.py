@@ -12,7 +12,7 @@ import anyio.abc
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, Overloaded, Refused, StoreFailed
-from reactor.contracts.event import Cursor, Event
+from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.store import Journal
@@ -35,6 +35,7 @@ class SourceContext:
         self.clock = sources.clock
         self.folder = source.folder
         self.http = sources.http
+        self.payloads = sources.store.payloads
 
     async def ready(self) -> None:
         self._source.state = "listening"
@@ -43,10 +44,16 @@ class SourceContext:
         self._source.ready.set()
         self._sources.observer.observe("source.listening", source=self._source.name)
 
-    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
+    async def emit(
+        self,
+        event: Event,
+        wait: float | None = None,
+        cursors: Sequence[Cursor] = (),
+        uploads: Sequence[Upload] = (),
+    ) -> Receipt:
         while True:
             try:
-                return await self._sources.inbox.emit(self._source.name, event, wait, cursors)
+                return await self._sources.inbox.emit(self._source.name, event, wait, cursors, uploads)
             except Overloaded as error:
                 if self._source.kind == "http":
                     raise

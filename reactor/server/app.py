@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import socket as _socket
 import urllib.parse
 from pathlib import Path
@@ -17,14 +18,15 @@ from aiohttp import web
 
 from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFailed
 from reactor.contracts.observe import Observer
+from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
 from reactor.server.auth import Access
+from reactor.server.bodies import inflate, read_body, spool_body
+from reactor.server.connection import Server
 from reactor.server.hooks import Hooks
 from reactor.server.routing import Answer, Problem, Request, Route, Table
 
 LARGEST = 64 * 1024 * 1024
-BODY_SECONDS = 60.0
-"""How long a body may take to arrive."""
 MAX_HEADERS = 100
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -34,7 +36,8 @@ SECURITY = {
 
 
 class HttpServer:
-    def __init__(self, routes: list[Route], hooks: Hooks, access: Access, observer: Observer) -> None:
+    def __init__(self, routes: list[Route], hooks: Hooks, access: Access, observer: Observer, incoming: Path) -> None:
+        self._incoming = incoming
         self.table = Table(routes)
         self._hooks = hooks
         self._access = access
@@ -45,13 +48,14 @@ class HttpServer:
 
     async def open(self, host: str, port: int, socket: Path | None) -> None:
         """Raises ConfigError when the address is taken."""
-        server = web.Server(
+        server = Server(
             self._handle,
             request_factory=_request,
             handler_cancellation=False,
             access_log=None,
             keepalive_timeout=75.0,
             lingering_time=2.0,
+            auto_decompress=False,
         )
         self._runner = web.ServerRunner(server, handle_signals=False, access_log=None)
         await self._runner.setup()
@@ -103,22 +107,60 @@ class HttpServer:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        begun = getattr(request.protocol, "begun", None)
+        if begun is not None:
+            begun()
         path = request.path
         method = request.method
         headers = _headers(request)
         query = _query(request)
         if path.startswith("/hooks/") or path == "/hooks":
             inner = path[6:].rstrip("/") or "/"
-            route, params = self._hooks.find(method, inner)
-            raw = await _body(request, route.limit) if request.can_read_body else b""
-            return await _hooks.serve(route, params, method, inner, headers, query, raw)
+            return await self._hook(request, method, inner, headers, query)
         api, params = self.table.find(method, path)
         self._access.check(api.right, headers, _is_local(request))
-        raw = await _body(request, api.limit) if request.can_read_body else b""
+        raw = await read_body(request, api.limit) if request.can_read_body else b""
+        if "content-encoding" in headers:
+            raw = inflate(raw, headers["content-encoding"], api.limit)
         answer = await api.handler(Request(method, path, params, query, headers, raw))
         for name, value in SECURITY.items():
             answer.headers.setdefault(name, value)
         return answer
+
+    async def _hook(
+        self, request: web.BaseRequest, method: str, path: str, headers: dict[str, str], query: dict[str, str]
+    ) -> Answer:
+        if method == "OPTIONS" and "access-control-request-method" in headers:
+            return _hooks.preflight(self._hooks, path, headers)
+        route, params = self._hooks.find(method, path)
+        allowed = _hooks.cross_site(route, headers)
+        given = HttpRequest(method=method, path=path, params=params, headers=headers, query=query, raw=b"", wait=None)
+        if headers.get("content-type", "").lower().startswith("multipart/form-data") and request.can_read_body:
+            answer = await self._upload(request, route, given)
+        else:
+            given.raw = given.body = await read_body(request, route.limit) if request.can_read_body else b""
+            if "content-encoding" in headers:
+                given.body = inflate(given.raw, headers["content-encoding"], route.limit)
+            answer = await _hooks.serve(route, given)
+        if allowed:
+            answer.headers.update(allowed)
+        return answer
+
+    async def _upload(self, request: web.BaseRequest, route: HttpRoute, given: HttpRequest) -> Answer:
+        """A multipart body goes through a file, so that its size never stands in memory."""
+        if "content-encoding" in given.headers:
+            raise Problem(415, "Unsupported encoding", "send multipart without Content-Encoding")
+        if not route.upload_limit:
+            raise Problem(415, "Unsupported media type", "this path takes no multipart")
+        spool = await spool_body(request, route.upload_limit, self._incoming)
+        try:
+            if spool.stat().st_size == 0:
+                raise Problem(400, "Malformed body", "the multipart body is empty")
+            with spool.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+                given.raw, given.spool = raw, spool
+                return await _hooks.serve(route, given)
+        finally:
+            spool.unlink(missing_ok=True)
 
 
 def _request(*arguments: Any) -> web.BaseRequest:
@@ -163,27 +205,3 @@ def _query(request: web.BaseRequest) -> dict[str, str]:
         return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=200))
     except ValueError:
         raise Problem(400, "Bad request", "the query has too many fields") from None
-
-
-async def _body(request: web.BaseRequest, limit: int) -> bytes:
-    """The whole body. Raises Problem 413, 415 or 408."""
-    length = request.content_length
-    if length is not None and length > limit:
-        raise Problem(413, "Too large", f"the body has {length:,} bytes; at most {limit:,}")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(415, "Unsupported encoding", "send the body without Content-Encoding")
-    content = request.content
-    if content.is_eof() and length is not None:
-        return await request.read()
-    parts: list[bytes] = []
-    size = 0
-    try:
-        with anyio.fail_after(BODY_SECONDS):
-            async for part in content.iter_any():
-                size += len(part)
-                if size > limit:
-                    raise Problem(413, "Too large", f"the body has more than {limit:,} bytes")
-                parts.append(part)
-    except TimeoutError:
-        raise Problem(408, "Too slow", f"the body did not arrive within {BODY_SECONDS:g} s") from None
-    return b"".join(parts)

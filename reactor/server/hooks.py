@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server.routing import Answer, Problem
 
+EXPOSED = "Location, Retry-After"
 BARE_WAIT = 30.0
 LONGEST_WAIT = 300.0
 
@@ -56,6 +58,34 @@ class Hooks:
         return route, params
 
 
+def cross_site(route: HttpRoute, headers: dict[str, str]) -> dict[str, str]:
+    """What an answer tells a browser of another site (Fetch standard, CORS). Raises Problem 403 where `cors` names
+    other sites; a path without `cors` leaves it to `verify`."""
+    origin = headers.get("origin")
+    if origin is None or not route.origins:
+        return {}
+    if "*" in route.origins:
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
+    if origin not in route.origins:
+        if urllib.parse.urlsplit(origin).netloc == headers.get("host"):
+            return {}
+        raise Problem(403, "Cross-site request", headers={"Vary": "Origin"})
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": EXPOSED}
+
+
+def preflight(hooks: Hooks, path: str, headers: dict[str, str]) -> Answer:
+    """The answer to a browser that asks whether its page may send a request."""
+    route, _ = hooks.find(headers["access-control-request-method"], path)
+    allowed = cross_site(route, headers)
+    if not allowed:
+        raise Problem(403, "Cross-site request")
+    asked = headers.get("access-control-request-headers", "")
+    allowed |= {"Access-Control-Allow-Methods": route.method, "Access-Control-Max-Age": "600"}
+    if asked and re.fullmatch(r"[A-Za-z0-9-]+( *, *[A-Za-z0-9-]+)*", asked):
+        allowed["Access-Control-Allow-Headers"] = asked
+    return Answer(204, b"", {"Vary": "Origin", **allowed})
+
+
 def parse_wait(query: dict[str, str]) -> float | None:
     """Seconds of `?wait`, bare or with a duration. Raises Problem 400."""
     text = query.get("wait")
@@ -72,20 +102,10 @@ def parse_wait(query: dict[str, str]) -> float | None:
     return seconds
 
 
-async def serve(
-    route: HttpRoute,
-    params: dict[str, str],
-    method: str,
-    path: str,
-    headers: dict[str, str],
-    query: dict[str, str],
-    raw: bytes,
-) -> Answer:
+async def serve(route: HttpRoute, request: HttpRequest) -> Answer:
     """Hands a request to its trigger."""
-    wait = parse_wait(query)
-    if wait is not None:
-        query = {name: value for name, value in query.items() if name != "wait"}
-    answer = await route.handle(
-        HttpRequest(method=method, path=path, params=params, headers=headers, query=query, raw=raw, wait=wait)
-    )
+    request.wait = parse_wait(request.query)
+    if request.wait is not None:
+        request.query = {name: value for name, value in request.query.items() if name != "wait"}
+    answer = await route.handle(request)
     return Answer(answer.status, answer.body, answer.headers)

@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from reactor.clock import SystemClock
-from reactor.contracts.event import Cursor, Event
+from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.trigger import Receipt
 
 
@@ -36,6 +36,7 @@ class Recorder:
         self.clock = clock or SystemClock()
         self.http = Mount()
         self.connections: Any = None
+        self.payloads: Any = None
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
         self._news = anyio.Event()
@@ -43,7 +44,13 @@ class Recorder:
     async def ready(self) -> None:
         self.is_ready.set()
 
-    async def emit(self, event: Event, wait: float | None = None, cursors: Sequence[Cursor] = ()) -> Receipt:
+    async def emit(
+        self,
+        event: Event,
+        wait: float | None = None,
+        cursors: Sequence[Cursor] = (),
+        uploads: Sequence[Upload] = (),
+    ) -> Receipt:
         await anyio.lowlevel.checkpoint()
         self.events.append(event)
         self._apply(cursors)

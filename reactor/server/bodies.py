@@ -1,0 +1,100 @@
+"""Request bodies within their bounds: size, time, decompressed size."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from pathlib import Path
+
+import anyio
+from aiohttp import web
+
+from reactor.server.routing import Problem
+
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive, whatever its size,"""
+LEAST_RATE = 16 * 1024
+"""and how many bytes a second it brings beyond that."""
+CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+def _length(request: web.BaseRequest, limit: int) -> int | None:
+    length = request.content_length
+    if length is not None and length > limit:
+        raise Problem(413, "Too large", f"the body has {length:,} bytes; at most {limit:,}")
+    return length
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """The whole body as it was sent. Raises Problem 413 or 408."""
+    length = _length(request, limit)
+    content = request.content
+    if content.is_eof() and length is not None:
+        return await request.read()
+    parts: list[bytes] = []
+    size = 0
+    try:
+        with anyio.fail_after(BODY_SECONDS):
+            async for part in content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise Problem(413, "Too large", f"the body has more than {limit:,} bytes")
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, "Too slow", f"the body did not arrive within {BODY_SECONDS:g} s") from None
+    return b"".join(parts)
+
+
+async def spool_body(request: web.BaseRequest, limit: int, folder: Path) -> Path:
+    """The body in a file, never in memory whole. Raises Problem 413, 408 or 507; the caller removes the file."""
+    _length(request, limit)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115
+    except OSError as error:
+        raise Problem(507, "No room", f"the body cannot be kept: {error.strerror}") from None
+    path = Path(file.name)
+    size = 0
+    try:
+        with file, anyio.fail_after(BODY_SECONDS) as scope:
+            begun = scope.deadline
+            async for part in request.content.iter_any():
+                size += len(part)
+                if size > limit:
+                    raise Problem(413, "Too large", f"the body has more than {limit:,} bytes")
+                scope.deadline = begun + size / LEAST_RATE
+                if len(part) > 1024 * 1024:
+                    await anyio.to_thread.run_sync(file.write, part)
+                else:
+                    file.write(part)
+    except TimeoutError:
+        path.unlink(missing_ok=True)
+        raise Problem(408, "Too slow", "the body came too slowly") from None
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, ConnectionError):
+            raise
+        raise Problem(507, "No room", f"the body cannot be kept: {error.strerror}") from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def inflate(raw: bytes, coding: str, limit: int) -> bytes:
+    """A body without its Content-Encoding; never more than `limit` bytes are made. Raises Problem 400, 413 or 415."""
+    coding = coding.strip().lower()
+    if coding in ("", "identity"):
+        return raw
+    if coding not in CODINGS:
+        raise Problem(415, "Unsupported encoding", f"Content-Encoding {coding} is not read here; gzip and deflate are")
+    made = zlib.decompressobj(CODINGS[coding])
+    try:
+        body = made.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise Problem(400, "Malformed body", f"the body is no {coding}: {error}") from None
+    if len(body) > limit:
+        raise Problem(413, "Too large", f"the body has more than {limit:,} bytes, decompressed")
+    if not made.eof or made.unused_data:
+        raise Problem(400, "Malformed body", f"the body is not one whole {coding} stream")
+    return body
