@@ -18,6 +18,7 @@ from flows.verbs import (
     foreach,
     if_,
     parallel,
+    queue,
     respond,
     run_,
     set_,
@@ -34,11 +35,12 @@ from reactor.contracts.durations import DurationError, parse_duration
 READERS: dict[str, Any] = {
     reader.VERB: reader
     for reader in (
-        call, set_, if_, switch, parallel, foreach, while_verb, until, wait_, run_, emit, respond, try_, stop, fail,
+        call, set_, if_, switch, parallel, foreach, while_verb, until, wait_, run_, emit, queue, respond, try_, stop,
+        fail,
     )
 }  # fmt: skip
 COMMON = ("id", "name", "only_if", "unless", "timeout", "on_timeout", "retry", "on_error", "repeat")
-LATER_VERBS = ("ask", "queue")
+LATER_VERBS = ("ask",)
 _NOT_HERE = "is not in this version of Reactor"
 LATER_KEYS = {"undo": _NOT_HERE}
 NAME = re.compile(r"[a-z][a-z0-9_]*")

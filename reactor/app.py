@@ -153,6 +153,7 @@ class Daemon(Operations):
                     self.observer,
                     connections,
                 )
+                self.observer.add(self.sources)
                 catalog.connected = self._connections_changed
                 catalog.changed = self._flows_changed
                 server = HttpServer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import anyio
@@ -38,6 +39,7 @@ class Operations:
     sources: Sources
     connections: Connections
     pool: Pool
+    observer: Any
     started: anyio.Event
     stopping: anyio.Event
 
@@ -55,6 +57,7 @@ class Operations:
             flow=self._flow_item,
             triggers=self._trigger_items,
             connections=lambda: self.connections.items(),
+            push=self._push,
             webhooks=ActionMemory(self.store, "webhook.send"),
             check_connection=lambda name: self.connections.check(name),
             actions=lambda: action_items(self.kinds.actions),
@@ -77,6 +80,14 @@ class Operations:
         except StepFailed as error:
             raise Refused(422, "The inputs do not fit", str(error)) from None
         return await self.inbox.commit(prepared, wait)
+
+    async def _push(self, queue: str, data: Any, key: str | None) -> str:
+        message = self.inbox.message(queue, data, None, self.clock.now())
+        if key is not None:
+            message.id = "msg_" + hashlib.sha256(f"{queue}\0{key}".encode("utf-8", "replace")).hexdigest()[:32]
+        await self.store.push([message])
+        self.observer.observe("queue.pushed", queue=queue, message_id=message.id)
+        return message.id
 
     def _why(self, stored: StoredEvent) -> list[Verdict]:
         return explain(self.catalog.flows, stored)

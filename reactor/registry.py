@@ -39,6 +39,7 @@ TRIGGERS: dict[str, str] = {
     "cron": "triggers.cron:Cron",
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
+    "queue": "triggers.queue:Queue",
     "manual": "triggers.manual:Manual",
 }
 CONNECTIONS: dict[str, str] = {

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "why": "why an event started, or did not start, each flow",
     "flows": "loaded flows and their problems",
     "triggers": "triggers and their health",
+    "queues": "durable queues: list, push",
     "connections": "connections and their health",
     "webhooks": "webhook receivers that answered 410, and switching them on again",
     "actions": "the reference of actions",

@@ -169,6 +169,12 @@ class Emit:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    name: Template
+    data: Template
+
+
+@dataclass(frozen=True, slots=True)
 class Respond:
     status: Template
     headers: Template

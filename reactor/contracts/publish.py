@@ -10,7 +10,7 @@ import msgspec
 from reactor.contracts.event import Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Parent
-from reactor.contracts.store import Acceptance, Accepted
+from reactor.contracts.store import Acceptance, Accepted, QueueMessage
 
 
 class Prepared(msgspec.Struct, kw_only=True):
@@ -27,6 +27,10 @@ class Prepared(msgspec.Struct, kw_only=True):
 class Publisher(Protocol):
     def event(self, event: Event, at: float) -> Prepared:
         """An event that a step emits."""
+        ...
+
+    def message(self, queue: str, data: Any, cause: str | None, at: float) -> QueueMessage:
+        """A message that a step pushes; a new id."""
         ...
 
     def ended(

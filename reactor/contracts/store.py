@@ -25,6 +25,8 @@ class Acceptance(msgspec.Struct, kw_only=True):
     starts: list[Start] = msgspec.field(default_factory=list)
     cursors: list[Cursor] = msgspec.field(default_factory=list)
     uploads: list[Upload] = msgspec.field(default_factory=list)
+    taken: str | None = None
+    """The queue message that this event is made of; it is no more waiting with the commit."""
     owner: str = ""
 
 
@@ -82,6 +84,26 @@ class Appended(msgspec.Struct, kw_only=True):
     accepted: list[Accepted]
 
 
+class QueueMessage(msgspec.Struct, kw_only=True):
+    """A message of a named queue."""
+
+    id: str
+    queue: str
+    data: Any
+    at: float
+    cause: str | None = None
+    """The run that pushed it."""
+
+
+class QueueState(msgspec.Struct, kw_only=True):
+    """How a queue stands: messages that wait, messages whose runs have not ended, when the oldest was pushed."""
+
+    name: str
+    waiting: int
+    active: int
+    oldest: float | None
+
+
 class PlanRecord(msgspec.Struct, kw_only=True):
     """The source of a version, enough to compile it again."""
 
@@ -133,9 +155,19 @@ class Journal(Protocol):
         outbox: Sequence[Acceptance] = (),
         signals: Sequence[Signal] = (),
         consumed: int = 0,
+        pushes: Sequence[QueueMessage] = (),
     ) -> Appended:
-        """Adds entries and changes the run in one transaction with what it sends. `consumed` is the highest
+        """Adds entries and changes the run in one transaction with what it sends and pushes. `consumed` is the highest
         sequence number of a signal that was folded. Raises StaleClaim when token or sequence do not fit."""
+        ...
+
+    async def push(self, messages: Sequence[QueueMessage]) -> None:
+        """Adds messages at the end of their queues; one whose id is known is left alone."""
+        ...
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        """The oldest waiting messages, as many as have a place: `at_once` less those whose runs have not ended.
+        They stay waiting until an acceptance names them as `taken`."""
         ...
 
     async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
@@ -226,6 +258,10 @@ class Runs(Protocol):
     async def events(self, cursor: str | None, limit: int, type: str | None = None) -> Page: ...
 
     async def entries(self, run: str) -> list[AnyEntry]: ...
+
+    async def queues(self) -> list[QueueState]:
+        """All queues that have messages, by name."""
+        ...
 
     async def versions(self, flow: str) -> list[PlanRecord]: ...
 

@@ -12,7 +12,7 @@ import msgspec
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import Cursor, Event, Upload, Verdict
-from reactor.contracts.store import PayloadFolder
+from reactor.contracts.store import PayloadFolder, QueueMessage
 
 
 class RunRef(msgspec.Struct, frozen=True):
@@ -104,9 +104,10 @@ class TriggerContext(Protocol):
         wait: float | None = None,
         cursors: Sequence[Cursor] = (),
         uploads: Sequence[Upload] = (),
+        taken: str | None = None,
     ) -> Receipt:
         """Hands an event over; returns when it is durable. `wait`: also wait so many seconds for its runs. `uploads`
-        become payloads that are kept as long as the event."""
+        become payloads that are kept as long as the event; `taken` is the queue message that the event is made of."""
         ...
 
     async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:
@@ -115,6 +116,10 @@ class TriggerContext(Protocol):
 
     async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
         """Waits for room only; await the result for durability."""
+        ...
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        """The oldest messages of a queue that have a place; waits until there is one."""
         ...
 
     async def cursor(self) -> dict[str, Any]:

@@ -43,14 +43,14 @@ UNBOUNDED = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something open: `perform` (an action), `start` (a sub-flow), `emit` (an event)."""
+    """Something open: `perform` (an action), `start` (a sub-flow), `emit` (an event), `queue` (a message)."""
 
     kind: str
     path: str
     frame: StepFrame
 
 
-_KINDS = {"call": "perform", "child_start": "start", "emit": "emit"}
+_KINDS = {"call": "perform", "child_start": "start", "emit": "emit", "queue": "queue"}
 
 
 def begin(
@@ -114,14 +114,14 @@ def _started(run: Run, entry: Any) -> None:
 
 
 def _ended(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit")
+    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
     del run.open[frame.path]
     frame.child = None
     policy.finish_step(run, frame, entry.value)
 
 
 def _failed(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit")
+    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
     frame.child = None
     error: ErrorObject = entry.error
     policy.fail_step(run, frame, error)

@@ -6,6 +6,7 @@ is durable (but for `repeat: safe`); what is cancelled has ended before the jour
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,10 +29,11 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent
-from reactor.contracts.store import Claim, Journal, Signal
+from reactor.contracts.store import Claim, Journal, QueueMessage, Signal
 from reactor.engine import machine
 from reactor.engine.state import Run, StepFrame
 
+QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WALK_BUDGET = 2_000
 """Pure steps between two looks at the event loop."""
 
@@ -54,6 +56,7 @@ class Live:
         self.parent = parent
         self.pending: list[AnyEntry] = []
         self.prepared: list[Prepared] = []
+        self.pushes: list[QueueMessage] = []
         self.consumed = 0
         self.cleared: set[str] = set()
         """Paths whose written intention is this process's own, not one that a crash left."""
@@ -96,6 +99,9 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._told = told
+
+        self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
+        """What needs no more than the append, by kind of command."""
 
     async def drive(self, live: Live) -> None:
         """Goes on with a run until it ends or waits with nothing in flight. Raises StaleClaim, StoreFailed."""
@@ -149,11 +155,7 @@ class Runner:
                 continue
             at = self._now(run)
             try:
-                entry = (
-                    self._start(live, command.frame, at)
-                    if command.kind == "start"
-                    else self._emit(live, command.frame, at)
-                )
+                entry = self._now_or_never[command.kind](live, command.frame, at)
             except StepFailed as error:
                 entry = Failed(command.path, at, error.as_object())
             self._fold(live, entry)
@@ -177,6 +179,15 @@ class Runner:
             raise StepFailed("emit", str(error), retryable=False) from None
         live.prepared.append(prepared)
         return Ended(frame.path, at, {"event": prepared.acceptance.event.id})
+
+    def _queue(self, live: Live, frame: StepFrame, at: float) -> AnyEntry:
+        names = frame.scope.names
+        name = frame.step.body.name.render(names)
+        if not isinstance(name, str) or not QUEUE_NAME.fullmatch(name):
+            raise StepFailed("queue", f"{name!r} is no name of a queue", retryable=False)
+        message = self._publisher.message(name, frame.step.body.data.render(names), live.run.id, at)
+        live.pushes.append(message)
+        return Ended(frame.path, at, {"message": message.id})
 
     def _start(self, live: Live, frame: StepFrame, at: float) -> AnyEntry:
         body = frame.step.body
@@ -222,6 +233,7 @@ class Runner:
                     [one.acceptance for one in prepared],
                     signals,
                     live.consumed,
+                    live.pushes,
                 )
                 break
             except StoreFull as error:
@@ -231,6 +243,9 @@ class Runner:
         live.pending = []
         live.prepared = []
         live.consumed = 0
+        for message in live.pushes:
+            self._observer.observe("queue.pushed", queue=message.queue, message_id=message.id)
+        live.pushes = []
         run.outgoing.clear()
         self._publisher.settle(prepared, appended.accepted)
         if run.ended or (run.response is not None and not live.answered):

@@ -111,7 +111,7 @@ class BlockFrame:
 
 
 class StepFrame:
-    """`phase` is verb, call, child_start, child, emit, wait, retry, handler or paused."""
+    """`phase` is verb, call, child_start, child, emit, queue, wait, retry, handler or paused."""
 
     __slots__ = (
         "attempt", "begun", "block", "child", "children", "dead", "deadline", "error", "generation", "handler",

@@ -10,6 +10,7 @@ from reactor.engine.steps.foreach import Foreach
 from reactor.engine.steps.if_ import If
 from reactor.engine.steps.loop import Loop
 from reactor.engine.steps.parallel import Parallel
+from reactor.engine.steps.queue import Queue
 from reactor.engine.steps.respond import Respond
 from reactor.engine.steps.run_flow import RunFlow
 from reactor.engine.steps.set import Set
@@ -30,6 +31,7 @@ VERBS: dict[str, Verb] = {
     "wait": Wait(),
     "run": RunFlow(),
     "emit": Emit(),
+    "queue": Queue(),
     "respond": Respond(),
     "try": Try(),
     "stop": Stop(),

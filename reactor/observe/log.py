@@ -12,6 +12,7 @@ import msgspec
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FACTS: dict[str, tuple[str, str]] = {
     "event.accepted": ("debug", "event accepted"),
+    "queue.pushed": ("debug", "message pushed"),
     "run.ended": ("info", "run ended"),
     "run.paused": ("warning", "run paused"),
     "run.broken": ("error", "run stopped by a defect"),
@@ -88,6 +89,9 @@ class Observers:
 
     def __init__(self, *observers: Any) -> None:
         self._observers = list(observers)
+
+    def add(self, observer: Any) -> None:
+        self._observers.append(observer)
 
     def observe(self, fact: str, **fields: Any) -> None:
         for observer in list(self._observers):

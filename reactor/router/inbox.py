@@ -16,7 +16,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Parent, Start, Status
-from reactor.contracts.store import Acceptance, Accepted, Store
+from reactor.contracts.store import Acceptance, Accepted, QueueMessage, Store
 from reactor.contracts.trigger import Receipt, RunOutcome, RunRef
 from reactor.router.match import Admission, FlowSet, admit, event_names
 from reactor.router.waiters import Waiters
@@ -69,9 +69,11 @@ class Inbox:
         wait: float | None = None,
         cursors: Sequence[Cursor] = (),
         uploads: Sequence[Upload] = (),
+        taken: str | None = None,
     ) -> Receipt:
         """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused."""
         prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
+        prepared.acceptance.taken = taken
         if uploads:
             prepared.acceptance.uploads = list(uploads)
         if not prepared.acceptance.starts:
@@ -217,6 +219,9 @@ class Inbox:
 
     def event(self, event: Event, at: float) -> Prepared:
         return self.prepare("event", event, at)
+
+    def message(self, queue: str, data: Any, cause: str | None, at: float) -> QueueMessage:
+        return QueueMessage(id=self._ids.new("msg_"), queue=queue, data=data, at=at, cause=cause)
 
     def ended(
         self, plan: Plan, run: str, change: Change, depth: int, at: float, parent: Parent | None

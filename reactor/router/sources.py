@@ -15,13 +15,15 @@ from reactor.contracts.errors import NotConnected, Overloaded, Refused, StoreFai
 from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
-from reactor.contracts.store import Journal
+from reactor.contracts.store import Journal, QueueMessage
 from reactor.contracts.trigger import HttpMount, Receipt
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
 
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 60.0
+QUEUE_LOOK = 5.0
+"""Seconds between two looks at a queue when nothing is heard of it."""
 PASSIVE = frozenset({"event", "manual"})
 """Kinds that have no source of their own: events come by HTTP, `emit` and by hand."""
 
@@ -50,10 +52,11 @@ class SourceContext:
         wait: float | None = None,
         cursors: Sequence[Cursor] = (),
         uploads: Sequence[Upload] = (),
+        taken: str | None = None,
     ) -> Receipt:
         while True:
             try:
-                return await self._sources.inbox.emit(self._source.name, event, wait, cursors, uploads)
+                return await self._sources.inbox.emit(self._source.name, event, wait, cursors, uploads, taken)
             except Overloaded as error:
                 if self._source.kind == "http":
                     raise
@@ -76,6 +79,15 @@ class SourceContext:
     async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
         await self._sources.inbox.room()
         return _Offer(self._sources.group, lambda: self.emit(event, cursors=cursors))
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        while True:
+            news = self._sources.queue_news
+            found = await self._sources.store.take(queue, at_once)
+            if found:
+                return found
+            with anyio.move_on_after(QUEUE_LOOK):
+                await news.wait()
 
     async def cursor(self) -> dict[str, Any]:
         return await self._sources.store.cursor(self._source.name)
@@ -174,6 +186,13 @@ class Sources:
         self.connections = connections
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
+        self.queue_news = anyio.Event()
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        """Fulfils Observer: a push, or the end of a run, may give a queue something to do."""
+        if fact in ("run.ended", "queue.pushed") and any(source.kind == "queue" for source in self.active.values()):
+            self.queue_news.set()
+            self.queue_news = anyio.Event()
 
     async def update(self, flows: FlowSet) -> None:
         """Makes the running sources those that the flows name; what is the same is not touched."""

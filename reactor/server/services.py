@@ -29,6 +29,8 @@ class Services:
     connections: Callable[[], list[dict[str, Any]]]
     check_connection: Callable[[str], Awaitable[str | None]]
     """Opens a connection and tries it; None, or what is wrong."""
+    push: Callable[[str, Any, str | None], Awaitable[str]]
+    """Queue, data, idempotency key: the message's id."""
     webhooks: Any
     """`Memory` of webhook.send, with `items`: URLs that answered 410."""
     actions: Callable[[], list[dict[str, Any]]]

@@ -23,6 +23,8 @@ from reactor.contracts.store import (
     Page,
     PayloadFolder,
     PlanRecord,
+    QueueMessage,
+    QueueState,
     Retention,
     RunFilter,
     Signal,
@@ -60,6 +62,7 @@ class MemoryStore:
         self._identities: dict[tuple[str, str], tuple[float, str]] = {}
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
         self._cursors: dict[tuple[str, str], Any] = {}
+        self._queue: dict[str, tuple[QueueMessage, str | None]] = {}
         self._plans: dict[str, PlanRecord] = {}
         self._hints: list[Hints] = []
         self._seq = 0
@@ -124,6 +127,8 @@ class MemoryStore:
         self._events[stored.id] = msgspec.structs.replace(stored, verdicts=verdicts)
         for upload in acceptance.uploads:
             Payloads(self._folder or Path()).adopt(upload)
+        if acceptance.taken is not None and acceptance.taken in self._queue:
+            self._queue[acceptance.taken] = (self._queue[acceptance.taken][0], stored.id)
         self._move(acceptance.cursors)
         for other in follow:
             self._accept(other)
@@ -266,6 +271,7 @@ class MemoryStore:
         outbox: Sequence[Acceptance] = (),
         signals: Sequence[Signal] = (),
         consumed: int = 0,
+        pushes: Sequence[QueueMessage] = (),
     ) -> Appended:
         row = self._runs.get(claim.run)
         if row is None or row.owner != claim.owner or row.token != claim.token:
@@ -276,6 +282,7 @@ class MemoryStore:
         row.record.next_seq += len(entries)
         row.signals = [signal for signal in row.signals if signal.seq > consumed]
         accepted = [self._accept(acceptance) for acceptance in outbox]
+        self._push(pushes)
         for signal in signals:
             other = self._runs.get(signal.run)
             if other is not None and not other.record.status.ended:
@@ -287,6 +294,38 @@ class MemoryStore:
             self._due = self._due or row.due is not None
         self._hint()
         return Appended(accepted=accepted)
+
+    async def push(self, messages: Sequence[QueueMessage]) -> None:
+        self._push(messages)
+
+    def _push(self, messages: Sequence[QueueMessage]) -> None:
+        for message in messages:
+            self._queue.setdefault(message.id, (message, None))
+
+    def _active(self, event: str) -> bool:
+        return any(row.record.event == event and not row.record.status.ended for row in self._runs.values())
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        active = 0
+        for id, (message, event) in list(self._queue.items()):
+            if message.queue == queue and event is not None:
+                if self._active(event):
+                    active += 1
+                else:
+                    del self._queue[id]
+        waiting = [message for message, event in self._queue.values() if message.queue == queue and event is None]
+        return waiting[: max(at_once - active, 0)]
+
+    async def queues(self) -> list[QueueState]:
+        found: dict[str, QueueState] = {}
+        for message, event in self._queue.values():
+            state = found.setdefault(message.queue, QueueState(name=message.queue, waiting=0, active=0, oldest=None))
+            if event is None:
+                state.waiting += 1
+                state.oldest = message.at if state.oldest is None else min(state.oldest, message.at)
+            elif self._active(event):
+                state.active += 1
+        return [found[name] for name in sorted(found)]
 
     async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
         due = [row for row in self._runs.values() if row.owner is None and row.due is not None and row.due <= now]

@@ -10,7 +10,7 @@ import msgspec
 from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Parent, RunRecord, Status
-from reactor.contracts.store import Page, PlanRecord, RunFilter, Signal
+from reactor.contracts.store import Page, PlanRecord, QueueState, RunFilter, Signal
 from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries
 from reactor.store.payloads import MARK, Payloads
 
@@ -148,6 +148,17 @@ def events(db: Database, cursor: str | None, limit: int, type: str | None) -> Pa
     rows = list(db.execute(f"{_EVENT}{condition} ORDER BY seq DESC LIMIT ?", (*values, limit + 1)))
     chosen = rows[:limit]
     return Page(items=[_stored(db, row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
+
+
+def queues(db: Database) -> list[QueueState]:
+    rows = db.execute(
+        "SELECT queue, count(*) FILTER (WHERE event IS NULL), min(at) FILTER (WHERE event IS NULL),"
+        " count(*) FILTER (WHERE EXISTS (SELECT 1 FROM runs WHERE runs.event = queue.event AND ended IS NULL))"
+        " FROM queue GROUP BY queue ORDER BY queue"
+    )
+    return [
+        QueueState(name=name, waiting=waiting, oldest=oldest, active=active) for name, waiting, oldest, active in rows
+    ]
 
 
 def plan(db: Database, version: str) -> PlanRecord | None:

@@ -16,6 +16,7 @@ from reactor.contracts.store import (
     Claimed,
     Outcome,
     PlanRecord,
+    QueueMessage,
     Retention,
     Signal,
 )
@@ -146,6 +147,8 @@ class Rows:
                 encode(verdicts), self._keep(stored.id, encode(stored.event)),
             )
         )  # fmt: skip
+        if acceptance.taken is not None:
+            self._db.execute("UPDATE queue SET event = ? WHERE id = ?", (stored.id, acceptance.taken))
         for upload in acceptance.uploads:
             self._payloads.adopt(upload)
             self._refs.append((upload.sha256, stored.id))
@@ -273,6 +276,7 @@ class Rows:
         outbox: Sequence[Acceptance],
         signals: Sequence[Signal],
         consumed: int,
+        pushes: Sequence[QueueMessage],
     ) -> Appended | StaleClaim:
         """A stale claim is returned, not raised: it must not disturb the neighbours in the batch."""
         self.flush()
@@ -303,6 +307,7 @@ class Rows:
             ),
         )  # fmt: skip
         accepted = [self.accept(acceptance) for acceptance in outbox]
+        self.push(pushes)
         for signal in signals:
             self.signal(signal)
         if over:
@@ -360,6 +365,34 @@ class Rows:
             self.due = True
         else:
             self.signalled.append(signal.run)
+
+    def push(self, messages: Sequence[QueueMessage]) -> None:
+        for message in messages:
+            data = self._keep(message.id, encode(message.data))
+            self._db.execute(
+                "INSERT OR IGNORE INTO queue (id, queue, at, cause, data) VALUES (?, ?, ?, ?, ?)",
+                (message.id, message.queue, message.at, message.cause, data),
+            )
+
+    def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        self.flush()
+        active = 0
+        for seq, id, event in list(
+            self._db.execute("SELECT seq, id, event FROM queue WHERE queue = ? AND event IS NOT NULL", (queue,))
+        ):
+            if self._one("SELECT 1 FROM runs WHERE event = ? AND ended IS NULL", event) is not None:
+                active += 1
+            else:
+                self._db.execute("DELETE FROM queue WHERE seq = ?", (seq,))
+                self._drop(id)
+        rows = self._db.execute(
+            "SELECT id, at, cause, data FROM queue WHERE queue = ? AND event IS NULL ORDER BY seq LIMIT ?",
+            (queue, max(at_once - active, 0)),
+        )
+        return [
+            QueueMessage(id=id, queue=queue, at=at, cause=cause, data=decode(reads.load(self._db, data)))
+            for id, at, cause, data in rows
+        ]
 
     def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
         self.flush()

@@ -30,6 +30,8 @@ from reactor.contracts.store import (
     Page,
     PayloadFolder,
     PlanRecord,
+    QueueMessage,
+    QueueState,
     Retention,
     RunFilter,
     Signal,
@@ -280,15 +282,27 @@ class SqliteStore:
         outbox: Sequence[Acceptance] = (),
         signals: Sequence[Signal] = (),
         consumed: int = 0,
+        pushes: Sequence[QueueMessage] = (),
     ) -> Appended:
         packed = pack_entries(entries) if entries else None
         count = len(entries)
         result: Appended | StaleClaim = await self._submit(
-            lambda rows: rows.append(claim, expected_seq, packed, count, change, outbox, signals, consumed)
+            lambda rows: rows.append(claim, expected_seq, packed, count, change, outbox, signals, consumed, pushes)
         )
         if isinstance(result, StaleClaim):
             raise result
         return result
+
+    async def push(self, messages: Sequence[QueueMessage]) -> None:
+        await self._submit(lambda rows: rows.push(messages), accepting=True)
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        taken: list[QueueMessage] = await self._submit(lambda rows: rows.take(queue, at_once))
+        return taken
+
+    async def queues(self) -> list[QueueState]:
+        found: list[QueueState] = await self._read(reads.queues)
+        return found
 
     async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
         claimed: list[Claimed] = await self._submit(lambda rows: rows.claim(owner, limit, now))

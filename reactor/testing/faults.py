@@ -7,7 +7,7 @@ from typing import Any
 
 from reactor.contracts.errors import StoreFull
 
-WRITES = frozenset({"accept", "append", "claim", "release", "signal", "move", "save_plan", "prune"})
+WRITES = frozenset({"accept", "append", "claim", "release", "push", "take", "signal", "move", "save_plan", "prune"})
 
 
 class FaultyStore:

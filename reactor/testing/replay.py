@@ -126,6 +126,9 @@ class Play:
             if command.kind == "emit":
                 frame.step.body.type.render(frame.scope.names)
                 return Ended(frame.path, self.now, {"event": f"evt_{len(self.performed)}"})
+            if command.kind == "queue":
+                frame.step.body.name.render(frame.scope.names)
+                return Ended(frame.path, self.now, {"message": f"msg_{len(self.performed)}"})
             given = frame.step.body.arguments.render({**frame.scope.names, "secrets": {}})
             return Ended(frame.path, self.now, self.script(name, given, frame.attempt))
         except StepFailed as error:

@@ -15,7 +15,17 @@ from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import Cursor, Event, StoredEvent
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Begun, Change, Parent, Start, Status
-from reactor.contracts.store import Acceptance, Accepted, Claim, PlanRecord, Retention, RunFilter, Signal, Store
+from reactor.contracts.store import (
+    Acceptance,
+    Accepted,
+    Claim,
+    PlanRecord,
+    QueueMessage,
+    Retention,
+    RunFilter,
+    Signal,
+    Store,
+)
 
 Check = Callable[[Store], Awaitable[None]]
 CHECKS: dict[str, Check] = {}
@@ -381,3 +391,38 @@ async def an_event_that_comes_again_leaves_its_upload_alone(store: Store) -> Non
     await accept(store, key="a", data=BIG)
     again = await accept(store, key="a", id="evt_2", data=BIG)
     require(again.duplicate and again.event == "evt_1")
+
+
+def message(id: str, queue: str = "mails", data: Any = None) -> QueueMessage:
+    return QueueMessage(id=id, queue=queue, data=data, at=100.0)
+
+
+@check
+async def a_queue_gives_in_order_while_it_has_places(store: Store) -> None:
+    await store.push([message("m1", data={"n": 1}), message("m2"), message("o1", "other")])
+    await store.push([message("m1", data="again"), message("m3")])
+    require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "the oldest two")
+    require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "waiting until an event is made of them")
+    begun = start("run_1", begun=live(Started("do/0", 100.0)))
+    await store.accept(Acceptance(event=event(key="m1", data={"n": 1}), starts=[begun], taken="m1", owner=OWNER))
+    require([m.id for m in await store.take("mails", 2)] == ["m2"], "one place is taken")
+    states = {q.name: (q.waiting, q.active) for q in await store.queues()}
+    require(states == {"mails": (2, 1), "other": (1, 0)}, states)
+    await store.append(Claim("run_1", OWNER, 1), 1, [], change(Status.succeeded))
+    require([m.id for m in await store.take("mails", 2)] == ["m2", "m3"], "its run has ended")
+    await store.accept(Acceptance(event=event("evt_2", key="m2"), taken="m2", owner=OWNER))
+    require([m.id for m in await store.take("mails", 5)] == ["m3"], "a message without runs has no place")
+
+
+@check
+async def a_push_is_in_the_append(store: Store) -> None:
+    await accept(store, start(begun=live(Started("do/0", 100.0))))
+    claim = Claim("run_1", OWNER, 1)
+    try:
+        await store.append(claim, 7, [], change(), pushes=[message("m1")])
+        raise AssertionError("a stale append was taken")
+    except StaleClaim:
+        require(await store.take("mails", 1) == [], "nothing of a stale append")
+    await store.append(claim, 1, [Ended("do/0", 101.0)], change(Status.succeeded), pushes=[message("m2", data=BIG)])
+    (only,) = await store.take("mails", 1)
+    require(only.id == "m2" and only.data == BIG)

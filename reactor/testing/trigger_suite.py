@@ -11,6 +11,7 @@ import anyio.lowlevel
 
 from reactor.clock import SystemClock
 from reactor.contracts.event import Cursor, Event, Upload
+from reactor.contracts.store import QueueMessage
 from reactor.contracts.trigger import Receipt
 
 
@@ -37,6 +38,7 @@ class Recorder:
         self.http = Mount()
         self.connections: Any = None
         self.payloads: Any = None
+        self.messages: list[QueueMessage] = []
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
         self._news = anyio.Event()
@@ -50,6 +52,7 @@ class Recorder:
         wait: float | None = None,
         cursors: Sequence[Cursor] = (),
         uploads: Sequence[Upload] = (),
+        taken: str | None = None,
     ) -> Receipt:
         await anyio.lowlevel.checkpoint()
         self.events.append(event)
@@ -72,6 +75,12 @@ class Recorder:
                 self.position.pop(cursor.item, None)
             else:
                 self.position[cursor.item] = cursor.value
+
+    async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        if not self.messages:
+            await anyio.sleep_forever()
+        taken, self.messages = self.messages[:at_once], self.messages[at_once:]
+        return taken
 
     async def cursor(self) -> dict[str, Any]:
         return dict(self.position)

@@ -22,6 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cron": {"at": "* * * * * *"},
     "every": {"period": "100ms"},
     "event": {"type": "a.b"},
+    "queue": {"name": "mails"},
     "manual": {},
 }
 

@@ -301,6 +301,8 @@ class World:
                     entry = _failed(command.path, at, error)
             elif command is not None and command.kind == "emit":
                 entry = Ended(command.path, at, {"event": "e"})
+            elif command is not None and command.kind == "queue":
+                entry = Ended(command.path, at, {"message": "m"})
             elif command is not None:
                 entry = Child(command.path, at, children.get(command.path, "run_none"))
             elif child is not None:

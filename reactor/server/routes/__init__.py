@@ -19,9 +19,9 @@ def paging(request: Request) -> tuple[str | None, int]:
 
 
 def all_routes(services: Services) -> list[Route]:
-    from reactor.server.routes import actions, connections, events, flows, health, runs, triggers, webhooks
+    from reactor.server.routes import actions, connections, events, flows, health, queues, runs, triggers, webhooks
 
-    modules = (health, events, runs, flows, triggers, connections, actions, webhooks)
+    modules = (health, events, runs, flows, triggers, connections, queues, actions, webhooks)
     return [route for module in modules for route in module.routes(services)]
 
 

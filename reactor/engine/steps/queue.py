@@ -1,0 +1,15 @@
+"""`queue`: pushes onto a durable queue, in the append that has the step's end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.engine.state import BLOCKED, Run, StepFrame
+from reactor.engine.steps import Plain
+
+
+class Queue(Plain):
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        frame.phase = "queue"
+        run.open[frame.path] = frame
+        return BLOCKED

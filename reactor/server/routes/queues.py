@@ -1,0 +1,32 @@
+"""Named durable queues: how they stand, and pushing onto them."""
+
+from __future__ import annotations
+
+import re
+
+from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.services import Services
+from reactor.server.views import moment
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+def routes(services: Services) -> list[Route]:
+    async def listing(request: Request) -> Answer:
+        items = [
+            {"name": q.name, "waiting": q.waiting, "active": q.active, "oldest": moment(q.oldest)}
+            for q in await services.store.queues()
+        ]
+        return answer_json({"items": items, "next": None})
+
+    async def push(request: Request) -> Answer:
+        name = request.params["name"]
+        if not _NAME.fullmatch(name):
+            raise Problem(404, "Not found", f"{name!r} is no name of a queue")
+        id = await services.push(name, request.json(), request.headers.get("idempotency-key"))
+        return answer_json({"queue": name, "message": id}, 202)
+
+    return [
+        Route("GET", "/api/v1/queues", "admin", listing),
+        Route("POST", "/api/v1/queues/{name}", "admin", push, 16 * 1024 * 1024),
+    ]
