@@ -31,7 +31,9 @@ from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.memory import ActionMemory
+from reactor.observe.feed import Feed
 from reactor.observe.log import Log, Observers
+from reactor.observe.metrics import Metrics, watch_loop
 from reactor.operations import Operations
 from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
@@ -84,7 +86,10 @@ class Daemon(Operations):
         format = None if config.log_format == "auto" else config.log_format
         self.secrets = Secrets(config.secrets)
         self.log = log if log is not None else Log(config.log_level, format, mask=self.secrets.mask)
-        self.observer = Observers(self.log)
+        self.metrics = Metrics()
+        self.feed = Feed(self.clock, self.secrets.mask)
+        self.observer = Observers(self.log, self.metrics, self.feed)
+        self.tracer: Any = None
         self.kinds = make_kinds(config, self.secrets)
         self.store = open_store(config)
         self.owner = self.ids.new("own_")
@@ -141,7 +146,15 @@ class Daemon(Operations):
                     self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
                     lambda action: ActionMemory(self.store, action),
                 )  # fmt: skip
+                self.metrics.gauges = self._gauges
+                self.metrics.commits = self.store.commit_times
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
+                if config.otlp is not None:
+                    from reactor.observe.trace import Tracer
+
+                    self.tracer = Tracer(config.otlp, __version__, self.log)
+                    self.observer.add(self.tracer)
+                    performer.tracing = pool.runner.tracing = True
                 self.sources = Sources(
                     group,
                     inbox,
@@ -171,6 +184,8 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
                 group.start_soon(connections.watch)
+                group.start_soon(self.feed.run)
+                group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
                 self.observer.observe(
                     "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
@@ -182,6 +197,7 @@ class Daemon(Operations):
                 await self.sources.stop()
                 inbox.closed = True
                 await pool.drain(config.drain)
+                self.feed.close()
                 await server.close()
                 await connections.close()
                 group.cancel_scope.cancel()
@@ -190,6 +206,8 @@ class Daemon(Operations):
         finally:
             with anyio.CancelScope(shield=True):
                 await self.store.close()
+                if self.tracer is not None:
+                    await anyio.to_thread.run_sync(self.tracer.close)
         if self.failed is not None:
             raise StoreFailed(self.failed)
         self.observer.observe("daemon.stopped")

@@ -49,6 +49,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("drain", "duration", "30s", "how long SIGTERM waits for running steps"),
     Option("log_level", "choice", "info", "debug, info, warning or error", ("debug", "info", "warning", "error")),
     Option("log_format", "choice", "auto", "text, json, or auto: text on a terminal", ("auto", "text", "json")),
+    Option("otlp", "text", None, "an OpenTelemetry collector for traces, such as http://127.0.0.1:4318"),
     Option("retention", "duration", "30d", "how long ended runs and their events are kept"),
     Option("retention_count", "whole", 1_000_000, "how many runs are kept"),
     Option("retention_bytes", "size", "10GiB", "how large the store grows before old runs go"),
@@ -76,6 +77,7 @@ class Config:
     drain: float
     log_level: str
     log_format: str
+    otlp: str | None
     retention: float
     retention_count: int
     retention_bytes: int
@@ -153,6 +155,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         drain=values["drain"],
         log_level=values["log_level"],
         log_format=values["log_format"],
+        otlp=values["otlp"] or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
         retention=values["retention"],
         retention_count=values["retention_count"],
         retention_bytes=values["retention_bytes"],
@@ -172,6 +175,8 @@ def _check(config: Config) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise ConfigError(f"--allow-network {network}: {error}") from None
+    if config.otlp is not None and not config.otlp.startswith(("http://", "https://")):
+        raise ConfigError(f"--otlp {config.otlp}: it is a URL such as http://127.0.0.1:4318")
     if not config.loopback and not config.admin_token:
         raise ConfigError(
             f"listening on {config.host} lets others in, and no token is set; set REACTOR_ADMIN_TOKEN"

@@ -14,14 +14,16 @@ from reactor.catalog import Catalog
 from reactor.connections import Connections
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
-from reactor.contracts.event import Event, StoredEvent, Verdict
-from reactor.contracts.run import RunRecord
+from reactor.contracts.event import Event, StoredEvent, Verdict, rfc3339
+from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import Store
 from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.pool import Pool
 from reactor.engine.trace import Trace
 from reactor.memory import ActionMemory
+from reactor.observe.feed import Feed
+from reactor.observe.metrics import Gauge, Metrics
 from reactor.reference import action_item, action_items
 from reactor.router.inbox import Inbox
 from reactor.router.match import explain
@@ -39,6 +41,8 @@ class Operations:
     sources: Sources
     connections: Connections
     pool: Pool
+    metrics: Metrics
+    feed: Feed
     observer: Any
     started: anyio.Event
     stopping: anyio.Event
@@ -58,6 +62,9 @@ class Operations:
             triggers=self._trigger_items,
             connections=lambda: self.connections.items(),
             push=self._push,
+            metrics=self.metrics.text,
+            stats=self._stats,
+            feed=self.feed,
             webhooks=ActionMemory(self.store, "webhook.send"),
             check_connection=lambda name: self.connections.check(name),
             actions=lambda: action_items(self.kinds.actions),
@@ -203,6 +210,61 @@ class Operations:
                 item["name"]: item["error"] for item in self.connections.items() if item["state"] == "disconnected"
             },
         }
+
+    async def _gauges(self) -> list[Gauge]:
+        """Numbers that are read when they are asked for."""
+        queues = await self.store.queues()
+        counts = await self.store.counts()
+        oldest = min((q.oldest for q in queues if q.oldest is not None), default=None)
+        active = self.sources.active.values()
+        alive = [((status.value,), float(counts.get(status.value, 0))) for status in Status if not status.ended]
+        kinds = [((source.name, source.kind), float(source.state == "listening")) for source in active]
+        lags = [((source.name, source.kind), float(source.lag)) for source in active if source.lag is not None]
+        return [
+            Gauge("reactor_info", "The version.", ("version",), [((__version__,), 1.0)]),
+            Gauge("reactor_runs_alive", "Runs that have not ended, by status.", ("status",), alive),
+            Gauge("reactor_runs_in_memory", "Runs that this process works on.", (), [((), float(self.pool.active))]),
+            Gauge("reactor_flows", "Loaded flows.", (), [((), float(len(self.catalog.flows.plans)))]),
+            Gauge(
+                "reactor_flow_problems", "Errors of flow files that were refused.", (),
+                [((), float(sum(problem.severity == "error" for problem in self.catalog.problems)))],
+            ),
+            Gauge("reactor_source_up", "1 while a source listens.", ("source", "kind"), kinds),
+            Gauge("reactor_source_lag", "Messages a source is behind, where it can tell.", ("source", "kind"), lags),
+            Gauge(
+                "reactor_queue_waiting", "Messages of a durable queue that wait.", ("queue",),
+                [((q.name,), float(q.waiting)) for q in queues],
+            ),
+            Gauge(
+                "reactor_queue_active", "Messages of a durable queue whose runs have not ended.", ("queue",),
+                [((q.name,), float(q.active)) for q in queues],
+            ),
+            Gauge(
+                "reactor_queue_oldest_seconds", "Age of the oldest message that waits in any queue.", (),
+                [((), 0.0 if oldest is None else self.clock.now() - oldest)],
+            ),
+            Gauge("reactor_store_bytes", "The database and its log on disk.", (), [((), float(self.store.size()))]),
+            Gauge("reactor_store_healthy", "1 while it accepts.", (), [((), float(self.store.health() is None))]),
+            Gauge("reactor_stream_clients", "Clients that follow the stream.", (), [((), float(self.feed.clients))]),
+        ]  # fmt: skip
+
+    async def _stats(self) -> dict[str, Any]:
+        ready, details = await self._ready()
+        queues = await self.store.queues()
+        commits = self.store.commit_times()
+        return {
+            "version": __version__,
+            "ready": ready,
+            "at": rfc3339(self.clock.now()),
+            **self.metrics.summary(),
+            "alive": {name: n for name, n in (await self.store.counts()).items() if name not in ("events", "runs")},
+            "in_memory": self.pool.active,
+            "queues": [{"name": q.name, "waiting": q.waiting, "active": q.active} for q in queues],
+            "sources": details["sources"],
+            "connections": details["connections"],
+            "store": {"health": details["store"], "bytes": self.store.size(),
+                      "commit_p99": commits.quantile(0.99) if commits is not None else None},
+        }  # fmt: skip
 
     async def _reload(self) -> None:
         await self.catalog.load()

@@ -14,6 +14,7 @@ import msgspec
 from reactor.contracts.durations import DurationError, parse_duration, parse_size
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event, Upload
+from reactor.contracts.tracing import parse_traceparent
 from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
 from triggers._body import BadBody, decode_body
 from triggers._shared import Kind
@@ -169,12 +170,14 @@ class _Handler:
         key = delivery or identity_in(self._scheme, data) or request.headers.get("idempotency-key")
         if key is not None and len(key) > 400:
             key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+        trace = request.headers.get("traceparent")
         event = Event(
             type="http.request",
             source=f"/hooks{request.path}",
             data=data,
             alias="body",
             key=key,
+            extensions={"traceparent": trace} if parse_traceparent(trace) is not None else {},
             fields={
                 "headers": _shown(request.headers),
                 "query": request.query,

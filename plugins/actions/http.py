@@ -237,6 +237,8 @@ def request_headers(method: str, options: RequestOptions, context: ActionContext
     headers: dict[str, str] = {"User-Agent": "reactor", "Accept": "*/*"}
     if method in ("POST", "PATCH"):
         headers["Idempotency-Key"] = context.idempotency_key
+    if context.traceparent is not None:
+        headers["traceparent"] = context.traceparent
     headers |= request_auth(options.auth)
     if options.json is not msgspec.UNSET:
         headers["Content-Type"] = "application/json"

@@ -21,7 +21,7 @@ class NoDaemon(Exception):
 
 
 class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
 
@@ -38,7 +38,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 class Client:
-    def __init__(self, options: Any, timeout: float = 30.0) -> None:
+    def __init__(self, options: Any, timeout: float | None = 30.0) -> None:
         self._server = options.server or os.environ.get("REACTOR_SERVER")
         self._data = options.data or os.environ.get("REACTOR_DATA") or "./data"
         self._timeout = timeout
@@ -79,6 +79,19 @@ class Client:
             return response.status, json.loads(raw) if raw else None
         except ValueError:
             raise ClientError(f"the answer of {method} {path} is no JSON (status {response.status})") from None
+
+    def open(self, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """A response to be read as it comes, without a time limit. Raises NoDaemon."""
+        self._timeout, before = None, self._timeout
+        connection = self._connection()
+        self._timeout = before
+        if self._token:
+            headers = {**headers, "Authorization": f"Bearer {self._token}"}
+        try:
+            connection.request(method, path, headers=headers)
+            return connection.getresponse()
+        except OSError as error:
+            raise NoDaemon(f"no daemon answers ({error.strerror or error}); start one with `reactor run`") from None
 
     def get(self, path: str, **query: Any) -> Any:
         """Raises ClientError for anything but success."""

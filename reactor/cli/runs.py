@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
 from reactor.cli.client import Client, add_server, quote, show_json, table
+from reactor.cli.tail import follow
 
 MARKS = {
     "succeeded": "✓",
@@ -19,9 +21,13 @@ MARKS = {
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="list|show|cancel|resume|retry")
+    verbs = parser.add_subparsers(dest="verb", metavar="list|show|tail|cancel|resume|retry")
     listing = verbs.add_parser("list", help="the newest runs")
     _filters(listing)
+    tail = verbs.add_parser("tail", help="runs as they start and end, until interrupted")
+    tail.add_argument("--flow")
+    tail.add_argument("--failed", action="store_true", help="only those that fail")
+    add_server(tail)
     for name, text in (
         ("show", "one run with its steps"),
         ("cancel", "ends a run; its `finally` still runs"),
@@ -46,6 +52,8 @@ def run(options: Any) -> int:
     client = Client(options)
     if options.verb in (None, "list"):
         return _list(client, options)
+    if options.verb == "tail":
+        return _tail(client, options)
     path = f"/api/v1/runs/{quote(options.id)}"
     if options.verb == "show":
         found = client.get(path)
@@ -77,6 +85,26 @@ def _list(client: Client, options: Any) -> int:
         for item in page["items"]
     ]
     table(rows, ["RUN", "FLOW", "STATUS", "CREATED", "ERROR"])
+    return 0
+
+
+def _tail(client: Client, options: Any) -> int:
+    for item in follow(client, facts="run.started,run.ended,run.paused", flow=options.flow):
+        if options.failed and item.get("status") != "failed":
+            continue
+        if options.json:
+            print(json.dumps(item), flush=True)
+        elif item["fact"] == "counts":
+            runs = [c for c in item["counts"] if c["fact"] == "run.ended" and options.flow in (None, c["flow"])]
+            text = ", ".join(f"{c['flow']} {c['status']} {c['count']}" for c in runs)
+            print(f"{item['at'][11:19]}  {item['total']} facts at once: {text}", flush=True)
+        elif item["fact"] in ("lost", "restarted"):
+            print(f"({item['fact']}{': ' + str(item['lost']) if 'lost' in item else ''})", flush=True)
+        else:
+            status = item.get("status") or item["fact"].partition(".")[2]
+            took = f"  {item['seconds']:.3f} s" if "seconds" in item else ""
+            mark, flow = MARKS.get(status, "▶"), item.get("flow") or ""
+            print(f"{item['at'][11:19]}  {mark} {item['run']}  {flow}  {status}{took}", flush=True)
     return 0
 
 

@@ -277,6 +277,14 @@ class Store(Journal, Runs, Protocol):
 
     async def close(self) -> None: ...
 
+    def commit_times(self) -> Any:
+        """A histogram of commits in seconds, sync included; None where nothing is synced."""
+        ...
+
+    def size(self) -> int:
+        """Bytes on disk: the database and its log, without payloads."""
+        ...
+
     def health(self) -> str | None:
         """None when it accepts; else why not."""
         ...

@@ -146,6 +146,10 @@ class TriggerContext(Protocol):
         """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected."""
         ...
 
+    def lag(self, messages: float | None) -> None:
+        """Says how many messages the source is behind, where it can tell."""
+        ...
+
     def random(self) -> float:
         """A number in [0, 1), from the injected source of randomness."""
         ...

@@ -12,6 +12,7 @@ from reactor.contracts.action import ActionContext, Memory
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.observe import Observer
+from reactor.contracts.tracing import traceparent
 from reactor.engine.masking import mask
 from reactor.engine.state import Run, StepFrame
 
@@ -57,6 +58,7 @@ class ActionPerformer:
         self._observer = observer
         self._connections = connections
         self._memory = memory
+        self.tracing = False
         self._instances: dict[str, Any] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
@@ -91,6 +93,7 @@ class ActionPerformer:
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
             log=self._observer,
+            traceparent=self._traceparent(run, frame),
             seed=f"{run.id}/{frame.path}/{frame.attempt}",
         )
         try:
@@ -107,6 +110,11 @@ class ActionPerformer:
         if len(encoded) > MAX_RESULT:
             raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
         return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)
+
+    def _traceparent(self, run: Run, frame: StepFrame) -> str | None:
+        if self.tracing or "traceparent" in run.event.event.extensions:
+            return traceparent(run.event, f"{run.id}/{frame.path}/{frame.attempt}" if self.tracing else run.id)
+        return None
 
     def _lend(self, secrets: Secrets) -> Callable[[str], Any]:
         """Connections for one step; the secrets that they were given are kept out of its result too."""

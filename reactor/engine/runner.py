@@ -30,6 +30,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent
 from reactor.contracts.store import Claim, Journal, QueueMessage, Signal
+from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
 from reactor.engine.state import Run, StepFrame
 
@@ -99,6 +100,7 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._told = told
+        self.tracing = False
 
         self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
         """What needs no more than the append, by kind of command."""
@@ -172,6 +174,7 @@ class Runner:
             data=body.data.render(names),
             depth=run.event.event.depth + 1,
             cause=run.id,
+            extensions=self._traced(run, frame.path),
         )
         try:
             prepared = self._publisher.event(event, at)
@@ -179,6 +182,12 @@ class Runner:
             raise StepFailed("emit", str(error), retryable=False) from None
         live.prepared.append(prepared)
         return Ended(frame.path, at, {"event": prepared.acceptance.event.id})
+
+    def _traced(self, run: Run, path: str) -> dict[str, Any]:
+        """What joins an event of this run to its trace."""
+        if not self.tracing and "traceparent" not in run.event.event.extensions:
+            return {}
+        return {"traceparent": traceparent(run.event, f"{run.id}/{path}/1" if self.tracing else run.id)}
 
     def _queue(self, live: Live, frame: StepFrame, at: float) -> AnyEntry:
         names = frame.scope.names
@@ -252,7 +261,10 @@ class Runner:
             live.answered = run.response is not None
             self._told(run.id, run.plan.flow, change)
         if run.ended:
-            self._observer.observe("run.ended", run=run.id, flow=run.plan.flow, status=change.status.value)
+            self._observer.observe(
+                "run.ended", run=run.id, flow=run.plan.flow, status=change.status.value,
+                seconds=max(change.at - run.started, 0.0), _started=run.started, _event=run.event,
+            )  # fmt: skip
 
     async def _inline(self, live: Live) -> None:
         """One action, awaited in this task."""
@@ -271,16 +283,27 @@ class Runner:
 
     async def _perform(self, live: Live, frame: StepFrame, deadline: float | None) -> AnyEntry:
         run = live.run
+        started, begun = self._clock.now(), self._clock.monotonic()
+        status = "cancelled"
         try:
             value = await self._performer.perform(run, frame, deadline)
+            status = "succeeded"
             entry: AnyEntry = Ended(frame.path, self._now(run), value)
         except StepFailed as error:
+            status = "failed"
             entry = Failed(frame.path, self._now(run), error.as_object())
         except (StoreFailed, StaleClaim):
             raise
         except Exception as error:
             self._observer.observe("action.crashed", run=run.id, step=frame.path, error=repr(error))
+            status = "failed"
             entry = Failed(frame.path, self._now(run), _broken(error))
+        finally:
+            self._observer.observe(
+                "step.ended", run=run.id, flow=run.plan.flow, step=frame.step.id or frame.path, path=frame.path,
+                action=frame.step.body.action, status=status, attempt=frame.attempt,
+                seconds=self._clock.monotonic() - begun, _started=started, _event=run.event,
+            )  # fmt: skip
         return entry
 
     async def _together(self, live: Live) -> bool:

@@ -13,6 +13,9 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FACTS: dict[str, tuple[str, str]] = {
     "event.accepted": ("debug", "event accepted"),
     "queue.pushed": ("debug", "message pushed"),
+    "event.refused": ("debug", "event not accepted"),
+    "run.started": ("debug", "run started"),
+    "step.ended": ("debug", "action ended"),
     "run.ended": ("info", "run ended"),
     "run.paused": ("warning", "run paused"),
     "run.broken": ("error", "run stopped by a defect"),
@@ -33,6 +36,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "daemon.failed": ("error", "reactor failed"),
     "connection.opened": ("info", "connection is open"),
     "connection.lost": ("warning", "connection failed"),
+    "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
     "observer.failed": ("error", "observer failed and was unplugged"),
 }
@@ -53,14 +57,17 @@ class Log:
         self._least = LEVELS[level]
         self._json = format == "json" or (format is None and not self._stream.isatty())
 
+    def wants(self, fact: str) -> bool:
+        """Whether a fact may be written at all; `action.log` says its own level."""
+        return fact == "action.log" or LEVELS[FACTS.get(fact, ("info", ""))[0]] >= self._least
+
     def observe(self, fact: str, **fields: Any) -> None:
         default, words = FACTS.get(fact, ("info", fact))
-        if "level" not in fields and LEVELS[default] < self._least:
-            return
         level = str(fields.pop("level", default))
         if LEVELS.get(level, 20) < self._least:
             return
         message = str(fields.pop("message", words))
+        fields = {name: value for name, value in fields.items() if not name.startswith("_")}
         moment = datetime.datetime.now(datetime.UTC)
         if self._json:
             stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -85,18 +92,28 @@ def _plain(value: Any) -> str:
 
 
 class Observers:
-    """All observers as one; one that fails is unplugged."""
+    """All observers as one; one that fails is unplugged. An observer with `wants(fact)` is asked once a fact what it
+    wants to hear."""
 
     def __init__(self, *observers: Any) -> None:
         self._observers = list(observers)
+        self._by_fact: dict[str, tuple[Any, ...]] = {}
 
     def add(self, observer: Any) -> None:
         self._observers.append(observer)
+        self._by_fact.clear()
 
     def observe(self, fact: str, **fields: Any) -> None:
-        for observer in list(self._observers):
+        """A field whose name begins with `_` is for observers in this process, never written out."""
+        heard = self._by_fact.get(fact)
+        if heard is None:
+            heard = self._by_fact[fact] = tuple(
+                one for one in self._observers if not hasattr(one, "wants") or one.wants(fact)
+            )
+        for observer in heard:
             try:
                 observer.observe(fact, **fields)
             except Exception as error:
                 self._observers.remove(observer)
+                self._by_fact.clear()
                 self.observe("observer.failed", error=repr(error))

@@ -72,6 +72,24 @@ class Inbox:
         taken: str | None = None,
     ) -> Receipt:
         """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused."""
+        try:
+            return await self._emit(origin, event, wait, cursors, uploads, taken)
+        except Refused as error:
+            self._observer.observe("event.refused", origin=origin, type=event.type, status=error.status)
+            raise
+        except Overloaded as error:
+            self._observer.observe("event.refused", origin=origin, type=event.type, status=503, error=str(error))
+            raise
+
+    async def _emit(
+        self,
+        origin: str,
+        event: Event,
+        wait: float | None,
+        cursors: Sequence[Cursor],
+        uploads: Sequence[Upload],
+        taken: str | None,
+    ) -> Receipt:
         prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
         prepared.acceptance.taken = taken
         if uploads:
@@ -98,15 +116,14 @@ class Inbox:
             if self._in_flight == MAX_IN_FLIGHT - 1:
                 self._room.set()
                 self._room = anyio.Event()
-        stored = prepared.acceptance.event
-        self._observer.observe("event.accepted", event=accepted.event, type=stored.event.type, origin=stored.origin)
+        verdicts = [*accepted.verdicts, *prepared.verdicts]
         known = self._known(accepted, prepared) if wait is not None else None
         waiting = self._watch(accepted, wait) if known is None else None
         self.settle([prepared], [accepted])
         receipt = Receipt(
             event=accepted.event,
             runs=[RunRef(o.run, o.flow) for o in accepted.outcomes if o.run is not None],
-            verdicts=[*accepted.verdicts, *prepared.verdicts],
+            verdicts=verdicts,
             duplicate=accepted.duplicate,
         )
         if known is not None:
@@ -270,11 +287,18 @@ class Inbox:
         for one, answer in zip(prepared, accepted, strict=True):
             if answer.duplicate:
                 continue
+            self._accepted(one.acceptance.event, [*answer.verdicts, *one.verdicts])
             self._settle(
                 one,
                 one.acceptance,
                 {outcome.run for outcome in answer.outcomes if outcome.verdict == "started"},
             )
+
+    def _accepted(self, stored: StoredEvent, verdicts: list[Verdict]) -> None:
+        self._observer.observe(
+            "event.accepted", event=stored.id, type=stored.event.type, origin=stored.origin,
+            seconds=max(self._clock.now() - stored.at, 0.0), _verdicts=verdicts, _event=stored,
+        )  # fmt: skip
 
     def _settle(self, prepared: Prepared, acceptance: Acceptance, started: set[str | None]) -> None:
         for start in acceptance.starts:
@@ -282,13 +306,19 @@ class Inbox:
                 continue
             live = prepared.lives.get(start.id)
             if live is not None and start.begun is not None:
+                self._observer.observe("run.started", run=start.id, flow=start.flow, event=acceptance.event.id)
                 self._engine.adopt(live, start.id, start)
             change = start.begun.change if start.begun is not None else None
             if change is not None and (change.status.ended or change.response is not None):
                 self.waiters.tell(outcome_of(start.id, start.flow, change))
             if change is not None and change.status.ended:
-                self._observer.observe("run.ended", run=start.id, flow=start.flow, status=change.status.value)
+                self._observer.observe(
+                    "run.ended", run=start.id, flow=start.flow, status=change.status.value,
+                    seconds=max(change.at - start.at, 0.0), _started=start.at, _event=acceptance.event,
+                )  # fmt: skip
             for follow in start.follow:
+                made = [Verdict(flow=other.flow, verdict="started", run=other.id) for other in follow.starts]
+                self._accepted(follow.event, made)
                 self._settle(prepared, follow, {other.id for other in follow.starts})
 
 

@@ -108,6 +108,9 @@ class SourceContext:
         lent: AbstractAsyncContextManager[Any] = self._sources.connections.lend(name)
         return lent
 
+    def lag(self, messages: float | None) -> None:
+        self._source.lag = messages
+
     def random(self) -> float:
         return self._sources.random.random()
 
@@ -154,6 +157,7 @@ class Source:
         self.state = "starting"
         self.error: str | None = None
         self.failures = 0
+        self.lag: float | None = None
         self.ready = anyio.Event()
         self.scope: anyio.CancelScope | None = None
         self.gone = anyio.Event()
@@ -187,10 +191,14 @@ class Sources:
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
         self.queue_news = anyio.Event()
+        self._queues = False
+
+    def wants(self, fact: str) -> bool:
+        return fact in ("run.ended", "queue.pushed")
 
     def observe(self, fact: str, **fields: Any) -> None:
         """Fulfils Observer: a push, or the end of a run, may give a queue something to do."""
-        if fact in ("run.ended", "queue.pushed") and any(source.kind == "queue" for source in self.active.values()):
+        if self._queues:
             self.queue_news.set()
             self.queue_news = anyio.Event()
 
@@ -210,6 +218,7 @@ class Sources:
                 self.active[name] = source
                 self.group.start_soon(self._supervise, source)
             source.flows = {plan.flow for plan, _ in users}
+            self._queues = any(source.kind == "queue" for source in self.active.values())
             source.responds = any(plan.responds for plan, _ in users)
 
     async def restart(self, connections: set[str]) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import mmap
 import socket as _socket
 import urllib.parse
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from reactor.server.routing import Answer, Problem, Request, Route, Table
 
 LARGEST = 64 * 1024 * 1024
 MAX_HEADERS = 100
+STUCK = 20.0
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -101,9 +103,28 @@ class HttpServer:
         except Exception as error:
             self._observer.observe("request.failed", method=request.method, path=request.path, error=repr(error))
             answer = Problem(500, "Internal error", "the daemon's log has the reason").answer()
+        if answer.stream is not None:
+            return await self._stream(request, answer, answer.stream)
         response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         if answer.status >= 400 and not request.content.at_eof():
             response.force_close()
+        return response
+
+    async def _stream(
+        self, request: web.BaseRequest, answer: Answer, parts: AsyncGenerator[bytes, None]
+    ) -> web.StreamResponse:
+        """Sends parts as they come. A client that takes none for `STUCK` seconds is let go."""
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        await response.prepare(request)
+        try:
+            async for part in parts:
+                with anyio.fail_after(STUCK):
+                    await response.write(part)
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            await parts.aclose()
         return response
 
     async def _answer(self, request: web.BaseRequest) -> Answer:

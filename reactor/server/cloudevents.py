@@ -48,10 +48,19 @@ def binary(headers: Mapping[str, str], raw: bytes, type: str | None) -> Event:
     content_type = headers.get("content-type", "")
     payload = _payload(raw, content_type)
     if attributes:
+        if "traceparent" in headers:
+            attributes.setdefault("traceparent", headers["traceparent"])
         return _event(attributes, payload)
     if type is None:
         raise BadEvent("send a CloudEvent (ce- headers or application/cloudevents+json), or name its type with ?type=")
-    return Event(type=_type(type), source="/api/v1/events", data=payload, key=headers.get("idempotency-key"))
+    trace = headers.get("traceparent")
+    return Event(
+        type=_type(type),
+        source="/api/v1/events",
+        data=payload,
+        key=headers.get("idempotency-key"),
+        extensions={} if trace is None else {"traceparent": trace},
+    )
 
 
 def _payload(raw: bytes, content_type: str) -> Any:

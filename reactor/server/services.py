@@ -31,6 +31,9 @@ class Services:
     """Opens a connection and tries it; None, or what is wrong."""
     push: Callable[[str, Any, str | None], Awaitable[str]]
     """Queue, data, idempotency key: the message's id."""
+    metrics: Callable[[], Awaitable[bytes]]
+    stats: Callable[[], Awaitable[dict[str, Any]]]
+    feed: Any
     webhooks: Any
     """`Memory` of webhook.send, with `items`: URLs that answered 410."""
     actions: Callable[[], list[dict[str, Any]]]

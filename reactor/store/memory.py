@@ -82,6 +82,12 @@ class MemoryStore:
     async def close(self) -> None:
         """Keeps what it has: tests open it again as the next process would."""
 
+    def commit_times(self) -> None:
+        return None
+
+    def size(self) -> int:
+        return 0
+
     def health(self) -> str | None:
         return None
 

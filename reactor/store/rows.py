@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
@@ -17,7 +16,6 @@ from reactor.contracts.store import (
     Outcome,
     PlanRecord,
     QueueMessage,
-    Retention,
     Signal,
 )
 from reactor.store import reads
@@ -30,99 +28,14 @@ from reactor.store.codec import (
     pack_entries,
     verdict_of,
 )
-from reactor.store.payloads import LARGE, MARK
-from reactor.store.reads import Database
+from reactor.store.queues import Queues
+from reactor.store.upkeep import Upkeep
 
 _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
-_EVENT_COLUMNS = "id, type, at, origin, flows, invalid, verdicts, event"
-_RUN_COLUMNS = (
-    "id, flow, version, event, trigger, status, created, started, ended, wake, due, owner, token, next_seq,"
-    " signal_seq, concurrency_key, concurrency_limit, parent, parent_path, environment, events, output, error, response"
-)
-_CHUNKS = (64, 16, 4, 1)
 
 
-def _inserts(table: str, columns: str) -> dict[int, str]:
-    row = "(" + ",".join("?" * (columns.count(",") + 1)) + ")"
-    return {n: f"INSERT INTO {table} ({columns}) VALUES {','.join([row] * n)}" for n in _CHUNKS}
-
-
-_INSERT_EVENTS = _inserts("events", _EVENT_COLUMNS)
-_INSERT_RUNS = _inserts("runs", _RUN_COLUMNS)
-_INSERT_JOURNAL = _inserts("journal", "run, seq, checksum, entries")
-
-
-class Rows:
-    """One transaction's worth of work on a connection. Rows that can clash with nothing are gathered and written
-    with few statements (`flush`); whatever reads flushes first."""
-
-    def __init__(self, connection: Database) -> None:
-        self._db = connection
-        self._payloads = connection.payloads
-        self._refs: list[tuple[str, str]] = []
-        self.dropped: list[str] = []
-        """Payloads that lost a row; those that no row names any more go after the commit."""
-        self._events: list[tuple[Any, ...]] = []
-        self._runs: list[tuple[Any, ...]] = []
-        self._journal: list[tuple[Any, ...]] = []
-        self.signalled: list[str] = []
-        self.due = False
-
-    def reset(self) -> None:
-        """Forgets what was gathered, after a rollback."""
-        self._events.clear()
-        self._runs.clear()
-        self._journal.clear()
-        self._refs.clear()
-        self.dropped = []
-        self.signalled = []
-        self.due = False
-
-    def flush(self) -> None:
-        for rows, statements in (
-            (self._events, _INSERT_EVENTS),
-            (self._runs, _INSERT_RUNS),
-            (self._journal, _INSERT_JOURNAL),
-        ):
-            place = 0
-            for size in _CHUNKS:
-                while len(rows) - place >= size:
-                    flat = [value for row in rows[place : place + size] for value in row]
-                    self._db.execute(statements[size], flat)
-                    place += size
-            rows.clear()
-        if self._refs:
-            self._db.executemany("INSERT OR IGNORE INTO payload_refs VALUES (?, ?)", self._refs)
-            self._refs.clear()
-
-    def _keep(self, owner: str, data: bytes | None) -> bytes | None:
-        """What to write into a column: the bytes, or the name of the file that has them."""
-        if data is None or len(data) <= LARGE:
-            return data
-        sha256 = self._payloads.put(data)
-        self._refs.append((sha256, owner))
-        return MARK + sha256.encode()
-
-    def _drop(self, owner: str) -> None:
-        rows = self._db.execute("DELETE FROM payload_refs WHERE owner = ? RETURNING sha256", (owner,))
-        self.dropped.extend(row[0] for row in rows)
-
-    def collect(self) -> None:
-        """After a commit: removes the files that no row names any more."""
-        for sha256 in set(self.dropped):
-            if self._one("SELECT 1 FROM payload_refs WHERE sha256 = ?", sha256) is None:
-                self._payloads.remove(sha256)
-        self.dropped = []
-
-    def sweep(self) -> int:
-        """Removes files that no row names."""
-        self.flush()
-        return self._payloads.sweep(
-            lambda sha256: self._one("SELECT 1 FROM payload_refs WHERE sha256 = ?", sha256) is not None
-        )
-
-    def _one(self, sql: str, *values: Any) -> Any:
-        return self._db.execute(sql, values).fetchone()
+class Rows(Queues, Upkeep):
+    """What the verbs of the store do, on one connection."""
 
     def accept(self, acceptance: Acceptance) -> Accepted:
         stored = acceptance.event
@@ -366,34 +279,6 @@ class Rows:
         else:
             self.signalled.append(signal.run)
 
-    def push(self, messages: Sequence[QueueMessage]) -> None:
-        for message in messages:
-            data = self._keep(message.id, encode(message.data))
-            self._db.execute(
-                "INSERT OR IGNORE INTO queue (id, queue, at, cause, data) VALUES (?, ?, ?, ?, ?)",
-                (message.id, message.queue, message.at, message.cause, data),
-            )
-
-    def take(self, queue: str, at_once: int) -> list[QueueMessage]:
-        self.flush()
-        active = 0
-        for seq, id, event in list(
-            self._db.execute("SELECT seq, id, event FROM queue WHERE queue = ? AND event IS NOT NULL", (queue,))
-        ):
-            if self._one("SELECT 1 FROM runs WHERE event = ? AND ended IS NULL", event) is not None:
-                active += 1
-            else:
-                self._db.execute("DELETE FROM queue WHERE seq = ?", (seq,))
-                self._drop(id)
-        rows = self._db.execute(
-            "SELECT id, at, cause, data FROM queue WHERE queue = ? AND event IS NULL ORDER BY seq LIMIT ?",
-            (queue, max(at_once - active, 0)),
-        )
-        return [
-            QueueMessage(id=id, queue=queue, at=at, cause=cause, data=decode(reads.load(self._db, data)))
-            for id, at, cause, data in rows
-        ]
-
     def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
         self.flush()
         ids = [
@@ -460,48 +345,6 @@ class Rows:
     def save_plan(self, plan: PlanRecord) -> None:
         values = (plan.version, plan.flow, plan.at, encode(plan))
         self._db.execute("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", values)
-
-    def prune(self, now: float, retention: Retention, limit: int) -> int:
-        """What ended first goes first; each call is short, so that accepting is not held up."""
-        self.flush()
-        cutoff = now - retention.age
-        full = self._used() > retention.bytes
-        oldest = "SELECT id FROM runs WHERE ended IS NOT NULL AND ended <= ? ORDER BY ended LIMIT ?"
-        runs = [row[0] for row in self._db.execute(oldest, (cutoff, limit))]
-        if not runs:
-            over = limit if full else min(self._surplus(retention), limit)
-            runs = [row[0] for row in self._db.execute(oldest, (float("inf"), over))] if over > 0 else []
-        for id in runs:
-            self._db.execute("DELETE FROM journal WHERE run = ?", (id,))
-            self._db.execute("DELETE FROM signals WHERE run = ?", (id,))
-            self._db.execute("DELETE FROM runs WHERE id = ?", (id,))
-            self._drop(id)
-        removed = len(runs) + self._prune_events(float("inf") if full else cutoff, limit)
-        for table in ("identities", "dedupe"):
-            self._db.execute(f"DELETE FROM {table} WHERE until <= ?", (now,))
-        return removed
-
-    def _surplus(self, retention: Retention) -> int:
-        """How many runs there are over the bound, from sequence numbers: counting would read the whole table."""
-        first = self._one("SELECT seq FROM runs WHERE ended IS NOT NULL ORDER BY ended LIMIT 1")
-        last = self._one("SELECT max(seq) FROM runs")[0]
-        return 0 if first is None else int(last) - int(first[0]) + 1 - retention.count
-
-    def _prune_events(self, cutoff: float, limit: int) -> int:
-        """Removes the oldest events whose runs are all gone."""
-        sql = "SELECT seq, verdicts, id FROM events WHERE at <= ? ORDER BY seq LIMIT ?"
-        removed = 0
-        for seq, verdicts, id in list(self._db.execute(sql, (cutoff, limit))):
-            runs = [verdict.run for verdict in decode_verdicts(verdicts) if verdict.run is not None]
-            if not any(self._one("SELECT 1 FROM runs WHERE id = ?", run) is not None for run in runs):
-                self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
-                self._drop(id)
-                removed += 1
-        return removed
-
-    def _used(self) -> int:
-        pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
-        return (int(pages) - int(free)) * int(size)
 
     def _result(self, run: str, change: Change | None) -> tuple[bytes | None, bytes | None, bytes | None]:
         if change is None:

@@ -8,8 +8,10 @@ library must be one in which concurrent WAL checkpoints cannot lose commits (3.5
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import apsw
 
 from reactor.contracts.errors import ConfigError, Overloaded, ReactorError, StaleClaim, StoreFailed, StoreFull
 from reactor.contracts.event import Cursor, StoredEvent
+from reactor.contracts.histogram import Histogram
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Change, RunRecord
 from reactor.contracts.store import (
@@ -81,6 +84,7 @@ class SqliteStore:
         self._reader: Database | None = None
         self._reader_lock = threading.Lock()
         self._writer: Database | None = None
+        self._commits = Histogram()
 
     async def open(self) -> None:
         """Raises ConfigError: another daemon, a newer file, a damaged one, no room, a network file system."""
@@ -144,6 +148,16 @@ class SqliteStore:
             self._writer.close()
             self._writer = None
         self._lock.release()
+
+    def commit_times(self) -> Any:
+        return self._commits
+
+    def size(self) -> int:
+        total = 0
+        for suffix in ("", "-wal"):
+            with contextlib.suppress(OSError):
+                total += Path(f"{self._path}{suffix}").stat().st_size
+        return total
 
     def health(self) -> str | None:
         if self._failed is not None:
@@ -229,7 +243,9 @@ class SqliteStore:
         self._writer.execute("BEGIN IMMEDIATE")
         results = [work(rows) for work in works]
         rows.flush()
+        begun = time.perf_counter()
         self._writer.execute("COMMIT")
+        self._commits.add(time.perf_counter() - begun)
         if rows.dropped:
             rows.collect()
         return results

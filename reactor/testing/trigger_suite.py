@@ -38,6 +38,7 @@ class Recorder:
         self.http = Mount()
         self.connections: Any = None
         self.payloads: Any = None
+        self.behind: float | None = None
         self.messages: list[QueueMessage] = []
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
@@ -99,6 +100,9 @@ class Recorder:
 
     def connection(self, name: str) -> Any:
         return self.connections.lend(name)
+
+    def lag(self, messages: float | None) -> None:
+        self.behind = messages
 
     def random(self) -> float:
         return 0.5

@@ -19,9 +19,21 @@ def paging(request: Request) -> tuple[str | None, int]:
 
 
 def all_routes(services: Services) -> list[Route]:
-    from reactor.server.routes import actions, connections, events, flows, health, queues, runs, triggers, webhooks
+    from reactor.server.routes import (
+        actions,
+        connections,
+        events,
+        flows,
+        health,
+        metrics,
+        queues,
+        runs,
+        stream,
+        triggers,
+        webhooks,
+    )
 
-    modules = (health, events, runs, flows, triggers, connections, queues, actions, webhooks)
+    modules = (health, metrics, stream, events, runs, flows, triggers, connections, queues, actions, webhooks)
     return [route for module in modules for route in module.routes(services)]
 
 

@@ -1,0 +1,155 @@
+"""What happens, for people who watch: kept in a ring, aggregated where it is too much, the same for every client.
+
+Each tick becomes a few frames: its facts one by one, or, when there are more than `DETAIL`, one frame of counts. A
+client is a position in the ring: it costs what it is sent, and one that is stuck costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, NamedTuple
+
+import anyio
+import msgspec
+
+from reactor.contracts.clock import Clock
+from reactor.contracts.event import rfc3339
+
+FACTS = frozenset({
+    "event.accepted", "run.started", "run.ended", "run.paused", "step.ended", "queue.pushed", "flow.loaded",
+    "flow.refused", "flow.removed", "source.listening", "source.disconnected", "connection.opened", "connection.lost",
+    "action.log", "store.full", "daemon.stopping",
+})  # fmt: skip
+TICK = 0.2
+"""Seconds that a frame may be late."""
+DETAIL = 50
+"""Facts in a tick that are still told one by one."""
+KEPT = 5_000
+"""Frames that a client may be behind before it loses some."""
+HEARTBEAT = 15.0
+
+
+class Frame(NamedTuple):
+    number: int
+    fact: str
+    flow: str | None
+    data: bytes
+
+
+class Feed:
+    """Fulfils Observer. `mask` keeps secrets out of what is sent."""
+
+    def __init__(self, clock: Clock, mask: Callable[[str], str] | None = None) -> None:
+        self._clock = clock
+        self._mask = mask
+        self.boot = os.urandom(4).hex()
+        self._frames: deque[Frame] = deque(maxlen=KEPT)
+        self._number = 0
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._details: list[tuple[float, str, dict[str, Any]]] = []
+        self._seen = 0
+        self._dirty = anyio.Event()
+        self._news = anyio.Event()
+        self.closed = False
+        self.clients = 0
+
+    def wants(self, fact: str) -> bool:
+        return fact in FACTS
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        self._seen += 1
+        if self._seen <= DETAIL:
+            self._details.append((self._clock.now(), fact, fields))
+            if self._seen == 1:
+                self._dirty.set()
+        key = (fact, fields.get("flow") or "", fields.get("status") or "")
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    async def run(self) -> None:
+        """Makes frames, until cancelled."""
+        while True:
+            await self._dirty.wait()
+            await self._clock.sleep(TICK)
+            self.tick()
+
+    def tick(self) -> None:
+        """Turns what was heard since the last tick into frames."""
+        seen, details, counts = self._seen, self._details, self._counts
+        self._seen, self._details, self._counts = 0, [], {}
+        self._dirty = anyio.Event()
+        if seen <= DETAIL:
+            for at, fact, fields in details:
+                shown = {name: value for name, value in fields.items() if not name.startswith("_")}
+                self._frame(fact, fields.get("flow"), {"at": rfc3339(at), "fact": fact, **shown})
+        else:
+            items = [{"fact": f, "flow": w or None, "status": s or None, "count": n} for (f, w, s), n in counts.items()]
+            body = {"at": rfc3339(self._clock.now()), "fact": "counts", "seconds": TICK, "total": seen}
+            self._frame("counts", None, {**body, "counts": items})
+        self._news.set()
+        self._news = anyio.Event()
+
+    def _frame(self, fact: str, flow: str | None, body: dict[str, Any]) -> None:
+        text = msgspec.json.encode(body, enc_hook=str).decode()
+        if self._mask is not None:
+            text = self._mask(text)
+        self._number += 1
+        self._frames.append(
+            Frame(self._number, fact, flow, f"id: {self.boot}-{self._number}\nevent: {fact}\ndata: {text}\n\n".encode())
+        )
+
+    def close(self) -> None:
+        """Ends all that follow."""
+        self.closed = True
+        self._news.set()
+
+    def position(self, last: str | None) -> tuple[int, bool]:
+        """Where a client that had `last` goes on, and whether it missed a restart."""
+        boot, _, number = (last or "").partition("-")
+        if not last:
+            return self._number, False
+        if boot != self.boot or not number.isdigit():
+            return self._frames[0].number - 1 if self._frames else self._number, True
+        return min(int(number), self._number), False
+
+    async def follow(
+        self, last: str | None, facts: frozenset[str] | None = None, flow: str | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Server-sent events (WHATWG HTML) from behind `last`, a Last-Event-ID; comments while nothing happens."""
+        place, restarted = self.position(last)
+        self.clients += 1
+        try:
+            async for part in self._parts(place, restarted, facts, flow):
+                yield part
+        finally:
+            self.clients -= 1
+
+    async def _parts(
+        self, place: int, restarted: bool, facts: frozenset[str] | None, flow: str | None
+    ) -> AsyncGenerator[bytes, None]:
+        yield b"retry: 2000\n" + (b"event: restarted\ndata: {}\n\n" if restarted else b": hello\n\n")
+        while not self.closed:
+            news = self._news
+            if place < self._number:
+                chunk, place = self._since(place, facts, flow)
+                if chunk:
+                    yield chunk
+                continue
+            with anyio.move_on_after(HEARTBEAT) as scope:
+                await news.wait()
+            if scope.cancelled_caught:
+                yield b": still here\n\n"
+
+    def _since(self, place: int, facts: frozenset[str] | None, flow: str | None) -> tuple[bytes, int]:
+        first = self._frames[0].number if self._frames else self._number + 1
+        parts = []
+        if place + 1 < first:
+            parts.append(b'event: lost\ndata: {"lost": %d}\n\n' % (first - place - 1))
+            place = first - 1
+        for index in range(place + 1 - first, len(self._frames)):
+            frame = self._frames[index]
+            wanted = facts is None or frame.fact in facts or frame.fact == "counts"
+            if wanted and (flow is None or frame.flow in (flow, None)):
+                parts.append(frame.data)
+        return b"".join(parts), self._number

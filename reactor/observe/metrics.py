@@ -1,0 +1,185 @@
+"""Numbers of the daemon: counted from facts as they happen, written out in Prometheus's text format when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from reactor.contracts.histogram import Histogram
+
+MAX_SERIES = 2_000
+"""Label sets of one metric; what comes beyond is counted under `other`."""
+LOOP_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+LOOK = 0.25
+"""Seconds between two looks at how late the event loop is."""
+
+Labels = tuple[str, ...]
+
+
+class Counts:
+    """A counter with labels."""
+
+    def __init__(self, name: str, help: str, *labels: str) -> None:
+        self.name, self.help, self.labels = name, help, labels
+        self.values: dict[Labels, float] = {}
+
+    def add(self, *labels: str, by: float = 1) -> None:
+        if labels not in self.values and len(self.values) >= MAX_SERIES:
+            labels = ("other",) * len(labels)
+        self.values[labels] = self.values.get(labels, 0) + by
+
+
+class Times:
+    """A histogram with labels, in seconds."""
+
+    def __init__(self, name: str, help: str, *labels: str) -> None:
+        self.name, self.help, self.labels = name, help, labels
+        self.values: dict[Labels, Histogram] = {}
+
+    def add(self, seconds: float, *labels: str) -> None:
+        found = self.values.get(labels)
+        if found is None:
+            if len(self.values) >= MAX_SERIES:
+                labels = ("other",) * len(labels)
+            found = self.values.setdefault(labels, Histogram())
+        found.add(seconds)
+
+
+class Gauge:
+    """A number read when asked for: `values` gives label values and number."""
+
+    def __init__(self, name: str, help: str, labels: tuple[str, ...], values: Iterable[tuple[Labels, float]]) -> None:
+        self.name, self.help, self.labels, self.values = name, help, labels, list(values)
+
+
+class Metrics:
+    """Fulfils Observer. `gauges` are asked for at each reading."""
+
+    FACTS = frozenset(
+        {"event.accepted", "event.refused", "run.ended", "step.ended", "source.disconnected", "run.paused"}
+    )
+
+    def __init__(self) -> None:
+        self.events = Counts("reactor_events", "Events accepted, by kind of source.", "kind")
+        self.refused = Counts("reactor_events_refused", "Events not accepted, by HTTP status of the reason.", "status")
+        self.verdicts = Counts("reactor_verdicts", "What became of events, by flow.", "flow", "verdict")
+        self.runs = Counts("reactor_runs", "Runs that ended, by outcome.", "flow", "status")
+        self.paused = Counts("reactor_runs_paused", "Runs that were paused for a person.")
+        self.steps = Counts("reactor_steps", "Actions performed, by outcome.", "action", "status")
+        self.lost = Counts("reactor_source_disconnects", "Times a source lost its other side.", "kind")
+        self.accept = Times("reactor_accept_seconds", "From the event at the door to its commit.", "kind")
+        self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
+        self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
+        self.loop = Histogram(LOOP_BOUNDS)
+        self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
+        self.commits: Callable[[], Histogram | None] = lambda: None
+        self._heard = {
+            "event.accepted": self._accepted,
+            "event.refused": self._refused,
+            "run.ended": self._ended,
+            "run.paused": self._paused,
+            "step.ended": self._stepped,
+            "source.disconnected": self._disconnected,
+        }
+
+    def wants(self, fact: str) -> bool:
+        return fact in self._heard
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        self._heard[fact](fields)
+
+    def _accepted(self, fields: dict[str, Any]) -> None:
+        kind = fields["origin"].partition(":")[0]
+        self.events.add(kind)
+        self.accept.add(fields["seconds"], kind)
+        for verdict in fields["_verdicts"]:
+            self.verdicts.add(verdict.flow, verdict.verdict)
+
+    def _refused(self, fields: dict[str, Any]) -> None:
+        self.refused.add(str(fields["status"]))
+
+    def _ended(self, fields: dict[str, Any]) -> None:
+        self.runs.add(fields["flow"], fields["status"])
+        self.run.add(fields["seconds"], fields["flow"])
+
+    def _paused(self, fields: dict[str, Any]) -> None:
+        self.paused.add()
+
+    def _stepped(self, fields: dict[str, Any]) -> None:
+        self.steps.add(fields["action"], fields["status"])
+        self.step.add(fields["seconds"], fields["action"])
+
+    def _disconnected(self, fields: dict[str, Any]) -> None:
+        self.lost.add(fields["source"].partition(":")[0])
+
+    async def text(self) -> bytes:
+        """All in the text format 0.0.4."""
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        gauges = await self.gauges() if self.gauges is not None else []
+        families: list[Any] = []
+        for counts in (self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost):
+            family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)
+            for labels, value in sorted(counts.values.items()):
+                family.add_metric(labels, value)
+            families.append(family)
+        times: list[tuple[str, str, tuple[str, ...], Iterable[tuple[Labels, Histogram]]]] = [
+            (one.name, one.help, one.labels, sorted(one.values.items())) for one in (self.accept, self.run, self.step)
+        ]
+        times.append(("reactor_loop_delay_seconds", "How late the event loop was.", (), [((), self.loop)]))
+        commits = self.commits()
+        if commits is not None:
+            help = "A commit of the store, its sync included."
+            times.append(("reactor_store_commit_seconds", help, (), [((), commits)]))
+        for name, help, names, values in times:
+            histogram = HistogramMetricFamily(name, help, labels=names)
+            for labels, one in values:
+                histogram.add_metric(labels, one.buckets(), one.total)
+            families.append(histogram)
+        for gauge in gauges:
+            shown = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
+            for labels, value in gauge.values:
+                shown.add_metric(labels, value)
+            families.append(shown)
+        registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        registry.register(_Families(families))
+        return generate_latest(registry)
+
+    def summary(self) -> dict[str, Any]:
+        """Totals and latencies, for `reactor top`."""
+        runs: dict[str, float] = {}
+        flows: dict[str, dict[str, float]] = {}
+        for (flow, status), value in self.runs.values.items():
+            runs[status] = runs.get(status, 0) + value
+            flows.setdefault(flow, {})[status] = value
+        return {
+            "events": sum(self.events.values.values()),
+            "refused": sum(self.refused.values.values()),
+            "runs": runs,
+            "steps": sum(self.steps.values.values()),
+            "flows": [
+                {"flow": flow, "runs": statuses, "p50": self.run.values[(flow,)].quantile(0.5),
+                 "p99": self.run.values[(flow,)].quantile(0.99)}
+                for flow, statuses in sorted(flows.items()) if (flow,) in self.run.values
+            ],
+            "accept_p99": max((h.quantile(0.99) or 0.0 for h in self.accept.values.values()), default=None),
+            "loop_delay_p99": self.loop.quantile(0.99),
+        }  # fmt: skip
+
+
+class _Families:
+    def __init__(self, families: list[Any]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Any]:
+        return self._families
+
+
+async def watch_loop(metrics: Metrics, sleep: Callable[[float], Awaitable[None]], now: Callable[[], float]) -> None:
+    """Notes how late the event loop wakes a task, until cancelled."""
+    while True:
+        due = now() + LOOK
+        await sleep(LOOK)
+        metrics.loop.add(max(now() - due, 0.0))

@@ -1,0 +1,108 @@
+"""OpenTelemetry traces: a span for each event, run and attempt of an action, sent by OTLP over HTTP.
+
+Ids are made of ours, so that a run that went on after a crash, or on another machine, is still one trace: a trace is
+that of the event's `traceparent` (W3C Trace Context), else one of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from reactor.contracts.event import StoredEvent
+from reactor.contracts.observe import Observer
+from reactor.contracts.tracing import parent_of, span_id, trace_id
+
+
+class _Told(logging.Handler):
+    """What the library has to say goes into our log."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(logging.WARNING)
+        self._observer = observer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._observer.observe("trace.failed", error=record.getMessage()[:500])
+
+
+class Tracer:
+    """Fulfils Observer. `endpoint` is the collector's URL, such as http://127.0.0.1:4318."""
+
+    FACTS = frozenset({"event.accepted", "run.ended", "step.ended"})
+
+    def __init__(self, endpoint: str, version: str, observer: Observer) -> None:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.id_generator import IdGenerator
+
+        class Given(IdGenerator):
+            """Ids that were made before the span."""
+
+            trace = span = 0
+
+            def generate_trace_id(self) -> int:
+                return self.trace
+
+            def generate_span_id(self) -> int:
+                return self.span
+
+        own = logging.getLogger("opentelemetry")
+        own.handlers, own.propagate = [_Told(observer)], False
+        self._ids = Given()
+        resource = Resource.create({"service.name": "reactor", "service.version": version})
+        self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
+        exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces", timeout=5)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
+        self._tracer = self._provider.get_tracer("reactor", version)
+
+    def wants(self, fact: str) -> bool:
+        return fact in self.FACTS
+
+    def observe(self, fact: str, **fields: Any) -> None:
+        event: StoredEvent = fields["_event"]
+        if fact == "event.accepted":
+            attributes = {"reactor.event": event.id, "reactor.type": event.event.type, "reactor.origin": event.origin}
+            parent = parent_of(event)
+            self._span(event, f"event {event.event.type}", event.id, parent, event.at, fields["seconds"], attributes)
+        elif fact == "run.ended":
+            attributes = {
+                "reactor.run": fields["run"],
+                "reactor.flow": fields["flow"],
+                "reactor.status": fields["status"],
+            }
+            name, parent = f"run {fields['flow']}", span_id(event.id)
+            start, failed = fields["_started"], fields["status"] == "failed"
+            self._span(event, name, fields["run"], parent, start, fields["seconds"], attributes, failed)
+        else:
+            attributes = {
+                "reactor.run": fields["run"], "reactor.step": fields["step"], "reactor.path": fields["path"],
+                "reactor.action": fields["action"], "reactor.attempt": fields["attempt"],
+            }  # fmt: skip
+            key = f"{fields['run']}/{fields['path']}/{fields['attempt']}"
+            failed = fields["status"] != "succeeded"
+            name, parent = f"step {fields['step']}", span_id(fields["run"])
+            self._span(event, name, key, parent, fields["_started"], fields["seconds"], attributes, failed)
+
+    def _span(
+        self, event: StoredEvent, name: str, key: str, parent: int | None, start: float, seconds: float,
+        attributes: dict[str, Any], failed: bool = False,
+    ) -> None:  # fmt: skip
+        from opentelemetry import trace
+
+        self._ids.trace, self._ids.span = trace_id(event), span_id(key)
+        context = None
+        if parent is not None:
+            flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+            above = trace.SpanContext(self._ids.trace, parent, is_remote=True, trace_flags=flags)
+            context = trace.set_span_in_context(trace.NonRecordingSpan(above))
+        begun = int(start * 1e9)
+        span = self._tracer.start_span(name, context=context, start_time=begun, attributes=attributes)
+        if failed:
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(begun + int(seconds * 1e9))
+
+    def close(self) -> None:
+        """Sends what waits; blocks for some seconds at most."""
+        self._provider.shutdown()

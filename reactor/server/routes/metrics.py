@@ -1,0 +1,16 @@
+"""`/metrics` in Prometheus's text format, and the same numbers for `reactor top`."""
+
+from __future__ import annotations
+
+from reactor.server.routing import Answer, Request, Route, answer_json
+from reactor.server.services import Services
+
+
+def routes(services: Services) -> list[Route]:
+    async def metrics(request: Request) -> Answer:
+        return Answer(200, await services.metrics(), {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def stats(request: Request) -> Answer:
+        return answer_json(await services.stats())
+
+    return [Route("GET", "/metrics", "send", metrics), Route("GET", "/api/v1/stats", "admin", stats)]

@@ -1,0 +1,25 @@
+"""`/api/v1/stream`: what happens, as server-sent events, resumable."""
+
+from __future__ import annotations
+
+from reactor.server.routing import Answer, Problem, Request, Route
+from reactor.server.services import Services
+
+MAX_CLIENTS = 200
+
+
+def routes(services: Services) -> list[Route]:
+    async def stream(request: Request) -> Answer:
+        feed = services.feed
+        if feed.clients >= MAX_CLIENTS:
+            raise Problem(503, "Too many", f"{MAX_CLIENTS} clients follow the stream", {"Retry-After": "5"})
+        last = request.headers.get("last-event-id") or request.query.get("last_event_id")
+        wanted = request.query.get("facts")
+        facts = frozenset(wanted.split(",")) if wanted else None
+        if facts is not None and not all(feed.wants(fact) for fact in facts):
+            unknown = sorted(fact for fact in facts if not feed.wants(fact))
+            raise Problem(400, "Bad facts", f"there is no fact {unknown[0]!r}")
+        frames = feed.follow(last, facts, request.query.get("flow"))
+        return Answer(200, b"", {"Content-Type": "text/event-stream"}, frames)
+
+    return [Route("GET", "/api/v1/stream", "admin", stream)]
