@@ -192,6 +192,7 @@ class Daemon(Operations):
                     version=__version__, pid=os.getpid(),
                 )  # fmt: skip
                 self.started.set()
+                gc.freeze()  # what is loaded stays: the collector need not look at it again and again
                 await self.stopping.wait()
                 self.observer.observe("daemon.stopping", active=pool.active)
                 await self.sources.stop()

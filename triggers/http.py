@@ -167,7 +167,8 @@ class _Handler:
         files: dict[str, Any] | None = None,
         uploads: Sequence[Upload] = (),
     ) -> HttpAnswer:
-        key = delivery or identity_in(self._scheme, data) or request.headers.get("idempotency-key")
+        key = delivery or (identity_in(self._scheme, data) if self._scheme else None)
+        key = key or request.headers.get("idempotency-key")
         if key is not None and len(key) > 400:
             key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         trace = request.headers.get("traceparent")
@@ -224,8 +225,8 @@ def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswe
 
 def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
     """What a sender is told: 202 at once, or how its runs ended."""
-    runs = [{"id": run.id, "flow": run.flow} for run in receipt.runs]
-    location = f"/api/v1/runs/{runs[0]['id']}" if len(runs) == 1 else f"/api/v1/events/{receipt.event}"
+    runs = receipt.runs
+    location = f"/api/v1/runs/{runs[0].id}" if len(runs) == 1 else f"/api/v1/events/{receipt.event}"
     headers = {"Content-Type": "application/json", "Location": location}
     outcomes = receipt.outcomes
     if outcomes is not None:

@@ -6,6 +6,7 @@ client is a position in the ring: it costs what it is sent, and one that is stuc
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -29,6 +30,8 @@ DETAIL = 50
 KEPT = 5_000
 """Frames that a client may be behind before it loses some."""
 HEARTBEAT = 15.0
+ABSENT = 60.0
+"""Seconds for which frames are still made when no client is there: one that comes back misses nothing."""
 
 
 class Frame(NamedTuple):
@@ -39,7 +42,9 @@ class Frame(NamedTuple):
 
 
 class Feed:
-    """Fulfils Observer. `mask` keeps secrets out of what is sent."""
+    """Listens to facts. `mask` keeps secrets out of what is sent."""
+
+    facts = FACTS
 
     def __init__(self, clock: Clock, mask: Callable[[str], str] | None = None) -> None:
         self._clock = clock
@@ -47,24 +52,30 @@ class Feed:
         self.boot = os.urandom(4).hex()
         self._frames: deque[Frame] = deque(maxlen=KEPT)
         self._number = 0
-        self._counts: dict[tuple[str, str, str], int] = {}
+        self._counts: dict[tuple[str, str | None, str | None], int] = {}
         self._details: list[tuple[float, str, dict[str, Any]]] = []
         self._seen = 0
         self._dirty = anyio.Event()
         self._news = anyio.Event()
         self.closed = False
+        self._forget = clock.monotonic() + ABSENT
         self.clients = 0
 
     def wants(self, fact: str) -> bool:
         return fact in FACTS
 
-    def observe(self, fact: str, **fields: Any) -> None:
+    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
+        return functools.partial(self._hear, fact) if fact in FACTS else None
+
+    def _hear(self, fact: str, fields: dict[str, Any]) -> None:
+        if not self.clients and self._clock.monotonic() > self._forget:
+            return
         self._seen += 1
         if self._seen <= DETAIL:
             self._details.append((self._clock.now(), fact, fields))
             if self._seen == 1:
                 self._dirty.set()
-        key = (fact, fields.get("flow") or "", fields.get("status") or "")
+        key = (fact, fields.get("flow"), fields.get("status"))
         self._counts[key] = self._counts.get(key, 0) + 1
 
     async def run(self) -> None:
@@ -84,7 +95,7 @@ class Feed:
                 shown = {name: value for name, value in fields.items() if not name.startswith("_")}
                 self._frame(fact, fields.get("flow"), {"at": rfc3339(at), "fact": fact, **shown})
         else:
-            items = [{"fact": f, "flow": w or None, "status": s or None, "count": n} for (f, w, s), n in counts.items()]
+            items = [{"fact": f, "flow": w, "status": s, "count": n} for (f, w, s), n in counts.items()]
             body = {"at": rfc3339(self._clock.now()), "fact": "counts", "seconds": TICK, "total": seen}
             self._frame("counts", None, {**body, "counts": items})
         self._news.set()
@@ -124,6 +135,7 @@ class Feed:
                 yield part
         finally:
             self.clients -= 1
+            self._forget = self._clock.monotonic() + ABSENT
 
     async def _parts(
         self, place: int, restarted: bool, facts: frozenset[str] | None, flow: str | None

@@ -57,9 +57,11 @@ class Log:
         self._least = LEVELS[level]
         self._json = format == "json" or (format is None and not self._stream.isatty())
 
-    def wants(self, fact: str) -> bool:
-        """Whether a fact may be written at all; `action.log` says its own level."""
-        return fact == "action.log" or LEVELS[FACTS.get(fact, ("info", ""))[0]] >= self._least
+    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
+        """None for a fact that is never written; `action.log` says its own level."""
+        if fact != "action.log" and LEVELS[FACTS.get(fact, ("info", ""))[0]] < self._least:
+            return None
+        return lambda fields: self.observe(fact, **fields)
 
     def observe(self, fact: str, **fields: Any) -> None:
         default, words = FACTS.get(fact, ("info", fact))
@@ -91,29 +93,41 @@ def _plain(value: Any) -> str:
     return text if " " not in text or "\n" in text else f'"{text}"'
 
 
+Listener = Callable[[dict[str, Any]], None]
+
+
 class Observers:
-    """All observers as one; one that fails is unplugged. An observer with `wants(fact)` is asked once a fact what it
-    wants to hear."""
+    """All observers as one; one that fails is unplugged. An observer gives a `listener(fact)` for what it wants to
+    hear, asked once a fact; one without it hears everything by `observe`."""
 
     def __init__(self, *observers: Any) -> None:
         self._observers = list(observers)
-        self._by_fact: dict[str, tuple[Any, ...]] = {}
+        self._heard: dict[str, list[tuple[Any, Listener]]] = {}
 
     def add(self, observer: Any) -> None:
         self._observers.append(observer)
-        self._by_fact.clear()
+        self._heard.clear()
 
     def observe(self, fact: str, **fields: Any) -> None:
         """A field whose name begins with `_` is for observers in this process, never written out."""
-        heard = self._by_fact.get(fact)
+        heard = self._heard.get(fact)
         if heard is None:
-            heard = self._by_fact[fact] = tuple(
-                one for one in self._observers if not hasattr(one, "wants") or one.wants(fact)
-            )
-        for observer in heard:
+            heard = self._heard[fact] = self._listeners(fact)
+        for observer, listener in heard:
             try:
-                observer.observe(fact, **fields)
+                listener(fields)
             except Exception as error:
                 self._observers.remove(observer)
-                self._by_fact.clear()
+                self._heard.clear()
                 self.observe("observer.failed", error=repr(error))
+
+    def _listeners(self, fact: str) -> list[tuple[Any, Listener]]:
+        found = []
+        for observer in self._observers:
+            if hasattr(observer, "listener"):
+                listener = observer.listener(fact)
+                if listener is not None:
+                    found.append((observer, listener))
+            else:
+                found.append((observer, lambda fields, one=observer: one.observe(fact, **fields)))
+        return found

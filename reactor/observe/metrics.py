@@ -24,9 +24,12 @@ class Counts:
         self.values: dict[Labels, float] = {}
 
     def add(self, *labels: str, by: float = 1) -> None:
-        if labels not in self.values and len(self.values) >= MAX_SERIES:
-            labels = ("other",) * len(labels)
-        self.values[labels] = self.values.get(labels, 0) + by
+        try:
+            self.values[labels] += by
+        except KeyError:
+            if len(self.values) >= MAX_SERIES:
+                labels = ("other",) * len(labels)
+            self.values[labels] = self.values.get(labels, 0) + by
 
 
 class Times:
@@ -53,7 +56,7 @@ class Gauge:
 
 
 class Metrics:
-    """Fulfils Observer. `gauges` are asked for at each reading."""
+    """Listens to facts. `gauges` are asked for at each reading."""
 
     FACTS = frozenset(
         {"event.accepted", "event.refused", "run.ended", "step.ended", "source.disconnected", "run.paused"}
@@ -71,6 +74,7 @@ class Metrics:
         self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
         self.loop = Histogram(LOOP_BOUNDS)
+        self._kinds: dict[str, str] = {}
         self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
         self.commits: Callable[[], Histogram | None] = lambda: None
         self._heard = {
@@ -82,14 +86,16 @@ class Metrics:
             "source.disconnected": self._disconnected,
         }
 
-    def wants(self, fact: str) -> bool:
-        return fact in self._heard
-
-    def observe(self, fact: str, **fields: Any) -> None:
-        self._heard[fact](fields)
+    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
+        return self._heard.get(fact)
 
     def _accepted(self, fields: dict[str, Any]) -> None:
-        kind = fields["origin"].partition(":")[0]
+        origin = fields["origin"]
+        kind = self._kinds.get(origin)
+        if kind is None:
+            if len(self._kinds) > MAX_SERIES:
+                self._kinds.clear()
+            kind = self._kinds[origin] = origin.partition(":")[0]
         self.events.add(kind)
         self.accept.add(fields["seconds"], kind)
         for verdict in fields["_verdicts"]:

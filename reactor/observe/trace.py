@@ -6,7 +6,9 @@ that of the event's `traceparent` (W3C Trace Context), else one of its own.
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from reactor.contracts.event import StoredEvent
@@ -26,7 +28,7 @@ class _Told(logging.Handler):
 
 
 class Tracer:
-    """Fulfils Observer. `endpoint` is the collector's URL, such as http://127.0.0.1:4318."""
+    """Listens to facts. `endpoint` is the collector's URL, such as http://127.0.0.1:4318."""
 
     FACTS = frozenset({"event.accepted", "run.ended", "step.ended"})
 
@@ -57,10 +59,10 @@ class Tracer:
         self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         self._tracer = self._provider.get_tracer("reactor", version)
 
-    def wants(self, fact: str) -> bool:
-        return fact in self.FACTS
+    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
+        return functools.partial(self._hear, fact) if fact in self.FACTS else None
 
-    def observe(self, fact: str, **fields: Any) -> None:
+    def _hear(self, fact: str, fields: dict[str, Any]) -> None:
         event: StoredEvent = fields["_event"]
         if fact == "event.accepted":
             attributes = {"reactor.event": event.id, "reactor.type": event.event.type, "reactor.origin": event.origin}

@@ -73,30 +73,19 @@ class Inbox:
     ) -> Receipt:
         """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused."""
         try:
-            return await self._emit(origin, event, wait, cursors, uploads, taken)
+            prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
+            if not prepared.acceptance.starts:
+                _refuse_invalid(prepared.verdicts)
+            prepared.acceptance.taken = taken
+            if uploads:
+                prepared.acceptance.uploads = list(uploads)
+            return await self.commit(prepared, wait)
         except Refused as error:
             self._observer.observe("event.refused", origin=origin, type=event.type, status=error.status)
             raise
         except Overloaded as error:
             self._observer.observe("event.refused", origin=origin, type=event.type, status=503, error=str(error))
             raise
-
-    async def _emit(
-        self,
-        origin: str,
-        event: Event,
-        wait: float | None,
-        cursors: Sequence[Cursor],
-        uploads: Sequence[Upload],
-        taken: str | None,
-    ) -> Receipt:
-        prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
-        prepared.acceptance.taken = taken
-        if uploads:
-            prepared.acceptance.uploads = list(uploads)
-        if not prepared.acceptance.starts:
-            _refuse_invalid(prepared.verdicts)
-        return await self.commit(prepared, wait)
 
     async def room(self) -> None:
         """Waits until another event may be taken: backpressure for sources that can wait."""
@@ -287,7 +276,7 @@ class Inbox:
         for one, answer in zip(prepared, accepted, strict=True):
             if answer.duplicate:
                 continue
-            self._accepted(one.acceptance.event, [*answer.verdicts, *one.verdicts])
+            self._accepted(one.acceptance.event, [*answer.verdicts, *one.verdicts] if one.verdicts else answer.verdicts)
             self._settle(
                 one,
                 one.acceptance,
@@ -309,9 +298,12 @@ class Inbox:
                 self._observer.observe("run.started", run=start.id, flow=start.flow, event=acceptance.event.id)
                 self._engine.adopt(live, start.id, start)
             change = start.begun.change if start.begun is not None else None
-            if change is not None and (change.status.ended or change.response is not None):
+            if change is None:
+                continue
+            ended = change.status.ended
+            if (ended or change.response is not None) and self.waiters.anyone(start.id):
                 self.waiters.tell(outcome_of(start.id, start.flow, change))
-            if change is not None and change.status.ended:
+            if ended:
                 self._observer.observe(
                     "run.ended", run=start.id, flow=start.flow, status=change.status.value,
                     seconds=max(change.at - start.at, 0.0), _started=start.at, _event=acceptance.event,

@@ -193,11 +193,11 @@ class Sources:
         self.queue_news = anyio.Event()
         self._queues = False
 
-    def wants(self, fact: str) -> bool:
-        return fact in ("run.ended", "queue.pushed")
+    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
+        return self._queue_news if fact in ("run.ended", "queue.pushed") else None
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        """Fulfils Observer: a push, or the end of a run, may give a queue something to do."""
+    def _queue_news(self, fields: dict[str, Any]) -> None:
+        """A push, or the end of a run, may give a queue something to do."""
         if self._queues:
             self.queue_news.set()
             self.queue_news = anyio.Event()

@@ -42,6 +42,10 @@ class Waiters:
             self._by_run.setdefault(run, []).append(watch)
         return watch
 
+    def anyone(self, run: str) -> bool:
+        """Whether somebody waits for the run."""
+        return run in self._by_run
+
     def tell(self, outcome: RunOutcome) -> None:
         for watch in self._by_run.get(outcome.run, ()):
             watch.tell(outcome)

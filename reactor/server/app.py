@@ -22,7 +22,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
 from reactor.server.auth import Access
-from reactor.server.bodies import inflate, read_body, spool_body
+from reactor.server.bodies import inflate, read_body, ready_body, spool_body
 from reactor.server.connection import Server
 from reactor.server.hooks import Hooks
 from reactor.server.routing import Answer, Problem, Request, Route, Table
@@ -140,7 +140,9 @@ class HttpServer:
             return await self._hook(request, method, inner, headers, query)
         api, params = self.table.find(method, path)
         self._access.check(api.right, headers, _is_local(request))
-        raw = await read_body(request, api.limit) if request.can_read_body else b""
+        raw = b""
+        if request.can_read_body:
+            raw = ready_body(request, api.limit) or await read_body(request, api.limit)
         if "content-encoding" in headers:
             raw = inflate(raw, headers["content-encoding"], api.limit)
         answer = await api.handler(Request(method, path, params, query, headers, raw))
@@ -154,14 +156,15 @@ class HttpServer:
         if method == "OPTIONS" and "access-control-request-method" in headers:
             return _hooks.preflight(self._hooks, path, headers)
         route, params = self._hooks.find(method, path)
-        allowed = _hooks.cross_site(route, headers)
+        allowed = _hooks.cross_site(route, headers) if route.origins else None
         given = HttpRequest(method=method, path=path, params=params, headers=headers, query=query, raw=b"", wait=None)
-        if headers.get("content-type", "").lower().startswith("multipart/form-data") and request.can_read_body:
+        if _is_multipart(headers) and request.can_read_body:
             answer = await self._upload(request, route, given)
         else:
-            given.raw = given.body = await read_body(request, route.limit) if request.can_read_body else b""
+            if request.can_read_body:
+                given.raw = given.body = ready_body(request, route.limit) or await read_body(request, route.limit)
             if "content-encoding" in headers:
-                given.body = inflate(given.raw, headers["content-encoding"], route.limit)
+                given.body = inflate(given.body, headers["content-encoding"], route.limit)
             answer = await _hooks.serve(route, given)
         if allowed:
             answer.headers.update(allowed)
@@ -189,6 +192,11 @@ def _request(*arguments: Any) -> web.BaseRequest:
     return web.BaseRequest(
         message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=LARGEST
     )
+
+
+def _is_multipart(headers: dict[str, str]) -> bool:
+    kind = headers.get("content-type")
+    return kind is not None and kind[:1] in "mM" and kind.lower().startswith("multipart/form-data")
 
 
 def _is_local(request: web.BaseRequest) -> bool:

@@ -25,12 +25,18 @@ def _length(request: web.BaseRequest, limit: int) -> int | None:
     return length
 
 
+def ready_body(request: web.BaseRequest, limit: int) -> bytes | None:
+    """The body when all of it is here already, as that of most requests is; else None. Raises Problem 413."""
+    content = request.content
+    if not content.is_eof():
+        return None
+    return content.read_nowait() if _length(request, limit) is not None else None
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole body as it was sent. Raises Problem 413 or 408."""
-    length = _length(request, limit)
+    _length(request, limit)
     content = request.content
-    if content.is_eof() and length is not None:
-        return await request.read()
     parts: list[bytes] = []
     size = 0
     try:

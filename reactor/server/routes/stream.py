@@ -16,8 +16,8 @@ def routes(services: Services) -> list[Route]:
         last = request.headers.get("last-event-id") or request.query.get("last_event_id")
         wanted = request.query.get("facts")
         facts = frozenset(wanted.split(",")) if wanted else None
-        if facts is not None and not all(feed.wants(fact) for fact in facts):
-            unknown = sorted(fact for fact in facts if not feed.wants(fact))
+        if facts is not None and not all(fact in feed.facts for fact in facts):
+            unknown = sorted(fact for fact in facts if fact not in feed.facts)
             raise Problem(400, "Bad facts", f"there is no fact {unknown[0]!r}")
         frames = feed.follow(last, facts, request.query.get("flow"))
         return Answer(200, b"", {"Content-Type": "text/event-stream"}, frames)
