@@ -31,6 +31,7 @@ from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.memory import ActionMemory
+from reactor.notify import Notify
 from reactor.observe.feed import Feed
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
@@ -94,6 +95,7 @@ class Daemon(Operations):
         self.store = open_store(config)
         self.owner = self.ids.new("own_")
         self.started = anyio.Event()
+        self.notify = Notify()
         self.failed: str | None = None
         self.port = 0
         self.stopping = anyio.Event()
@@ -192,8 +194,11 @@ class Daemon(Operations):
                     version=__version__, pid=os.getpid(),
                 )  # fmt: skip
                 self.started.set()
+                self.notify.say("READY=1", f"MAINPID={os.getpid()}", f"STATUS={len(catalog.flows.plans)} flows")
+                group.start_soon(self.notify.watchdog, self.clock.sleep, lambda: self.failed is None)
                 gc.freeze()  # what is loaded stays: the collector need not look at it again and again
                 await self.stopping.wait()
+                self.notify.say("STOPPING=1")
                 self.observer.observe("daemon.stopping", active=pool.active)
                 await self.sources.stop()
                 inbox.closed = True

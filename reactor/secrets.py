@@ -27,10 +27,12 @@ class Secrets:
         value = self._environ.get(f"REACTOR_SECRET_{name.upper().replace('-', '_')}")
         if value:
             return value
-        try:
-            return (self._directory / name).read_text("utf-8").rstrip("\r\n") or None
-        except (OSError, UnicodeDecodeError):
-            return None
+        for file in (name, f"secrets_{name}"):  # systemd names the files of a credential folder so
+            try:
+                return (self._directory / file).read_text("utf-8").rstrip("\r\n") or None
+            except (OSError, UnicodeDecodeError):
+                continue
+        return None
 
     def exists(self, name: str) -> bool:
         return self._find(name) is not None

@@ -28,6 +28,12 @@ COMMANDS: dict[str, str] = {
     "connections": "connections and their health",
     "webhooks": "webhook receivers that answered 410, and switching them on again",
     "actions": "the reference of actions",
+    "docs": "the pages of triggers, actions, connections and the language",
+    "backup": "a consistent copy of the store as one file, while the daemon runs",
+    "restore": "puts a backup into a data directory that holds no store",
+    "doctor": "a check of the store, disk, clock, permissions and flows",
+    "service": "a hardened systemd unit",
+    "completion": "completion for bash, zsh and fish",
     "bundle": "a new executable with flows compiled in",
 }
 

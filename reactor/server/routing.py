@@ -47,11 +47,27 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
+class Doc:
+    """What `/openapi.json` says of a route. `answer` is the name of a schema, a schema, or a media type for what is no
+    JSON; `query` names parameters of `reactor.server.openapi`."""
+
+    summary: str
+    answer: str | dict[str, Any]
+    status: int = 200
+    query: tuple[str, ...] = ()
+    body: dict[str, Any] | None = None
+    errors: tuple[int, ...] = ()
+    headers: tuple[str, ...] = ()
+    """Request headers that count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     method: str
     path: str
     right: Right
     handler: Handler
+    doc: Doc
     limit: int = 1024 * 1024
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from reactor.contracts.store import Page
+from reactor.server.openapi import openapi_route
 from reactor.server.routing import Problem, Request, Route
 from reactor.server.services import Services
+
+PAGING = ("limit", "cursor")
+"""Query parameters of every list."""
 
 
 def paging(request: Request) -> tuple[str | None, int]:
@@ -34,7 +38,8 @@ def all_routes(services: Services) -> list[Route]:
     )
 
     modules = (health, metrics, stream, events, runs, flows, triggers, connections, queues, actions, webhooks)
-    return [route for module in modules for route in module.routes(services)]
+    found = [route for module in modules for route in module.routes(services)]
+    return [*found, openapi_route(found)]
 
 
-__all__ = ["Page", "all_routes", "paging"]
+__all__ = ["PAGING", "Page", "all_routes", "paging"]

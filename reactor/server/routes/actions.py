@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 
 
@@ -17,6 +17,6 @@ def routes(services: Services) -> list[Route]:
         return answer_json(found)
 
     return [
-        Route("GET", "/api/v1/actions", "admin", listing),
-        Route("GET", "/api/v1/actions/{name}", "admin", show),
+        Route("GET", "/api/v1/actions", "admin", listing, Doc("The reference of actions", "ActionPage")),
+        Route("GET", "/api/v1/actions/{name}", "admin", show, Doc("One action", "Action", errors=(404,))),
     ]

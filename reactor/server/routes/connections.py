@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 
 
@@ -18,6 +18,7 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"name": name, "ok": error is None, "error": error})
 
     return [
-        Route("GET", "/api/v1/connections", "admin", listing),
-        Route("POST", "/api/v1/connections/{name}/check", "admin", check),
-    ]
+        Route("GET", "/api/v1/connections", "admin", listing, Doc("Connections and their health", "ConnectionPage")),
+        Route("POST", "/api/v1/connections/{name}/check", "admin", check, Doc("Opens a connection and tries it",
+              "ConnectionCheck", errors=(404,))),
+    ]  # fmt: skip

@@ -12,13 +12,27 @@ from reactor.contracts.event import Event
 from reactor.contracts.trigger import Receipt
 from reactor.server.cloudevents import BadEvent, binary, structured
 from reactor.server.hooks import parse_wait
-from reactor.server.routes import paging
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routes import PAGING, paging
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import event_item, event_view, verdict_item
 
 LIMIT = 16 * 1024 * 1024
 MAX_BATCH = 10_000
+SEND = Doc(
+    "Sends events: CloudEvents (binary, structured, batch, NDJSON), or a plain body with ?type=",
+    {"oneOf": [{"$ref": "#/components/schemas/Sent"}, {"$ref": "#/components/schemas/SentBatch"}]},
+    status=202,
+    query=("wait", "type"),
+    body={
+        "application/cloudevents+json": {"$ref": "#/components/schemas/CloudEvent"},
+        "application/cloudevents-batch+json": {"type": "array", "items": {"$ref": "#/components/schemas/CloudEvent"}},
+        "application/x-ndjson": {"type": "string"},
+        "application/json": {},
+    },
+    errors=(400, 403, 413, 415, 422, 503),
+    headers=("Idempotency-Key",),
+)
 
 
 def receipt_item(receipt: Receipt) -> dict[str, Any]:
@@ -97,11 +111,13 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"event": stored.id, "flows": stored.flows, "verdicts": verdicts})
 
     return [
-        Route("POST", "/api/v1/events", "send", post, LIMIT),
-        Route("GET", "/api/v1/events", "admin", listing),
-        Route("GET", "/api/v1/events/{id}", "admin", show),
-        Route("GET", "/api/v1/events/{id}/why", "admin", why),
-    ]
+        Route("POST", "/api/v1/events", "send", post, SEND, LIMIT),
+        Route("GET", "/api/v1/events", "admin", listing, Doc("The newest events", "EventPage", query=(*PAGING, "type"),
+              errors=(400,))),
+        Route("GET", "/api/v1/events/{id}", "admin", show, Doc("One event whole", "Event", errors=(404,))),
+        Route("GET", "/api/v1/events/{id}/why", "admin", why, Doc("Every flow's verdict on an event", "Why",
+              errors=(404,))),
+    ]  # fmt: skip
 
 
 async def _event(services: Services, request: Request) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reactor.server.hooks import parse_wait
 from reactor.server.routes.events import answer_receipt
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import moment
 
@@ -46,9 +46,11 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"items": services.flows(), "next": None})
 
     return [
-        Route("GET", "/api/v1/flows", "admin", listing),
-        Route("GET", "/api/v1/flows/{name}", "admin", show),
-        Route("GET", "/api/v1/flows/{name}/versions", "admin", versions),
-        Route("POST", "/api/v1/flows/{name}/runs", "admin", start, 16 * 1024 * 1024),
-        Route("POST", "/api/v1/reload", "admin", reload),
-    ]
+        Route("GET", "/api/v1/flows", "admin", listing, Doc("Loaded flows, and files that were refused", "FlowPage")),
+        Route("GET", "/api/v1/flows/{name}", "admin", show, Doc("One flow with its source", "Flow", errors=(404,))),
+        Route("GET", "/api/v1/flows/{name}/versions", "admin", versions, Doc("All versions of a flow", "VersionPage")),
+        Route("POST", "/api/v1/flows/{name}/runs", "admin", start, Doc("Starts a flow by hand; the body is its inputs",
+              "Sent", 202, query=("wait",), body={"application/json": {}}, errors=(400, 404, 409, 413, 422, 503),
+              headers=("Idempotency-Key",)), 16 * 1024 * 1024),
+        Route("POST", "/api/v1/reload", "admin", reload, Doc("Reads the flows again", "FlowPage")),
+    ]  # fmt: skip

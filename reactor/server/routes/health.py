@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Request, Route, answer_json
 from reactor.server.services import Services
 
 
@@ -17,4 +17,8 @@ def routes(services: Services) -> list[Route]:
         ready, details = await services.ready()
         return answer_json(details, 200 if ready else 503)
 
-    return [Route("GET", "/healthz", "public", healthz), Route("GET", "/readyz", "public", readyz)]
+    return [
+        Route("GET", "/healthz", "public", healthz, Doc("Whether the store works", "Health", errors=(503,))),
+        Route("GET", "/readyz", "public", readyz, Doc("Whether events are accepted, and what is not connected",
+              "Readiness", errors=(503,))),
+    ]  # fmt: skip

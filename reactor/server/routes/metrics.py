@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Request, Route, answer_json
 from reactor.server.services import Services
 
 
@@ -13,4 +13,7 @@ def routes(services: Services) -> list[Route]:
     async def stats(request: Request) -> Answer:
         return answer_json(await services.stats())
 
-    return [Route("GET", "/metrics", "send", metrics), Route("GET", "/api/v1/stats", "admin", stats)]
+    return [
+        Route("GET", "/metrics", "send", metrics, Doc("Metrics in Prometheus's text format", "text/plain")),
+        Route("GET", "/api/v1/stats", "admin", stats, Doc("The same numbers as JSON, for people", "Stats")),
+    ]

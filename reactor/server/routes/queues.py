@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import moment
 
@@ -27,6 +27,8 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"queue": name, "message": id}, 202)
 
     return [
-        Route("GET", "/api/v1/queues", "admin", listing),
-        Route("POST", "/api/v1/queues/{name}", "admin", push, 16 * 1024 * 1024),
-    ]
+        Route("GET", "/api/v1/queues", "admin", listing, Doc("Durable queues that have messages", "QueuePage")),
+        Route("POST", "/api/v1/queues/{name}", "admin", push, Doc("Pushes a message; the body is its data",
+              "Pushed", 202, body={"application/json": {}}, errors=(400, 404, 413, 503), headers=("Idempotency-Key",)),
+              16 * 1024 * 1024),
+    ]  # fmt: skip

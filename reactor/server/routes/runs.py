@@ -7,12 +7,13 @@ from typing import Any
 
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import RunFilter, Signal
-from reactor.server.routes import paging
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routes import PAGING, paging
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import run_item
 
 SHOWN_TURNS = 100
+REASON = {"type": ["object", "null"], "properties": {"reason": {"type": "string"}}}
 
 
 def routes(services: Services) -> list[Route]:
@@ -75,13 +76,18 @@ def routes(services: Services) -> list[Route]:
         return await _signalled(services, record, Signal(run=record.id, kind="retry"), "cannot be retried")
 
     return [
-        Route("GET", "/api/v1/runs", "admin", listing),
-        Route("GET", "/api/v1/runs/{id}", "admin", show),
-        Route("GET", "/api/v1/runs/{id}/steps", "admin", steps),
-        Route("POST", "/api/v1/runs/{id}/cancel", "admin", cancel),
-        Route("POST", "/api/v1/runs/{id}/resume", "admin", resume),
-        Route("POST", "/api/v1/runs/{id}/retry", "admin", retry),
-    ]
+        Route("GET", "/api/v1/runs", "admin", listing, Doc("The newest runs", "RunPage",
+              query=(*PAGING, "flow", "status", "event", "since", "until"), errors=(400,))),
+        Route("GET", "/api/v1/runs/{id}", "admin", show, Doc("One run with its steps", "Run", errors=(404,))),
+        Route("GET", "/api/v1/runs/{id}/steps", "admin", steps, Doc("Steps of a run, or turns of a loop", "StepPage",
+              query=(*PAGING, "under"), errors=(400, 404))),
+        Route("POST", "/api/v1/runs/{id}/cancel", "admin", cancel, Doc("Ends a run; its `finally` still runs",
+              "RunRef", 202, body={"application/json": REASON}, errors=(400, 404, 409))),
+        Route("POST", "/api/v1/runs/{id}/resume", "admin", resume, Doc("Lets a paused run go on", "RunRef", 202,
+              errors=(404, 409))),
+        Route("POST", "/api/v1/runs/{id}/retry", "admin", retry, Doc("Goes on from the failed step", "RunRef", 202,
+              errors=(404, 409))),
+    ]  # fmt: skip
 
 
 async def _run(services: Services, request: Request) -> RunRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Problem, Request, Route
+from reactor.server.routing import Answer, Doc, Problem, Request, Route
 from reactor.server.services import Services
 
 MAX_CLIENTS = 200
@@ -22,4 +22,8 @@ def routes(services: Services) -> list[Route]:
         frames = feed.follow(last, facts, request.query.get("flow"))
         return Answer(200, b"", {"Content-Type": "text/event-stream"}, frames)
 
-    return [Route("GET", "/api/v1/stream", "admin", stream)]
+    doc = Doc(
+        "What happens, as server-sent events; resumable", "text/event-stream",
+        query=("facts", "flow", "last_event_id"), errors=(400, 503), headers=("Last-Event-ID",),
+    )  # fmt: skip
+    return [Route("GET", "/api/v1/stream", "admin", stream, doc)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.server.routing import Answer, Problem, Request, Route, answer_json
+from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 
 
@@ -23,6 +23,8 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"url": url, "disabled": None})
 
     return [
-        Route("GET", "/api/v1/webhooks", "admin", listing),
-        Route("POST", "/api/v1/webhooks/enable", "admin", enable),
-    ]
+        Route("GET", "/api/v1/webhooks", "admin", listing, Doc("Webhook receivers that answered 410", "WebhookPage")),
+        Route("POST", "/api/v1/webhooks/enable", "admin", enable, Doc("Sends to a receiver again", "Webhook",
+              body={"application/json": {"type": "object", "required": ["url"],
+                    "properties": {"url": {"type": "string"}}}}, errors=(400, 404))),
+    ]  # fmt: skip
