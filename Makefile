@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
+# What is shown with the executable too: connections and secrets, the HTTP trigger, watching, queues, operation.
+FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
+	tests/acceptance/test_queues.py tests/cli
+
 .PHONY: setup run test lint build smoke bench pages lock clean
 
 setup: $(STAMP)
@@ -17,7 +21,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 run: setup
-	$(BIN)/reactor run --flows examples --data .work/data
+	@mkdir -p .work/secrets && chmod 700 .work/secrets
+	@for name in github_webhook github_token; do \
+		test -e .work/secrets/$$name || (umask 077; head -c 24 /dev/urandom | base64 > .work/secrets/$$name); \
+	done
+	$(BIN)/reactor run --flows examples --data .work/data --secrets .work/secrets
 
 lint: setup
 	$(BIN)/ruff check .
@@ -29,10 +37,11 @@ test: setup lint
 
 build: setup
 	@command -v objdump >/dev/null || sh build/apt.sh binutils
-	$(BIN)/python build/build.py
+	$(BIN)/python build/build.py $(BUILD)
 
 smoke: build
 	$(BIN)/python build/smoke.py dist/reactor
+	REACTOR_TEST_EXECUTABLE=dist/reactor $(BIN)/python -m pytest $(FROZEN)
 
 bench: setup
 	@command -v wrk >/dev/null || sh build/apt.sh wrk

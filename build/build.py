@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import importlib.metadata
 import os
+import platform
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import tempfile
 import time
 from pathlib import Path
 
+import sbom
+from PyInstaller.archive.readers import CArchiveReader
+
 ROOT = Path(__file__).resolve().parent.parent
+EPOCH = "1700000000"
 SHIPPED = (
-    "aiohappyeyeballs", "aiohttp", "aiosignal", "anyio", "apsw", "attrs", "croniter", "frozenlist", "google-re2",
-    "idna", "jsonschema-rs", "msgspec", "multidict", "propcache", "pyinstaller", "python-dateutil", "pyyaml", "six",
-    "tzdata", "uvloop", "watchfiles", "yarl",
+    "aiohappyeyeballs", "aiohttp", "aiosignal", "aiosmtplib", "anyio", "apsw", "attrs", "certifi", "charset-normalizer", "croniter", "defusedxml", "frozenlist", "google-re2", "googleapis-common-protos", "ijson",
+    "idna", "jsonschema-rs", "msgspec", "multidict", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-proto",
+    "opentelemetry-exporter-otlp-proto-common", "opentelemetry-semantic-conventions", "prometheus-client", "propcache", "protobuf", "pyinstaller", "python-dateutil", "python-multipart", "pyyaml", "requests", "six",
+    "typing-extensions", "tzdata", "urllib3", "uvloop", "watchfiles", "yarl",
 )  # fmt: skip
 
 
@@ -53,23 +65,83 @@ def need_shared_python() -> None:
         subprocess.run(["sh", str(ROOT / "build" / "apt.sh"), f"libpython{version}"], check=True)
 
 
+def glibc(folder: Path) -> tuple[int, ...]:
+    """The newest glibc whose symbols anything in the folder asks for, from the symbol versions of each ELF file."""
+    newest: tuple[int, ...] = (0,)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.open("rb").read(4) == b"\x7fELF":
+            done = subprocess.run(["objdump", "-T", str(path)], capture_output=True, text=True, check=False)
+            for text in re.findall(r"GLIBC_([0-9.]+)", done.stdout):
+                newest = max(newest, tuple(int(part) for part in text.split(".")))
+    return newest
+
+
+def freeze(work: Path, dist: Path) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": EPOCH}
+    subprocess.run(
+        [
+            sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR", "--clean",
+            "--distpath", str(dist), "--workpath", str(work), str(ROOT / "build" / "reactor.spec"),
+        ],
+        cwd=ROOT, check=True, env=environment,
+    )  # fmt: skip
+
+
+def pack(folder: Path, target: Path) -> None:
+    """The folder as a tar.gz whose bytes depend on nothing but its content."""
+
+    def plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+        info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        info.mtime = int(EPOCH)
+        return info
+
+    name = target.name.removesuffix(".tar.gz")
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", 9, raw, int(EPOCH)) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for path in sorted(folder.rglob("*")):
+            archive.add(path, f"{name}/{path.relative_to(folder)}", recursive=False, filter=plain)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def main() -> int:
     begun = time.monotonic()
+    twice = "--twice" in sys.argv[1:]
     need_shared_python()
-    work = ROOT / ".work"
+    work, dist = ROOT / ".work", ROOT / "dist"
     work.mkdir(exist_ok=True)
     (work / "NOTICES").write_text(notices(), "utf-8")
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN",
-            "--distpath", str(ROOT / "dist"), "--workpath", str(work / "pyinstaller"), str(ROOT / "build" / "reactor.spec"),
-        ],
-        cwd=ROOT, check=False, env={**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1700000000"},
-    )  # fmt: skip
-    if done.returncode:
-        return done.returncode
-    size = (ROOT / "dist" / "reactor").stat().st_size
-    print(f"dist/reactor: {size / 2**20:.1f} MiB, made in {time.monotonic() - begun:.0f} s")
+    shutil.rmtree(dist, ignore_errors=True)
+    freeze(work / "pyinstaller", dist)
+    version = importlib.metadata.version("reactor-daemon")
+    archive = dist / f"reactor-{version}-linux-{platform.machine()}.tar.gz"
+    pack(dist / "folder", archive)
+    newest = ".".join(map(str, glibc(dist / "folder")))
+    entries = sbom.check(dist / "reactor")
+    reader = CArchiveReader(str(dist / "reactor"))
+    (dist / "reactor.cdx.json").write_bytes(reader.extract("licences/sbom.json"))
+    shutil.rmtree(dist / "folder")
+    for path in (dist / "reactor", archive):
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 2**20:.1f} MiB, sha256 {digest(path)}")
+    print(f"needs glibc {newest} or later; {entries:,} entries held against dist/reactor.cdx.json")
+    if twice:
+        with tempfile.TemporaryDirectory(dir=work) as other:
+            freeze(Path(other) / "work", Path(other) / "dist")
+            pack(Path(other) / "dist" / "folder", Path(other) / archive.name)
+            for first, second in (
+                (dist / "reactor", Path(other) / "dist" / "reactor"), (archive, Path(other) / archive.name)
+            ):  # fmt: skip
+                if digest(first) != digest(second):
+                    print(f"{first.name}: a second build is another one ({digest(second)})", file=sys.stderr)
+                    return 1
+        print("a second build from nothing is the same, bit by bit")
+    print(f"made in {time.monotonic() - begun:.0f} s")
     return 0
 
 

@@ -14,6 +14,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+EXECUTABLE = os.environ.get("REACTOR_TEST_EXECUTABLE")
+COMMAND = [str(Path(EXECUTABLE).absolute())] if EXECUTABLE else [sys.executable, "-m", "reactor"]
+"""What the tests of the daemon run: the source, or the executable that the variable names."""
+
 
 class Answer:
     def __init__(self, status: int, headers: Any, raw: bytes) -> None:
@@ -38,9 +42,10 @@ class Daemon:
         self.flows.mkdir(exist_ok=True)
         self.options = options
         self.env = env or {}
-        self.command = command or [sys.executable, "-m", "reactor"]
+        self.command = command or COMMAND
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self.place = 0
         self.log = folder / "log.jsonl"
 
     def flow(self, name: str, text: str) -> None:
@@ -52,7 +57,7 @@ class Daemon:
         partial.replace(path)
 
     def start(self, wait: bool = True) -> Daemon:
-        place = self.log.stat().st_size if self.log.exists() else 0
+        place = self.place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -65,6 +70,11 @@ class Daemon:
             started = self.wait_log("daemon.started", place)
             self.port = int(started["url"].rpartition(":")[2])
         return self
+
+    @property
+    def pid(self) -> int:
+        """The process that works: of the one-file executable that is the child."""
+        return int(self.wait_log("daemon.started", self.place)["pid"])
 
     def facts(self, place: int = 0) -> list[dict[str, Any]]:
         if not self.log.exists():

@@ -62,15 +62,24 @@ class MailServer:
 
     def __enter__(self) -> MailServer:
         def factory() -> SMTP:
-            return SMTP(
+            made = SMTP(
                 self.inbox, tls_context=self.context, require_starttls=True, auth_required=True,
                 authenticator=_sign_in, enable_SMTPUTF8=True,
             )  # fmt: skip
+            self._sessions.append(made)
+            return made
 
+        self._sessions: list[SMTP] = []
         self._controller = Controller(self.inbox, hostname="localhost", port=self.port)
         self._controller.factory = factory  # type: ignore[method-assign]
         self._controller.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        def hang_up() -> None:
+            for session in self._sessions:
+                if session.transport is not None:
+                    session.transport.abort()
+
+        self._controller.loop.call_soon_threadsafe(hang_up)
         self._controller.stop()

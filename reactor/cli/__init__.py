@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "a check of the store, disk, clock, permissions and flows",
     "service": "a hardened systemd unit",
     "completion": "completion for bash, zsh and fish",
+    "sbom": "what is inside this executable, as CycloneDX",
     "bundle": "a new executable with flows compiled in",
 }
 

@@ -42,8 +42,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 def memory(daemon: Daemon) -> int:
     """Resident bytes of the daemon."""
-    assert daemon.process is not None
-    text = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    text = Path(f"/proc/{daemon.pid}/status").read_text()
     return int(text.partition("VmRSS:")[2].split()[0]) * 1024
 
 

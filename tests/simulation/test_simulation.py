@@ -20,7 +20,7 @@ from reactor.engine.steps.parallel import Parallel
 from reactor.store.memory import MemoryStore
 from tests.simulation.world import run_seed
 
-SEEDS = int(os.environ.get("REACTOR_TEST_SEEDS", "100"))
+SEEDS = int(os.environ.get("REACTOR_TEST_SEEDS", "300"))
 HUNT = 150
 """Seeds that a planted bug has to be found in."""
 
