@@ -52,6 +52,7 @@ class Operations:
 
         return Services(
             store=self.store,
+            version=__version__,
             emit=lambda origin, event, wait: self.inbox.emit(origin, event, wait),
             start=self._start,
             why=self._why,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from reactor import __version__
 from reactor.server.routing import Answer, Doc, Request, Route, answer_json
 from reactor.server.schemas import SCHEMAS, STATUSES
 
@@ -45,18 +44,18 @@ READABLE = {"/healthz": "Health", "/readyz": "Readiness"}
 """Routes whose 503 says more than a problem."""
 
 
-def openapi_route(routes: list[Route]) -> Route:
+def openapi_route(routes: list[Route], version: str) -> Route:
     """The route that describes all, itself included."""
     doc = Doc("This description", {"type": "object"})
 
     async def openapi(request: Request) -> Answer:
-        return answer_json(description([*routes, route]))
+        return answer_json(description([*routes, route], version))
 
     route = Route("GET", "/openapi.json", "admin", openapi, doc)
     return route
 
 
-def description(routes: list[Route]) -> dict[str, Any]:
+def description(routes: list[Route], version: str) -> dict[str, Any]:
     """The OpenAPI document of a routing table."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -65,7 +64,7 @@ def description(routes: list[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Reactor",
-            "version": __version__,
+            "version": version,
             "description": "Errors are RFC 9457 problems; times are RFC 3339 in UTC; ids are UUIDv7 with a prefix.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

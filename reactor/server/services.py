@@ -15,6 +15,7 @@ from reactor.contracts.trigger import Receipt
 @dataclass(frozen=True)
 class Services:
     store: Store
+    version: str
     emit: Callable[[str, Event, float | None], Awaitable[Receipt]]
     start: Callable[[str, Any, str | None, float | None], Awaitable[Receipt]]
     """Flow name, inputs, key, wait. Raises KeyError for an unknown flow and Refused for inputs that do not fit."""

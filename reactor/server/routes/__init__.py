@@ -39,7 +39,7 @@ def all_routes(services: Services) -> list[Route]:
 
     modules = (health, metrics, stream, events, runs, flows, triggers, connections, queues, actions, webhooks)
     found = [route for module in modules for route in module.routes(services)]
-    return [*found, openapi_route(found)]
+    return [*found, openapi_route(found, services.version)]
 
 
 __all__ = ["PAGING", "Page", "all_routes", "paging"]
