@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "flows": "loaded flows and their problems",
     "triggers": "triggers and their health",
     "top": "what the daemon does, once a second",
+    "dead-letters": "events that could not be taken: list, show, replay",
     "queues": "durable queues: list, push",
     "connections": "connections and their health",
     "webhooks": "webhook receivers that answered 410, and switching them on again",
@@ -48,7 +49,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if only is None or only == name:
-            module = importlib.import_module(f"reactor.cli.{name}")
+            module = importlib.import_module(f"reactor.cli.{name.replace('-', '_')}")
             module.add(command)
             command.set_defaults(run=module.run)
     return parser

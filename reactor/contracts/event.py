@@ -37,6 +37,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     alias: str | None = None
     depth: int = 0
     cause: str | None = None
+    invalid: str | None = None
+    """Why it starts nothing and is kept as a dead letter: it cannot be decoded, or came too often."""
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ class Cursor(msgspec.Struct, frozen=True):
     value: Any
 
 
+@functools.lru_cache(64)
 def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond."""
     whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)

@@ -24,10 +24,7 @@ class Status(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        return self in _ENDED
-
-
-_ENDED = frozenset({Status.succeeded, Status.failed, Status.cancelled})
+        return self is Status.succeeded or self is Status.failed or self is Status.cancelled
 
 
 class Change(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from reactor.contracts.errors import ErrorObject
-from reactor.contracts.event import StoredEvent
+from reactor.contracts.event import StoredEvent, rfc3339
 from reactor.contracts.plan import Block, Plan, Step
 from reactor.contracts.run import Status
 from reactor.engine.trace import Trace
@@ -194,8 +194,6 @@ class Run:
 
 
 def _root_scope(run: Run, events: list[StoredEvent]) -> Scope:
-    from reactor.contracts.event import rfc3339
-
     event = run.event.names()
     vars: dict[str, Any] = {}
     steps: dict[str, Any] = {}

@@ -163,6 +163,8 @@ class Inbox:
             raise Refused(403, "Reserved type", f"types that begin with {RESERVED_PREFIX} are the daemon's own")
         flows = self._flows()
         stored = StoredEvent(id=self._ids.new("evt_"), event=event, at=at, origin=origin, flows=flows.hash)
+        if event.invalid is not None:
+            return self._dead_letter(stored, flows, cursors)
         names = event_names(stored)
         prepared = Prepared(
             acceptance=Acceptance(event=stored, cursors=list(cursors), owner=self._owner),
@@ -182,6 +184,16 @@ class Inbox:
             self._begin(prepared, admission, at)
         return prepared
 
+    def _dead_letter(self, stored: StoredEvent, flows: FlowSet, cursors: Sequence[Cursor]) -> Prepared:
+        """Kept with its reason, the verdict `invalid` for each flow that listens to its source."""
+        stored.invalid = stored.event.invalid
+        for plan, trigger in flows.triggers():
+            if trigger.source == stored.origin:
+                verdict = Verdict(flow=plan.flow, verdict="invalid", message=stored.invalid, trigger=trigger.name)
+                stored.verdicts.append(verdict)
+        acceptance = Acceptance(event=stored, cursors=list(cursors), owner=self._owner)
+        return Prepared(acceptance=acceptance, lives={}, changes={})
+
     def _begin(self, prepared: Prepared, admission: Admission, at: float, parent: Parent | None = None) -> None:
         plan = admission.plan
         start = Start(
@@ -190,7 +202,9 @@ class Inbox:
             version=plan.version,
             trigger=admission.trigger.name,
             at=at,
-            environment={n: self._environment[n] for n in plan.environment if n in self._environment},
+            environment={n: self._environment[n] for n in plan.environment if n in self._environment}
+            if plan.environment
+            else {},
             parent=parent,
         )
         if admission.dedupe_key is not None and plan.dedupe is not None:

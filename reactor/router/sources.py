@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import msgspec
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, Overloaded, Refused, StoreFailed
@@ -57,6 +58,11 @@ class SourceContext:
         while True:
             try:
                 return await self._sources.inbox.emit(self._source.name, event, wait, cursors, uploads, taken)
+            except Refused as error:
+                if self._source.kind == "http" or event.invalid is not None:
+                    raise
+                # a broker would send it again and again: it is kept, and said
+                event = msgspec.structs.replace(event, invalid=str(error))
             except Overloaded as error:
                 if self._source.kind == "http":
                     raise

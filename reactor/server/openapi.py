@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.server.routing import Answer, Doc, Request, Route, answer_json
 from reactor.server.schemas import SCHEMAS, STATUSES
+from reactor.server.services import Services
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {
@@ -44,12 +45,12 @@ READABLE = {"/healthz": "Health", "/readyz": "Readiness"}
 """Routes whose 503 says more than a problem."""
 
 
-def openapi_route(routes: list[Route], version: str) -> Route:
+def openapi_route(routes: list[Route], services: Services) -> Route:
     """The route that describes all, itself included."""
     doc = Doc("This description", {"type": "object"})
 
     async def openapi(request: Request) -> Answer:
-        return answer_json(description([*routes, route], version))
+        return answer_json(description([*routes, route], services.version))
 
     route = Route("GET", "/openapi.json", "admin", openapi, doc)
     return route

@@ -466,11 +466,13 @@ class MemoryStore:
     async def event(self, id: str) -> StoredEvent | None:
         return self._events.get(id)
 
-    async def events(self, cursor: str | None, limit: int, type: str | None = None) -> Page:
+    async def events(self, cursor: str | None, limit: int, type: str | None = None, invalid: bool = False) -> Page:
         found = [
             event
             for id, event in self._events.items()
-            if (type is None or event.event.type == type) and (cursor is None or self._event_seq[id] < int(cursor))
+            if (type is None or event.event.type == type)
+            and (cursor is None or self._event_seq[id] < int(cursor))
+            and (event.invalid is not None or not invalid)
         ]
         found.sort(key=lambda event: -self._event_seq[event.id])
         chosen = found[:limit]

@@ -136,8 +136,10 @@ def runs(db: Database, where: RunFilter, cursor: str | None, limit: int) -> Page
     return Page(items=[_record(db, row) for row in chosen], next=str(chosen[-1][0]) if len(rows) > limit else None)
 
 
-def events(db: Database, cursor: str | None, limit: int, type: str | None) -> Page:
+def events(db: Database, cursor: str | None, limit: int, type: str | None, invalid: bool) -> Page:
     clauses, values = [], []
+    if invalid:
+        clauses.append("invalid IS NOT NULL")
     if cursor is not None:
         clauses.append("seq < ?")
         values.append(int(cursor))

@@ -386,8 +386,8 @@ class SqliteStore:
         found: StoredEvent | None = await self._read(lambda db: reads.event(db, id))
         return found
 
-    async def events(self, cursor: str | None, limit: int, type: str | None = None) -> Page:
-        found: Page = await self._read(lambda db: reads.events(db, cursor, limit, type))
+    async def events(self, cursor: str | None, limit: int, type: str | None = None, invalid: bool = False) -> Page:
+        found: Page = await self._read(lambda db: reads.events(db, cursor, limit, type, invalid))
         return found
 
     async def entries(self, run: str) -> list[AnyEntry]:

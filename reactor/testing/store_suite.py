@@ -426,3 +426,14 @@ async def a_push_is_in_the_append(store: Store) -> None:
     await store.append(claim, 1, [Ended("do/0", 101.0)], change(Status.succeeded), pushes=[message("m2", data=BIG)])
     (only,) = await store.take("mails", 1)
     require(only.id == "m2" and only.data == BIG)
+
+
+@check
+async def dead_letters_are_listed_alone(store: Store) -> None:
+    await accept(store)
+    kept = event("evt_2")
+    kept.invalid = "no json"
+    await store.accept(Acceptance(event=kept, owner=OWNER))
+    found = await store.events(None, 10, invalid=True)
+    require([(stored.id, stored.invalid) for stored in found.items] == [("evt_2", "no json")], found)
+    require(len((await store.events(None, 10)).items) == 2)

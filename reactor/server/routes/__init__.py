@@ -37,9 +37,22 @@ def all_routes(services: Services) -> list[Route]:
         webhooks,
     )
 
-    modules = (health, metrics, stream, events, runs, flows, triggers, connections, queues, actions, webhooks)
+    modules = (
+        health,
+        metrics,
+        stream,
+        events,
+        dead_letters,
+        runs,
+        flows,
+        triggers,
+        connections,
+        queues,
+        actions,
+        webhooks,
+    )
     found = [route for module in modules for route in module.routes(services)]
-    return [*found, openapi_route(found, services.version)]
+    return [*found, openapi_route(found, services)]
 
 
 __all__ = ["PAGING", "Page", "all_routes", "paging"]

@@ -1,0 +1,53 @@
+"""Acknowledging in order: one connection fills a batch, and nothing is acknowledged before it is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from reactor.contracts.trigger import Receipt
+
+AT_ONCE = 1000
+"""Messages that may be on their way to the store."""
+
+
+class Acknowledger:
+    """`add` what was offered, in the order of the source; `run` awaits each and acknowledges what is durable, as many
+    at once as there are. A receipt that fails ends `run`: nothing behind it is acknowledged."""
+
+    def __init__(self, acknowledge: Callable[[list[Any]], Awaitable[None]], at_once: int = AT_ONCE) -> None:
+        self._acknowledge = acknowledge
+        self._send, self._receive = anyio.create_memory_object_stream[tuple[Awaitable[Receipt], Any]](at_once)
+        self.waiting = 0
+        self._quiet = anyio.Event()
+
+    async def add(self, receipt: Awaitable[Receipt], message: Any) -> None:
+        """Waits while too many are on their way."""
+        self.waiting += 1
+        await self._send.send((receipt, message))
+
+    async def quiet(self) -> None:
+        """Returns when all that was added is acknowledged."""
+        while self.waiting:
+            self._quiet = anyio.Event()
+            await self._quiet.wait()
+
+    async def run(self) -> None:
+        while True:
+            batch = [await self._receive.receive()]
+            while self._receive.statistics().current_buffer_used:
+                batch.append(self._receive.receive_nowait())
+            done: list[Any] = []
+            try:
+                for receipt, message in batch:
+                    await receipt
+                    done.append(message)
+            finally:
+                if done:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
+                        await self._acknowledge(done)
+            self.waiting -= len(batch)
+            if not self.waiting:
+                self._quiet.set()
