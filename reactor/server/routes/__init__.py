@@ -26,6 +26,7 @@ def all_routes(services: Services) -> list[Route]:
     from reactor.server.routes import (
         actions,
         connections,
+        dead_letters,
         events,
         flows,
         health,

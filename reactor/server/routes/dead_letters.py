@@ -34,6 +34,6 @@ def routes(services: Services) -> list[Route]:
     return [
         Route("GET", "/api/v1/dead-letters", "admin", listing, Doc("Events that could not be taken, with the reason",
               "EventPage", query=PAGING, errors=(400,))),
-        Route("POST", "/api/v1/dead-letters/{id}/replay", "admin", replay, Doc("Sends one again, with other data if given",
+        Route("POST", "/api/v1/dead-letters/{id}/replay", "admin", replay, Doc("Sends one again, or other data",
               "Sent", 202, body={"application/json": BODY}, errors=(400, 404, 422, 503))),
     ]  # fmt: skip
