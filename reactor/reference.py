@@ -12,7 +12,15 @@ import msgspec
 
 
 def field_docs(options: type[msgspec.Struct]) -> dict[str, str]:
-    """The string under each field of an Options struct. Empty in a build without sources."""
+    """The string under each field of an Options struct and those it is made from. Empty in a build without sources."""
+    found: dict[str, str] = {}
+    for one in reversed(options.__mro__):
+        if one not in (object, msgspec.Struct) and issubclass(one, msgspec.Struct):
+            found |= _own_docs(one)
+    return found
+
+
+def _own_docs(options: type[msgspec.Struct]) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(options)))
     except (OSError, TypeError, SyntaxError):

@@ -26,6 +26,10 @@ ACTIONS: dict[str, str] = {
     "csv.write": "plugins.actions.csv:Write",
     **{f"text.{verb}": f"plugins.actions.text:{verb.title()}" for verb in ("lines", "filter", "replace", "split")},
     **{f"archive.{verb}": f"plugins.actions.archive:{verb.title()}" for verb in ("create", "extract", "list")},
+    **{
+        f"redis.{name}": f"plugins.actions.redis:{name.title().replace('_', '')}"
+        for name in ("publish", "stream_add", "get", "set", "delete", "push", "increment", "eval")
+    },
     "shell.run": "plugins.actions.shell:Run",
     "log": "plugins.actions.log:Log",
     "uuid": "plugins.actions.uuid:Uuid",
@@ -39,11 +43,13 @@ TRIGGERS: dict[str, str] = {
     "cron": "triggers.cron:Cron",
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
+    "redis": "triggers.redis:Redis",
     "queue": "triggers.queue:Queue",
     "manual": "triggers.manual:Manual",
 }
 CONNECTIONS: dict[str, str] = {
     "http": "plugins.connections.http:Http",
+    "redis": "plugins.connections.redis:Redis",
     "smtp": "plugins.connections.smtp:Smtp",
 }
 

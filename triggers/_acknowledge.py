@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,26 +20,34 @@ class Acknowledger:
 
     def __init__(self, acknowledge: Callable[[list[Any]], Awaitable[None]], at_once: int = AT_ONCE) -> None:
         self._acknowledge = acknowledge
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[Awaitable[Receipt], Any]](at_once)
+        self._at_once = at_once
+        self._offered: deque[tuple[Awaitable[Receipt], Any]] = deque()
         self.waiting = 0
-        self._quiet = anyio.Event()
+        self._news = anyio.Event()
+        self._room = anyio.Event()
 
     async def add(self, receipt: Awaitable[Receipt], message: Any) -> None:
         """Waits while too many are on their way."""
+        while self.waiting >= self._at_once:
+            self._room = anyio.Event()
+            await self._room.wait()
         self.waiting += 1
-        await self._send.send((receipt, message))
+        self._offered.append((receipt, message))
+        self._news.set()
 
     async def quiet(self) -> None:
         """Returns when all that was added is acknowledged."""
         while self.waiting:
-            self._quiet = anyio.Event()
-            await self._quiet.wait()
+            self._room = anyio.Event()
+            await self._room.wait()
 
     async def run(self) -> None:
         while True:
-            batch = [await self._receive.receive()]
-            while self._receive.statistics().current_buffer_used:
-                batch.append(self._receive.receive_nowait())
+            if not self._offered:
+                self._news = anyio.Event()
+                await self._news.wait()
+            batch = list(self._offered)
+            self._offered.clear()
             done: list[Any] = []
             try:
                 for receipt, message in batch:
@@ -49,5 +58,4 @@ class Acknowledger:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
                         await self._acknowledge(done)
             self.waiting -= len(batch)
-            if not self.waiting:
-                self._quiet.set()
+            self._room.set()

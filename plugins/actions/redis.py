@@ -1,0 +1,243 @@
+"""Redis: publish, streams, keys, lists, counters, scripts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from reactor.contracts.action import ActionContext
+from reactor.contracts.durations import DurationError, parse_duration
+from reactor.contracts.errors import NotConnected, StepFailed
+
+
+class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    connection: str
+    """A connection of the kind redis, or its URL."""
+
+
+class PublishOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    channel: str
+    """The channel."""
+    data: Any
+    """The message: a text as it is, anything else as JSON."""
+
+
+class StreamAddOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    stream: str
+    """The stream."""
+    data: dict[str, Any]
+    """The fields: texts as they are, anything else as JSON."""
+    maxlen: int | None = None
+    """The stream keeps about so many."""
+
+
+class KeyOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    key: str
+    """The key."""
+    json: bool = False
+    """Whether the value is read as JSON."""
+
+
+class SetOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    key: str
+    """The key."""
+    data: Any
+    """The value: a text as it is, anything else as JSON."""
+    expire: str | None = None
+    """After so long the key goes."""
+    only_if: str | None = None
+    """absent: only when the key is not there; present: only when it is."""
+
+
+class DeleteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    key: str | list[str]
+    """The key, or several."""
+
+
+class PushOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    list: str
+    """The list."""
+    data: Any
+    """The element: a text as it is, anything else as JSON."""
+    end: str = "right"
+    """right or left."""
+
+
+class IncrementOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    key: str
+    """The key of a number."""
+    by: int = 1
+    """How much is added."""
+
+
+class EvalOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    script: str
+    """The Lua script, written out in the flow: no expression may stand in it."""
+    keys: list[str] = []
+    """KEYS of the script."""
+    args: list[Any] = []
+    """ARGV of the script: texts as they are, anything else as JSON."""
+
+
+def raw(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+
+
+def shown(value: Any) -> Any:
+    """An answer as plain data; bytes that are no text as base64."""
+    if isinstance(value, bytes):
+        from base64 import b64encode
+
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return b64encode(value).decode()
+    if isinstance(value, (list, tuple)):
+        return [shown(one) for one in value]
+    if isinstance(value, dict):
+        return {str(shown(name)): shown(one) for name, one in value.items()}
+    return value
+
+
+class _Redis:
+    needs: ClassVar[str | None] = None
+    connection_kinds: ClassVar[tuple[str, ...]] = ("redis",)
+    repeat = "safe"
+
+    async def act(self, client: Any, options: Any) -> Any:
+        raise NotImplementedError
+
+    async def run(self, options: Any, context: ActionContext) -> Any:
+        from redis.exceptions import ConnectionError as Lost
+        from redis.exceptions import ResponseError
+        from redis.exceptions import TimeoutError as Slow
+
+        async with context.connection(options.connection) as client:
+            try:
+                return await self.act(client, options)
+            except ResponseError as error:
+                raise StepFailed("redis.refused", str(error), retryable=False) from None
+            except (Lost, Slow, OSError) as error:
+                raise NotConnected(f"redis: {error}") from None
+
+
+class Publish(_Redis):
+    name = "redis.publish"
+    summary = "Publishes to a channel; `receivers` is how many heard it."
+    repeat = "keyed"
+    Options = PublishOptions
+    result_fields = ("receivers",)
+    example = "call: redis.publish\nwith: {connection: cache, channel: news, data: {id: 7}}"
+
+    async def act(self, client: Any, options: PublishOptions) -> Any:
+        return {"receivers": await client.publish(options.channel, raw(options.data))}
+
+
+class StreamAdd(_Redis):
+    name = "redis.stream_add"
+    summary = "Adds an entry to a stream."
+    repeat = "keyed"
+    Options = StreamAddOptions
+    result_fields = ("stream", "id")
+    example = "call: redis.stream_add\nwith: {connection: cache, stream: orders, data: {id: 7}}"
+
+    async def act(self, client: Any, options: StreamAddOptions) -> Any:
+        if not options.data:
+            raise StepFailed("expression", "data has at least one field", retryable=False)
+        fields = {name: raw(value) for name, value in options.data.items()}
+        id = await client.xadd(options.stream, fields, maxlen=options.maxlen)
+        return {"stream": options.stream, "id": shown(id)}
+
+
+class Get(_Redis):
+    name = "redis.get"
+    summary = "Reads a key; `value` is null when it is not there."
+    Options = KeyOptions
+    result_fields = ("value", "found")
+    example = "call: redis.get\nwith: {connection: cache, key: user:7, json: true}"
+
+    async def act(self, client: Any, options: KeyOptions) -> Any:
+        value = await client.get(options.key)
+        if value is not None and options.json:
+            try:
+                return {"value": msgspec.json.decode(value), "found": True}
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise StepFailed("redis.content", f"{options.key} is no JSON: {error}", retryable=False) from None
+        return {"value": shown(value), "found": value is not None}
+
+
+class Set(_Redis):
+    name = "redis.set"
+    summary = "Writes a key; `set` is false when `only_if` did not hold."
+    Options = SetOptions
+    result_fields = ("set",)
+    example = "call: redis.set\nwith: {connection: cache, key: user:7, data: {name: Ada}, expire: 1h}"
+
+    async def act(self, client: Any, options: SetOptions) -> Any:
+        if options.only_if not in (None, "absent", "present"):
+            raise StepFailed("expression", "only_if is absent or present", retryable=False)
+        try:
+            seconds = parse_duration(options.expire) if options.expire else None
+        except DurationError as error:
+            raise StepFailed("expression", f"expire: {error}", retryable=False) from None
+        done = await client.set(
+            options.key, raw(options.data), px=int(seconds * 1000) if seconds else None,
+            nx=options.only_if == "absent", xx=options.only_if == "present",
+        )  # fmt: skip
+        return {"set": bool(done)}
+
+
+class Delete(_Redis):
+    name = "redis.delete"
+    summary = "Deletes keys."
+    Options = DeleteOptions
+    result_fields = ("deleted",)
+    example = "call: redis.delete\nwith: {connection: cache, key: user:7}"
+
+    async def act(self, client: Any, options: DeleteOptions) -> Any:
+        keys = [options.key] if isinstance(options.key, str) else options.key
+        return {"deleted": await client.delete(*keys) if keys else 0}
+
+
+class Push(_Redis):
+    name = "redis.push"
+    summary = "Adds an element to a list; `length` is the list's."
+    repeat = "keyed"
+    Options = PushOptions
+    result_fields = ("length",)
+    example = "call: redis.push\nwith: {connection: cache, list: jobs, data: {id: 7}}"
+
+    async def act(self, client: Any, options: PushOptions) -> Any:
+        if options.end not in ("left", "right"):
+            raise StepFailed("expression", "end is left or right", retryable=False)
+        push = client.lpush if options.end == "left" else client.rpush
+        return {"length": await push(options.list, raw(options.data))}
+
+
+class Increment(_Redis):
+    name = "redis.increment"
+    summary = "Adds to a number."
+    repeat = "keyed"
+    Options = IncrementOptions
+    result_fields = ("value",)
+    example = "call: redis.increment\nwith: {connection: cache, key: visits}"
+
+    async def act(self, client: Any, options: IncrementOptions) -> Any:
+        return {"value": await client.incrby(options.key, options.by)}
+
+
+class Eval(_Redis):
+    name = "redis.eval"
+    summary = "Runs a Lua script of the flow's author on the server."
+    repeat = "keyed"
+    literal: ClassVar[tuple[str, ...]] = ("script",)
+    Options = EvalOptions
+    result_fields = ("value",)
+    example = (
+        "call: redis.eval\nwith:\n  connection: cache\n  script: return redis.call('GET', KEYS[1])\n  keys: [user:7]"
+    )
+
+    async def act(self, client: Any, options: EvalOptions) -> Any:
+        arguments = [raw(one) for one in options.args]
+        return {"value": shown(await client.eval(options.script, len(options.keys), *options.keys, *arguments))}

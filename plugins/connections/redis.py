@@ -1,0 +1,107 @@
+"""A Redis (or Valkey) server, a Sentinel's primary, or a cluster."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any, ClassVar
+
+import msgspec
+
+from reactor.contracts.errors import NotConnected
+
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+MAX_CONNECTIONS = 200
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    url: str
+    """redis://user:password@host:6379/0, rediss:// (TLS), unix:///path, redis+sentinel://host:26379,host2/name/0,
+    redis+cluster://host:6379."""
+    user: str | None = None
+    """The user, when it is not in the URL."""
+    password: str | None = None
+    """The password, when it is not in the URL."""
+    ca: str | None = None
+    """A file of certificates to trust instead of the system's; an absolute path."""
+    cert: str | None = None
+    """The client's certificate file,"""
+    key: str | None = None
+    """and its key."""
+
+
+class Redis:
+    name = "redis"
+    summary = "A Redis or Valkey server, a Sentinel's primary, or a cluster."
+    Options = Settings
+    schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+    example = "kind: redis\nsettings:\n  url: redis://cache.example:6379/0\n  password: ${{ secrets.redis_password }}"
+
+    def __init__(self, options: Settings) -> None:
+        self.options = options
+
+    @classmethod
+    def from_url(cls, url: str) -> dict[str, Any]:
+        return {"url": url}
+
+    @classmethod
+    def problems(cls, options: Settings) -> list[tuple[str, str]]:
+        try:
+            parts = urllib.parse.urlsplit(options.url)
+        except ValueError as error:
+            return [("url", str(error))]
+        if parts.scheme not in SCHEMES:
+            return [("url", f"the URL begins with {', '.join(SCHEMES)}")]
+        if parts.scheme == "redis+sentinel" and not parts.path.strip("/"):
+            return [("url", "a Sentinel URL names its service: redis+sentinel://host:26379/mymaster")]
+        return []
+
+    async def open(self) -> Any:
+        from redis.exceptions import RedisError
+
+        try:
+            client = self._client()
+            await client.ping()
+            return client
+        except (RedisError, OSError, ValueError, TimeoutError) as error:
+            raise NotConnected(f"redis: {error}") from None
+
+    def _client(self) -> Any:
+        import redis.asyncio as redis
+        from redis.asyncio.retry import Retry
+        from redis.asyncio.sentinel import Sentinel
+        from redis.backoff import NoBackoff
+
+        options = self.options
+        common: dict[str, Any] = {"socket_connect_timeout": 5, "health_check_interval": 30}
+        given = {"username": options.user, "password": options.password}
+        common |= {name: value for name, value in given.items() if value is not None}
+        parts = urllib.parse.urlsplit(options.url)
+        if parts.scheme in ("rediss",) or options.ca is not None:
+            files = {"ssl_ca_certs": options.ca, "ssl_certfile": options.cert, "ssl_keyfile": options.key}
+            common |= {name: value for name, value in files.items() if value is not None}
+        if parts.scheme == "redis+cluster":
+            return redis.RedisCluster.from_url(options.url.replace("redis+cluster", "redis", 1), **common)
+        if parts.scheme == "redis+sentinel":
+            hosts = [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in _hosts(parts)]
+            service, _, database = parts.path.strip("/").partition("/")
+            own = {"password": urllib.parse.unquote(parts.password)} if parts.password else {}
+            sentinel: Any = Sentinel(hosts, **common)  # type: ignore[no-untyped-call]
+            return sentinel.master_for(service, db=int(database or 0), **own)
+        retry = Retry(NoBackoff(), 0)
+        return redis.Redis.from_url(options.url, max_connections=MAX_CONNECTIONS, retry=retry, **common)
+
+    async def check(self, client: Any) -> None:
+        from redis.exceptions import RedisError
+
+        try:
+            await client.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise NotConnected(f"redis: {error}") from None
+
+    async def close(self, client: Any) -> None:
+        await client.aclose()
+
+
+def _hosts(parts: urllib.parse.SplitResult) -> list[str]:
+    found = parts.netloc.rpartition("@")[2].split(",")
+    return [host if ":" in host else f"{host}:26379" for host in found]

@@ -1,0 +1,150 @@
+"""What every broker must show: nothing lost through kills and restarts, nothing doubled where that is promised."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import apsw
+import msgspec
+
+from reactor.testing import trigger_suite
+from tests.daemon import Daemon, eventually
+from tests.services import Service
+
+SINK = "flow: sink\nwhen:\n  - %s\ndo: [{set: {n: '${{ event.data.n }}'}}]\noutput: ${{ int(vars.n) }}\n"
+
+
+def numbers(daemon: Daemon) -> Counter[int]:
+    """How often each number started a run."""
+    store = apsw.Connection(str(daemon.data / "reactor.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    store.set_busy_timeout(10_000)
+    try:
+        rows = store.execute("SELECT output FROM runs WHERE flow = 'sink'").fetchall()
+    finally:
+        store.close()
+    return Counter(json.loads(row[0]) for row in rows if row[0] is not None)
+
+
+def survive(
+    daemon: Daemon, service: Service, publish: Callable[[Sequence[int]], None], trigger: str, count: int = 10_000,
+    once: bool = True,
+) -> None:  # fmt: skip
+    """Kills the daemon and restarts the broker in the middle of `count` messages."""
+    daemon.flow("sink.yaml", SINK % trigger)
+    daemon.start()
+    settle(daemon)
+    parts = [range(count // 2), range(count // 2, count * 3 // 4), range(count * 3 // 4, count)]
+    sender = threading.Thread(target=publish, args=(parts[0],))
+    sender.start()
+    eventually(lambda: len(numbers(daemon)) > count // 20, 60, "nothing comes in")
+    daemon.kill()
+    sender.join()
+    daemon.start()
+    publish(parts[1])
+    service.restart()
+    eventually(lambda: answering(publish, parts[2]), 60, "the broker is not back")
+    eventually(lambda: len(numbers(daemon)) >= count, 120, f"only {len(numbers(daemon))} of {count} came")
+    found = numbers(daemon)
+    assert set(found) == set(range(count)), "none lost"
+    if once:
+        assert max(found.values()) == 1, f"doubled: {[n for n, times in found.items() if times > 1][:10]}"
+    assert daemon.stop() == 0
+
+
+def answering(publish: Callable[[Sequence[int]], None], part: Sequence[int]) -> bool:
+    publish(part)
+    return True
+
+
+def settle(daemon: Daemon, seconds: float = 30.0) -> None:
+    """Until all sources listen."""
+    eventually(
+        lambda: all(item["state"] == "listening" for item in daemon.get("/api/v1/triggers")["items"]),
+        seconds,
+        "a source does not listen",
+    )
+
+
+def share(first: Daemon, second: Daemon, publish: Callable[[Sequence[int]], None], trigger: str, count: int) -> None:
+    """Two daemons in one group: each message at one of them, both at work."""
+    for daemon in (first, second):
+        daemon.flow("sink.yaml", SINK % trigger)
+        daemon.start()
+        settle(daemon)
+    publish(range(count))
+    eventually(lambda: len(numbers(first) + numbers(second)) >= count, 60, "not all came")
+    both = numbers(first) + numbers(second)
+    assert set(both) == set(range(count)) and max(both.values()) == 1
+    assert numbers(first) and numbers(second), "one of them had nothing to do"
+    for daemon in (first, second):
+        assert daemon.stop() == 0
+
+
+def memory(daemon: Daemon) -> int:
+    text = open(f"/proc/{daemon.pid}/status").read()  # noqa: SIM115, PTH123
+    return int(text.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+class Lent:
+    """`ctx.connection` for a trigger without a daemon."""
+
+    def __init__(self, kind: Any, options: dict[str, Any]) -> None:
+        self.instance = kind(msgspec.convert(options, kind.Options))
+
+    @asynccontextmanager
+    async def lend(self, name: str) -> Any:
+        client = await self.instance.open()
+        try:
+            yield client
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.instance.close(client)
+                await anyio.sleep(0.01)
+
+
+def recorder(kind: Any, options: dict[str, Any], position: dict[str, Any] | None = None) -> trigger_suite.Recorder:
+    made = trigger_suite.Recorder(position)
+    made.connections = Lent(kind, options)
+    return made
+
+
+def wait_runs(daemon: Daemon, flow: str, count: int, seconds: float = 30.0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        found[:] = daemon.get(f"/api/v1/runs?flow={flow}&limit=1000")["items"]
+        return len(found) >= count
+
+    eventually(look, seconds, f"not {count} runs of {flow}")
+    return found
+
+
+def down_and_back(daemon: Daemon, service: Service, publish: Callable[[Sequence[int]], None], trigger: str) -> None:
+    """A broker that is down at the start delays only its own triggers, and shows."""
+    service.stop()
+    daemon.flow("sink.yaml", SINK % trigger)
+    daemon.flow("other.yaml", "flow: other\nwhen: [{http: POST /other}]\ndo: []\n")
+    daemon.start()
+    assert daemon.post("/hooks/other?wait", {}).status == 200
+    ready = daemon.request("GET", "/readyz")
+    assert ready.status == 200 and ready.json["sources"], ready.raw
+    (item,) = [one for one in daemon.get("/api/v1/triggers")["items"] if one["kind"] != "http"]
+    eventually(lambda: daemon.request("GET", "/readyz").json["sources"] not in ({}, None), 10, "no state")
+    service.start()
+    settle(daemon, 60)
+    publish(range(10))
+    eventually(lambda: len(numbers(daemon)) == 10, 30, "it does not listen again")
+    assert item["kind"] in trigger
+    assert daemon.stop() == 0
+
+
+def stopwatch() -> Callable[[], float]:
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun

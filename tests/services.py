@@ -1,0 +1,113 @@
+"""Real servers for the tests: each a private process on a free port in a temporary folder, or one that an environment
+variable names (`REACTOR_TEST_REDIS=host:port`). What cannot start is an error, never a skip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Service:
+    """A server. `command(folder, port)` starts it; `answers(port)` says whether it is up."""
+
+    name = ""
+    program = ""
+
+    def __init__(self) -> None:
+        given = os.environ.get(f"REACTOR_TEST_{self.name.upper()}")
+        self.external = given is not None
+        self.host, self.port = "127.0.0.1", 0
+        if given is not None:
+            self.host, _, port = given.rpartition(":")
+            self.port = int(port)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"reactor-{self.name}-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def answers(self) -> bool:
+        with socket.create_connection((self.host, self.port), timeout=1):
+            return True
+
+    def start(self, seconds: float = 60.0) -> Service:
+        if self.external:
+            return self
+        if shutil.which(self.program) is None:
+            raise RuntimeError(f"{self.program} is not installed; `make services` installs it")
+        self.port = self.port or free_port()
+        log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            self.command(), stdout=log, stderr=log, cwd=self.folder, env={**os.environ, **self.environment()},
+            start_new_session=True,
+        )  # fmt: skip
+        log.close()
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if self.answers():
+                    return self
+            except Exception as error:
+                last: Any = error
+            if self.process.poll() is not None or time.monotonic() > end:
+                text = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
+                raise RuntimeError(f"{self.name} does not start: {last}\n{text}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        if self.process is not None:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self.process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Redis(Service):
+    name, program = "redis", "redis-server"
+
+    def command(self) -> list[str]:
+        return [
+            "redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always", "--notify-keyspace-events", "KEA",
+        ]  # fmt: skip
+
+    def answers(self) -> bool:
+        with socket.create_connection((self.host, self.port), timeout=1) as client:
+            client.sendall(b"PING\r\n")
+            return client.recv(10) == b"+PONG\r\n"
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"

@@ -1,0 +1,259 @@
+"""How each mode of the redis trigger listens."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from reactor.contracts.durations import parse_duration
+from reactor.contracts.errors import NotConnected
+from reactor.contracts.event import Event
+from triggers._acknowledge import Acknowledger
+from triggers._decode import decode, text
+from triggers._position import parse_time
+
+BATCH = 500
+BLOCK = 2.0
+"""Seconds that a blocking read waits; a stop waits as long at most."""
+ALIVE = 30
+"""Seconds after which a consumer of a list that says nothing is taken for dead."""
+
+TAKE = """
+local found = redis.call('HGETALL', KEYS[3])
+if ARGV[2] == 'own' then return found end
+found = {}
+for _ = 1, tonumber(ARGV[1]) do
+  local value = redis.call('LPOP', KEYS[2]) or redis.call('LPOP', KEYS[1])
+  if not value then break end
+  local number = redis.call('INCR', KEYS[4])
+  redis.call('HSET', KEYS[3], number, value)
+  found[#found + 1] = tostring(number)
+  found[#found + 1] = value
+end
+return found
+"""
+"""KEYS: list, arrivals, own elements, counter. Moves elements into the consumer's hash, each with its number."""
+ADOPT = """
+if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+local left = redis.call('HGETALL', KEYS[1])
+for i = 1, #left, 2 do redis.call('HSET', KEYS[2], left[i], left[i + 1]) end
+redis.call('DEL', KEYS[1])
+redis.call('SREM', KEYS[4], ARGV[1])
+return #left / 2
+"""
+"""KEYS: a dead consumer's elements, own elements, its sign of life, the set of consumers. Takes its elements over."""
+
+
+async def consumer_name(ctx: Any) -> str:
+    """A name that is kept over restarts, so that what was delivered to it is its own again."""
+    position = await ctx.cursor()
+    name = position.get("consumer")
+    if name is None:
+        name = f"reactor-{secrets.token_hex(6)}"
+        await ctx.move({"consumer": name})
+    return str(name)
+
+
+@asynccontextmanager
+async def _listening(client: Any) -> AsyncIterator[Any]:
+    """A subscriber that really hangs up, also when it is cancelled."""
+    listener = client.pubsub()
+    try:
+        yield listener
+    finally:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+            await listener.aclose()
+
+
+async def listen_channel(ctx: Any, client: Any, options: Any) -> None:
+    async with _listening(client) as listener:
+        if options.channel is not None:
+            await listener.subscribe(options.channel)
+        else:
+            await listener.psubscribe(options.pattern)
+        await ctx.ready()
+        while True:
+            message = await listener.get_message(ignore_subscribe_messages=True, timeout=BLOCK)
+            if message is None:
+                continue
+            data, invalid = decode(message["data"], options.decode)
+            channel = text(message["channel"])
+            fields = {"channel": channel}
+            event = Event(type="redis.message", source=f"redis:{channel}", data=data, fields=fields, invalid=invalid)
+            await ctx.offer(event)
+
+
+async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
+    found = await client.config_get("notify-keyspace-events")
+    flags = str(found.get("notify-keyspace-events") or found.get(b"notify-keyspace-events", b"").decode())
+    if "K" not in flags:
+        raise NotConnected("the server says nothing of its keys: redis-cli config set notify-keyspace-events KEA")
+    database = client.connection_pool.connection_kwargs.get("db", 0)
+    async with _listening(client) as listener:
+        await listener.psubscribe(f"__keyspace@{database}__:{options.keyspace}")
+        await ctx.ready()
+        while True:
+            message = await listener.get_message(ignore_subscribe_messages=True, timeout=BLOCK)
+            if message is None:
+                continue
+            key = text(message["channel"]).partition("__:")[2]
+            happened = text(message["data"])
+            fields = {"key": key, "event": happened}
+            await ctx.offer(Event(type="redis.key", source=f"redis:{key}", data=happened, fields=fields))
+
+
+async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
+    name = await consumer_name(ctx)
+    await _make_group(client, options)
+
+    async def acknowledge(ids: list[Any]) -> None:
+        await client.xack(options.stream, options.group, *ids)
+
+    async with anyio.create_task_group() as group:
+        acknowledger = Acknowledger(acknowledge)
+        group.start_soon(acknowledger.run)
+        group.start_soon(_take_over, ctx, client, options, name, acknowledger)
+        await ctx.ready()
+        place: str = "0"  # first what was delivered to this consumer and not acknowledged
+        while True:
+            found = await client.xreadgroup(
+                options.group,
+                name,
+                {options.stream: place},
+                count=BATCH,
+                block=None if place != ">" else int(BLOCK * 1000),
+            )
+            entries = found[0][1] if found else []
+            for id, fields in entries:
+                await _offer_entry(ctx, acknowledger, options, id, fields)
+            if place != ">":
+                place = entries[-1][0] if entries else ">"
+            elif found:
+                await _lag(ctx, client, options)
+
+
+async def _make_group(client: Any, options: Any) -> None:
+    from redis.exceptions import ResponseError
+
+    moment = parse_time(options.start)
+    start = {"latest": "$", "earliest": "0"}.get(options.start, f"{int((moment or 0) * 1000)}-0")
+    try:
+        await client.xgroup_create(options.stream, options.group, id=start, mkstream=True)
+    except ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+
+
+async def _offer_entry(
+    ctx: Any, acknowledger: Acknowledger, options: Any, id: bytes, fields: Any, times: int = 1
+) -> None:
+    key = id.decode()
+    invalid = None
+    if times > options.deliveries:
+        invalid = f"delivered {times} times without an end"
+    elif not fields:
+        await acknowledger.add(_nothing(), id)  # deleted from the stream meanwhile
+        return
+    data = {text(name): text(value) for name, value in fields.items()}
+    event = Event(
+        type="redis.message",
+        source=f"redis:{options.stream}",
+        data=data,
+        key=key,
+        fields={"stream": options.stream, "id": key},
+        invalid=invalid,
+    )
+    await acknowledger.add(await ctx.offer(event), id)
+
+
+async def _nothing() -> Any:
+    return None
+
+
+async def _take_over(ctx: Any, client: Any, options: Any, name: str, acknowledger: Acknowledger) -> None:
+    """What consumers left that are gone."""
+    idle = parse_duration(options.claim_after)
+    while True:
+        await ctx.clock.sleep(idle / 2)
+        place: Any = "0-0"
+        while True:
+            place, entries, _ = await client.xautoclaim(
+                options.stream, options.group, name, min_idle_time=int(idle * 1000), start_id=place, count=100
+            )
+            if entries:
+                pending = await client.xpending_range(
+                    options.stream, options.group, min=entries[0][0], max=entries[-1][0], count=len(entries) * 2,
+                    consumername=name,
+                )  # fmt: skip
+                times = {one["message_id"]: one["times_delivered"] for one in pending}
+                for id, fields in entries:
+                    await _offer_entry(ctx, acknowledger, options, id, fields, times.get(id, 1))
+            if place in (b"0-0", "0-0"):
+                break
+
+
+async def _lag(ctx: Any, client: Any, options: Any) -> None:
+    for group in await client.xinfo_groups(options.stream):
+        if text(group["name"]) == options.group:
+            ctx.lag(group.get("lag"))
+
+
+async def listen_list(ctx: Any, client: Any, options: Any) -> None:
+    name = await consumer_name(ctx)
+    tag = options.list if "{" in options.list else f"{{{options.list}}}"
+    arrivals, counter, consumers = f"{tag}:reactor:in", f"{tag}:reactor:number", f"{tag}:reactor:consumers"
+    own, alive = f"{tag}:reactor:of:{name}", f"{tag}:reactor:alive:{name}"
+    keys = [options.list, arrivals, own, counter]
+    take, adopt = client.register_script(TAKE), client.register_script(ADOPT)
+
+    async def acknowledge(numbers: list[Any]) -> None:
+        await client.hdel(own, *numbers)
+
+    async def offer(found: list[Any], acknowledger: Acknowledger) -> None:
+        for number, value in zip(found[::2], found[1::2], strict=True):
+            data, invalid = decode(value, options.decode)
+            event = Event(
+                type="redis.message",
+                source=f"redis:{options.list}",
+                data=data,
+                key=text(number),
+                fields={"list": options.list, "number": int(number)},
+                invalid=invalid,
+            )
+            await acknowledger.add(await ctx.offer(event), number)
+
+    async def live() -> None:
+        while True:
+            await client.set(alive, "1", ex=ALIVE)
+            for other in [text(member) for member in await client.smembers(consumers)]:
+                if other != name:
+                    left = [f"{tag}:reactor:of:{other}", own, f"{tag}:reactor:alive:{other}", consumers]
+                    if await adopt(keys=left, args=[other]):
+                        adopted.set()
+            await ctx.clock.sleep(ALIVE / 3)
+
+    adopted = anyio.Event()
+    await client.set(alive, "1", ex=ALIVE)
+    await client.sadd(consumers, name)
+    async with anyio.create_task_group() as group:
+        acknowledger = Acknowledger(acknowledge)
+        group.start_soon(acknowledger.run)
+        group.start_soon(live)
+        await ctx.ready()
+        await offer(await take(keys=keys, args=[BATCH, "own"]), acknowledger)
+        while True:
+            if adopted.is_set():
+                adopted = anyio.Event()
+                await acknowledger.quiet()
+                await offer(await take(keys=keys, args=[BATCH, "own"]), acknowledger)
+            found = await take(keys=keys, args=[BATCH, "new"])
+            await offer(found, acknowledger)
+            if not found:
+                ctx.lag(0)
+                await client.blmove(options.list, arrivals, BLOCK, "LEFT", "RIGHT")
+            elif len(found) == 2 * BATCH:
+                ctx.lag(await client.llen(options.list))
