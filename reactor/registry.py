@@ -27,6 +27,10 @@ ACTIONS: dict[str, str] = {
     **{f"text.{verb}": f"plugins.actions.text:{verb.title()}" for verb in ("lines", "filter", "replace", "split")},
     **{f"archive.{verb}": f"plugins.actions.archive:{verb.title()}" for verb in ("create", "extract", "list")},
     **{
+        f"nats.{name}": f"plugins.actions.nats:{name.title().replace('_', '')}"
+        for name in ("publish", "request", "kv_get", "kv_put")
+    },
+    **{
         f"redis.{name}": f"plugins.actions.redis:{name.title().replace('_', '')}"
         for name in ("publish", "stream_add", "get", "set", "delete", "push", "increment", "eval")
     },
@@ -43,12 +47,14 @@ TRIGGERS: dict[str, str] = {
     "cron": "triggers.cron:Cron",
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
+    "nats": "triggers.nats:Nats",
     "redis": "triggers.redis:Redis",
     "queue": "triggers.queue:Queue",
     "manual": "triggers.manual:Manual",
 }
 CONNECTIONS: dict[str, str] = {
     "http": "plugins.connections.http:Http",
+    "nats": "plugins.connections.nats:Nats",
     "redis": "plugins.connections.redis:Redis",
     "smtp": "plugins.connections.smtp:Smtp",
 }

@@ -111,3 +111,18 @@ class Redis(Service):
     @property
     def url(self) -> str:
         return f"redis://{self.host}:{self.port}/0"
+
+
+class Nats(Service):
+    name, program = "nats", "nats-server"
+
+    def command(self) -> list[str]:
+        return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder)]
+
+    def answers(self) -> bool:
+        with socket.create_connection((self.host, self.port), timeout=1) as client:
+            return client.recv(4) == b"INFO"
+
+    @property
+    def url(self) -> str:
+        return f"nats://{self.host}:{self.port}"

@@ -29,7 +29,6 @@ class Acknowledger:
     async def add(self, receipt: Awaitable[Receipt], message: Any) -> None:
         """Waits while too many are on their way."""
         while self.waiting >= self._at_once:
-            self._room = anyio.Event()
             await self._room.wait()
         self.waiting += 1
         self._offered.append((receipt, message))
@@ -38,7 +37,6 @@ class Acknowledger:
     async def quiet(self) -> None:
         """Returns when all that was added is acknowledged."""
         while self.waiting:
-            self._room = anyio.Event()
             await self._room.wait()
 
     async def run(self) -> None:
@@ -58,4 +56,5 @@ class Acknowledger:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
                         await self._acknowledge(done)
             self.waiting -= len(batch)
-            self._room.set()
+            room, self._room = self._room, anyio.Event()
+            room.set()

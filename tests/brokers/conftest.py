@@ -20,3 +20,11 @@ def redis_server() -> Iterator[services.Redis]:
     one.start()
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[services.Nats]:
+    one = services.Nats()
+    one.start()
+    yield one
+    one.close()

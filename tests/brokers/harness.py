@@ -34,7 +34,7 @@ def numbers(daemon: Daemon) -> Counter[int]:
 
 def survive(
     daemon: Daemon, service: Service, publish: Callable[[Sequence[int]], None], trigger: str, count: int = 10_000,
-    once: bool = True,
+    once: bool = True, acknowledged: Callable[[], bool] = lambda: True,
 ) -> None:  # fmt: skip
     """Kills the daemon and restarts the broker in the middle of `count` messages."""
     daemon.flow("sink.yaml", SINK % trigger)
@@ -55,6 +55,7 @@ def survive(
     assert set(found) == set(range(count)), "none lost"
     if once:
         assert max(found.values()) == 1, f"doubled: {[n for n, times in found.items() if times > 1][:10]}"
+    eventually(acknowledged, 30, "not all acknowledged")
     assert daemon.stop() == 0
 
 
