@@ -26,6 +26,7 @@ ACTIONS: dict[str, str] = {
     "csv.write": "plugins.actions.csv:Write",
     **{f"text.{verb}": f"plugins.actions.text:{verb.title()}" for verb in ("lines", "filter", "replace", "split")},
     **{f"archive.{verb}": f"plugins.actions.archive:{verb.title()}" for verb in ("create", "extract", "list")},
+    "kafka.publish": "plugins.actions.kafka:Publish",
     **{
         f"nats.{name}": f"plugins.actions.nats:{name.title().replace('_', '')}"
         for name in ("publish", "request", "kv_get", "kv_put")
@@ -47,6 +48,7 @@ TRIGGERS: dict[str, str] = {
     "cron": "triggers.cron:Cron",
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
+    "kafka": "triggers.kafka:Kafka",
     "nats": "triggers.nats:Nats",
     "redis": "triggers.redis:Redis",
     "queue": "triggers.queue:Queue",
@@ -54,6 +56,7 @@ TRIGGERS: dict[str, str] = {
 }
 CONNECTIONS: dict[str, str] = {
     "http": "plugins.connections.http:Http",
+    "kafka": "plugins.connections.kafka:Kafka",
     "nats": "plugins.connections.nats:Nats",
     "redis": "plugins.connections.redis:Redis",
     "smtp": "plugins.connections.smtp:Smtp",

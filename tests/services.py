@@ -126,3 +126,46 @@ class Nats(Service):
     @property
     def url(self) -> str:
         return f"nats://{self.host}:{self.port}"
+
+
+class Kafka(Service):
+    """A single KRaft node of the jars in `.work/kafka/lib` (`make services` fetches them)."""
+
+    name, program = "kafka", "java"
+    jars = Path(__file__).parent.parent / ".work/kafka/lib"
+
+    def _java(self, heap: str) -> list[str]:
+        return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{self.jars}/*"]
+
+    def command(self) -> list[str]:
+        if not any(self.jars.glob("kafka_*.jar")):
+            raise RuntimeError(f"{self.jars} has no Kafka; `make services` fetches it")
+        settings = self.folder / "server.properties"
+        if not settings.exists():
+            controller = free_port()
+            lines = {
+                "process.roles": "broker,controller", "node.id": "1", "log.dirs": self.folder / "logs",
+                "controller.quorum.voters": f"1@127.0.0.1:{controller}", "controller.listener.names": "CONTROLLER",
+                "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "num.partitions": "4",
+                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "offsets.topic.replication.factor": "1", "offsets.topic.num.partitions": "1",
+                "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
+                "transaction.state.log.num.partitions": "1", "group.initial.rebalance.delay.ms": "0",
+            }  # fmt: skip
+            settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+            format = [
+                *self._java("128m"),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                "MkU3OEVBNTcwNTJENDM2Qg",
+                "-c",
+                str(settings),
+            ]
+            subprocess.run(format, check=True, capture_output=True, cwd=self.folder)
+        return [*self._java("384m"), "kafka.Kafka", str(settings)]
+
+    @property
+    def url(self) -> str:
+        return f"kafka://{self.host}:{self.port}"

@@ -28,3 +28,11 @@ def nats_server() -> Iterator[services.Nats]:
     one.start()
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[services.Kafka]:
+    one = services.Kafka()
+    one.start()
+    yield one
+    one.close()

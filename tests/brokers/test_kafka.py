@@ -1,0 +1,239 @@
+"""The kafka trigger, action and connection against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+
+from plugins.actions import kafka as actions
+from plugins.connections.kafka import Kafka as Kind
+from plugins.connections.kafka import Settings
+from reactor.contracts.errors import NotConnected, StepFailed
+from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
+from tests.daemon import Daemon, eventually
+from tests.plugins.test_file import call, context
+from tests.services import Kafka as Server
+from triggers.kafka import Kafka
+
+pytestmark = pytest.mark.anyio
+
+
+def address(server: Server) -> str:
+    return f"{server.host}:{server.port}"
+
+
+def using(server: Server, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+    async def main() -> Any:
+        admin = AIOKafkaAdminClient(bootstrap_servers=address(server))
+        await admin.start()
+        try:
+            return await work(admin)
+        finally:
+            await admin.close()
+
+    return asyncio.run(main())
+
+
+def make_topic(server: Server, name: str, partitions: int = 4) -> None:
+    using(server, lambda admin: admin.create_topics([NewTopic(name, partitions, 1)]))
+
+
+def send(server: Server, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+    async def main() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=address(server), linger_ms=5, acks="all") as producer:
+            futures = [await producer.send(topic, value, key=key) for key, value in messages]
+            await asyncio.gather(*futures)
+
+    asyncio.run(main())
+
+
+def publisher(server: Server, topic: str) -> Callable[[Sequence[int]], None]:
+    def publish(part: Sequence[int]) -> None:
+        send(server, topic, [(str(n % 16).encode(), json.dumps({"n": n}).encode()) for n in part])
+
+    return publish
+
+
+def behind(server: Server, group: str, topic: str) -> int:
+    """Messages that are not committed."""
+
+    async def main() -> int:
+        from aiokafka import TopicPartition
+
+        async with AIOKafkaConsumer(
+            bootstrap_servers=address(server), group_id=group, enable_auto_commit=False
+        ) as consumer:
+            partitions = [
+                TopicPartition(topic, n)
+                for n in consumer.partitions_for_topic(topic) or await _partitions(consumer, topic)
+            ]
+            ends = await consumer.end_offsets(partitions)
+            return sum([end - (await consumer.committed(p) or 0) for p, end in ends.items()])
+
+    return asyncio.run(main())
+
+
+async def _partitions(consumer: Any, topic: str) -> set[int]:
+    await consumer._client.add_topic(topic)
+    return set(consumer.partitions_for_topic(topic) or ())
+
+
+def options(**given: Any) -> Any:
+    return msgspec.convert({"connection": "x", **given}, Kafka.Options)
+
+
+@pytest.mark.parametrize("given", [{"topic": "ready"}, {"pattern": "^rea.*"}])
+async def test_it_becomes_ready_and_stops(kafka_server: Server, given: dict[str, str]) -> None:
+    if given.get("topic"):
+        await anyio.to_thread.run_sync(make_topic, kafka_server, "ready")
+    made = recorder(Kind, {"servers": address(kafka_server)})
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(Kafka(options(**given)).listen, made)
+            await made.is_ready.wait()
+            group.cancel_scope.cancel()
+
+
+def test_a_topic_through_kills_and_restarts(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "flood")
+    trigger = f"kafka: {{connection: '{kafka_server.url}', topic: flood, group: g, from: earliest}}"
+    publish = publisher(kafka_server, "flood")
+    survive(
+        Daemon(tmp_path), kafka_server, publish, trigger, acknowledged=lambda: behind(kafka_server, "g", "flood") == 0
+    )
+
+
+def test_two_daemons_share_a_group_and_a_rebalance_doubles_nothing(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "shared")
+    folders = [tmp_path / str(n) for n in range(2)]
+    for folder in folders:
+        folder.mkdir()
+    trigger = f"kafka: {{connection: '{kafka_server.url}', topic: shared, group: two, from: earliest}}"
+    share(Daemon(folders[0]), Daemon(folders[1]), publisher(kafka_server, "shared"), trigger, 5000)
+
+
+def test_a_member_that_joins_in_the_middle_doubles_nothing(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "joined")
+    publish = publisher(kafka_server, "joined")
+    publish(range(8000))
+    daemons = []
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        daemons.append(Daemon(tmp_path / str(n)))
+        daemons[n].flow("sink.yaml", f"flow: sink\nwhen: [{{kafka: {{connection: '{kafka_server.url}', topic: joined, group: j, from: earliest}}}}]\n"
+            "do: []\noutput: ${{ event.data.n }}\n")  # fmt: skip
+    with daemons[0], daemons[1]:
+        publish(range(8000, 10_000))
+        try:
+            eventually(lambda: len(numbers(daemons[0]) + numbers(daemons[1])) == 10_000, 15, "not all came")
+        except AssertionError:
+            print("DIAG", [len(numbers(d)) for d in daemons], behind(kafka_server, "j", "joined"))
+            for d in daemons:
+                print("DIAG", [(f["fact"], f.get("error")) for f in d.facts() if f["fact"].startswith("source")], d.get("/api/v1/triggers")["items"])
+            raise
+        both = numbers(daemons[0]) + numbers(daemons[1])
+        assert max(both.values()) == 1, [n for n, times in both.items() if times > 1][:10]
+
+
+def test_down_at_the_start_delays_only_its_own(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "late")
+    trigger = f"kafka: {{connection: '{kafka_server.url}', topic: late}}"
+    down_and_back(Daemon(tmp_path), kafka_server, publisher(kafka_server, "late"), trigger)
+
+
+def test_from_is_meant_once_and_new_partitions_begin_at_their_beginning(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "once", 1)
+    publish = publisher(kafka_server, "once")
+    publish(range(5))
+    moment = datetime.datetime.now(datetime.UTC).isoformat()
+    publish(range(5, 7))
+    daemon = Daemon(tmp_path)
+    sink = "flow: sink\nwhen: [{kafka: {connection: '%s', topic: once, group: %s, from: '%s'}}]\ndo: []\noutput: ${{ event.data.n }}\n"
+    daemon.flow("sink.yaml", sink % (kafka_server.url, "late", "latest"))
+    with daemon:
+        settle(daemon)
+        publish(range(7, 9))
+        eventually(lambda: set(numbers(daemon)) == {7, 8}, 20, "not the new ones")
+        daemon.kill()
+        publish(range(9, 11))
+        using(kafka_server, lambda admin: admin.create_partitions({"once": NewPartitions(3)}))
+        publish(range(11, 41))
+        daemon.start()
+        eventually(lambda: set(numbers(daemon)) == set(range(7, 41)), 60, f"{sorted(numbers(daemon))}")
+        daemon.flow("sink.yaml", sink % (kafka_server.url, "timed", moment))
+        eventually(lambda: {5, 6} <= set(numbers(daemon)), 30, "not from the time on")
+        assert not {0, 1, 2, 3, 4} & set(numbers(daemon))
+
+
+def test_order_fields_and_dead_letters(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "letters", 1)
+    daemon = Daemon(tmp_path)
+    daemon.flow("connections/bus.yaml", f"kind: kafka\nsettings: {{servers: '{address(kafka_server)}'}}\n")
+    daemon.flow("sink.yaml", "flow: sink\nwhen: [{kafka: {connection: bus, topic: [letters], decode: json, from: earliest}}]\ndo: []\n"
+        "output: ['${{ event.data }}', '${{ event.key }}', '${{ event.topic }}', '${{ event.partition }}', '${{ event.offset }}', '${{ event.headers }}']\n")  # fmt: skip
+    send(kafka_server, "letters", [(b"k", b'{"n": 0}'), (b"k", b"{broken"), (b"t", None), (b"\xff", b'{"n": 3}')])
+    with daemon:
+        runs = [run["output"] for run in wait_runs(daemon, "sink", 3)][::-1]
+        assert runs == [
+            [{"n": 0}, "k", "letters", 0, 0, {}],
+            [None, "t", "letters", 0, 2, {}],
+            [{"n": 3}, "/w==", "letters", 0, 3, {}],
+        ]
+        (letter,) = daemon.get("/api/v1/dead-letters")["items"]
+        assert "no json" in letter["invalid"]
+        assert 'reactor_source_lag{kind="kafka"' in daemon.request("GET", "/metrics").raw.decode()
+    assert behind(kafka_server, "reactor", "letters") == 0, "a poisoned message does not stop the partition"
+
+
+async def test_publish(kafka_server: Server, tmp_path: Path) -> None:
+    await anyio.to_thread.run_sync(make_topic, kafka_server, "out", 2)
+    here = context(tmp_path)
+    here.connection = Lent(Kind, {"servers": address(kafka_server)}).lend
+
+    async def act(**given: Any) -> Any:
+        return await call(actions.Publish, here, connection="x", **given)
+
+    made = await act(topic="out", key="a", data={"x": 1}, headers={"h": "v"}, partition=1)
+    assert (made["topic"], made["partition"], made["offset"]) == ("out", 1, 0)
+    assert (await act(topic="out", key="a"))["offset"] is not None
+    for wrong, type in (
+        ({"topic": "out", "data": "x" * 2_000_000}, "limit"),
+        ({"topic": "out", "data": 1, "partition": 99}, "expression"),
+        ({"topic": "no topic!", "data": 1}, "expression"),
+        ({"topic": "out"}, "expression"),
+    ):
+        with pytest.raises(StepFailed) as caught:
+            await act(**wrong)
+        assert caught.value.type == type, caught.value
+    here.connection = Lent(Kind, {"servers": "127.0.0.1:1"}).lend
+    with pytest.raises(NotConnected):
+        await act(topic="out", data=1)
+
+
+def test_settings_and_options_that_are_wrong() -> None:
+    assert Kind.problems(Settings(servers="host")) and Kind.problems(Settings(servers="h:1", user="u"))
+    assert Kind.from_url("kafka+tls://u:p%2F@a:1,b:2") == {
+        "servers": "a:1,b:2",
+        "security": "tls",
+        "user": "u",
+        "password": "p/",
+    }
+    for given in (
+        {},
+        {"topic": "a", "pattern": "b"},
+        {"topic": "a b"},
+        {"pattern": "("},
+        {"topic": "a", "from": "soon"},
+        {"topic": "a", "batch": 0},
+    ):
+        assert Kafka.problems(options(**given)), given
