@@ -15,7 +15,7 @@ from flows.steps import valid_name
 from reactor.contracts import plan
 
 LATER_KINDS = (
-    "mqtt", "amqp", "postgres", "mysql", "sql", "all_of", "none_of", "holds",
+    "postgres", "mysql", "sql", "all_of", "none_of", "holds",
 )  # fmt: skip
 ENTRY_KEYS = ("id", "accepts")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket as _socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -167,6 +168,7 @@ class Daemon(Operations):
                     self.secrets.get,
                     self.observer,
                     connections,
+                    f"{_socket.gethostname()}:{config.data.absolute()}",
                 )
                 self.observer.add(self.sources)
                 catalog.connected = self._connections_changed

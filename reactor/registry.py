@@ -26,6 +26,8 @@ ACTIONS: dict[str, str] = {
     "csv.write": "plugins.actions.csv:Write",
     **{f"text.{verb}": f"plugins.actions.text:{verb.title()}" for verb in ("lines", "filter", "replace", "split")},
     **{f"archive.{verb}": f"plugins.actions.archive:{verb.title()}" for verb in ("create", "extract", "list")},
+    "amqp.publish": "plugins.actions.amqp:Publish",
+    "mqtt.publish": "plugins.actions.mqtt:Publish",
     "kafka.publish": "plugins.actions.kafka:Publish",
     **{
         f"nats.{name}": f"plugins.actions.nats:{name.title().replace('_', '')}"
@@ -48,6 +50,8 @@ TRIGGERS: dict[str, str] = {
     "cron": "triggers.cron:Cron",
     "every": "triggers.every:Every",
     "event": "triggers.event:EventKind",
+    "amqp": "triggers.amqp:Amqp",
+    "mqtt": "triggers.mqtt:Mqtt",
     "kafka": "triggers.kafka:Kafka",
     "nats": "triggers.nats:Nats",
     "redis": "triggers.redis:Redis",
@@ -56,6 +60,8 @@ TRIGGERS: dict[str, str] = {
 }
 CONNECTIONS: dict[str, str] = {
     "http": "plugins.connections.http:Http",
+    "amqp": "plugins.connections.amqp:Amqp",
+    "mqtt": "plugins.connections.mqtt:Mqtt",
     "kafka": "plugins.connections.kafka:Kafka",
     "nats": "plugins.connections.nats:Nats",
     "redis": "plugins.connections.redis:Redis",

@@ -169,3 +169,50 @@ class Kafka(Service):
     @property
     def url(self) -> str:
         return f"kafka://{self.host}:{self.port}"
+
+
+class Mqtt(Service):
+    name, program = "mqtt", "mosquitto"
+
+    def command(self) -> list[str]:
+        settings = self.folder / "mosquitto.conf"
+        settings.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+            f"persistence_location {self.folder}/\nmax_queued_messages 0\nmax_inflight_messages 1000\nuser root\n"
+        )
+        return ["mosquitto", "-c", str(settings)]
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://{self.host}:{self.port}"
+
+
+class Amqp(Service):
+    name, program = "amqp", "rabbitmqctl"
+
+    def environment(self) -> dict[str, str]:
+        self.distribution = getattr(self, "distribution", None) or free_port()
+        return {
+            "HOME": str(self.folder), "RABBITMQ_NODENAME": f"reactor{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(self.distribution),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"), "RABBITMQ_LOG_BASE": str(self.folder / "logs"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"), "RABBITMQ_CONF_ENV_FILE": str(self.folder / "env"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"), "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }  # fmt: skip
+
+    def command(self) -> list[str]:
+        for name in ("data", "logs"):
+            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / "plugins").write_text("[].\n")
+        (self.folder / "env").write_text("")
+        (self.folder / "rabbitmq.conf").write_text("loopback_users = none\n")
+        return ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
+
+    def answers(self) -> bool:
+        with socket.create_connection((self.host, self.port), timeout=1) as client:
+            client.sendall(b"AMQP\0\0\x09\1")
+            return len(client.recv(8)) == 8
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@{self.host}:{self.port}/"

@@ -68,7 +68,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             committed = await self.consumer.committed(partition)
             if committed is not None:
                 self.consumer.seek(partition, committed)
-        self.owned = partitions
+            self.owned.add(partition)  # no turn of the loop between the two: what is read from here on counts
         self.read = {partition: offset for partition, offset in self.read.items() if partition in partitions}
 
     async def _begin(self, topics: set[str]) -> None:

@@ -14,7 +14,7 @@ from reactor.contracts import plan
 VERB = "call"
 SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
-LATER_GROUPS = ("amqp", "data", "mqtt", "sql")
+LATER_GROUPS = ("data", "sql")
 
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:

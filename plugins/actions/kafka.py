@@ -12,7 +12,6 @@ from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import rfc3339
 
-
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 

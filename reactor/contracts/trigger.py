@@ -146,6 +146,10 @@ class TriggerContext(Protocol):
         """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected."""
         ...
 
+    def identity(self) -> str:
+        """A name of this daemon and source that is the same after a restart."""
+        ...
+
     def lag(self, messages: float | None) -> None:
         """Says how many messages the source is behind, where it can tell."""
         ...

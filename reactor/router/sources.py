@@ -114,6 +114,9 @@ class SourceContext:
         lent: AbstractAsyncContextManager[Any] = self._sources.connections.lend(name)
         return lent
 
+    def identity(self) -> str:
+        return f"{self._sources.home}/{self._source.name}"
+
     def lag(self, messages: float | None) -> None:
         self._source.lag = messages
 
@@ -183,6 +186,7 @@ class Sources:
         secret: Callable[[str], str],
         observer: Observer,
         connections: Any = None,
+        home: str = "",
         seed: int | None = None,
     ) -> None:
         self.group = group
@@ -194,6 +198,8 @@ class Sources:
         self.secret = secret
         self.observer = observer
         self.connections = connections
+        self.home = home
+        """What tells this daemon from another on the same brokers."""
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
         self.queue_news = anyio.Event()

@@ -101,6 +101,9 @@ class Recorder:
     def connection(self, name: str) -> Any:
         return self.connections.lend(name)
 
+    def identity(self) -> str:
+        return f"{self.folder}/source"
+
     def lag(self, messages: float | None) -> None:
         self.behind = messages
 

@@ -36,3 +36,19 @@ def kafka_server() -> Iterator[services.Kafka]:
     one.start()
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def mqtt_server() -> Iterator[services.Mqtt]:
+    one = services.Mqtt()
+    one.start()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def amqp_server() -> Iterator[services.Amqp]:
+    one = services.Amqp()
+    one.start()
+    yield one
+    one.close()

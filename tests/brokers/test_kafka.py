@@ -134,13 +134,7 @@ def test_a_member_that_joins_in_the_middle_doubles_nothing(kafka_server: Server,
             "do: []\noutput: ${{ event.data.n }}\n")  # fmt: skip
     with daemons[0], daemons[1]:
         publish(range(8000, 10_000))
-        try:
-            eventually(lambda: len(numbers(daemons[0]) + numbers(daemons[1])) == 10_000, 15, "not all came")
-        except AssertionError:
-            print("DIAG", [len(numbers(d)) for d in daemons], behind(kafka_server, "j", "joined"))
-            for d in daemons:
-                print("DIAG", [(f["fact"], f.get("error")) for f in d.facts() if f["fact"].startswith("source")], d.get("/api/v1/triggers")["items"])
-            raise
+        eventually(lambda: len(numbers(daemons[0]) + numbers(daemons[1])) == 10_000, 60, "not all came")
         both = numbers(daemons[0]) + numbers(daemons[1])
         assert max(both.values()) == 1, [n for n, times in both.items() if times > 1][:10]
 
