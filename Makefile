@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli
 
-.PHONY: setup run test lint build smoke bench pages lock clean
+.PHONY: setup services run test lint build smoke bench pages lock clean
 
 setup: $(STAMP)
 
@@ -32,14 +32,25 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: setup lint
+# What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
+SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
+	java:default-jre-headless mvn:maven
+
+services:
+	@missing=""; for pair in $(SERVERS); do \
+		PATH="$$PATH:/usr/sbin" command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
+	done; test -z "$$missing" || sh build/apt.sh $$missing
+	@ls .work/kafka/lib/kafka_*.jar >/dev/null 2>&1 || { mkdir -p .work/kafka && \
+		mvn -q -f tests/kafka.xml dependency:copy-dependencies -DoutputDirectory="$$PWD/.work/kafka/lib"; }
+
+test: setup services lint
 	$(BIN)/python -m pytest tests
 
 build: setup
 	@command -v objdump >/dev/null || sh build/apt.sh binutils
 	$(BIN)/python build/build.py $(BUILD)
 
-smoke: build
+smoke: build services
 	$(BIN)/python build/smoke.py dist/reactor
 	REACTOR_TEST_EXECUTABLE=dist/reactor $(BIN)/python -m pytest $(FROZEN)
 

@@ -5,6 +5,8 @@ build/smoke.py dist/reactor
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import http.server
 import json
 import os
@@ -20,7 +22,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import nats  # noqa: E402
+
 from reactor.registry import ACTIONS, TRIGGERS  # noqa: E402
+from tests import services  # noqa: E402
 from tests.daemon import Daemon, eventually  # noqa: E402
 from tests.mail import MailServer  # noqa: E402
 
@@ -60,6 +65,21 @@ CALLS: dict[str, dict[str, Any]] = {
     "script.shell": {"code": "echo 1"},
     "email.send": {"to": "a@b.c", "subject": "s", "text": "t", "attach": [{"path": "out/r.csv"}]},
     "webhook.send": {"url": "URL/hook", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "type": "a.b"},
+    "redis.publish": {"connection": "REDIS", "channel": "c", "data": 1},
+    "redis.stream_add": {"connection": "REDIS", "stream": "s", "data": {"n": 1}},
+    "redis.set": {"connection": "REDIS", "key": "k", "data": 1},
+    "redis.get": {"connection": "REDIS", "key": "k"},
+    "redis.increment": {"connection": "REDIS", "key": "k"},
+    "redis.push": {"connection": "REDIS", "list": "smoke", "data": {"n": 1}},
+    "redis.eval": {"connection": "REDIS", "script": "return 1"},
+    "redis.delete": {"connection": "REDIS", "key": "k"},
+    "nats.publish": {"connection": "NATS", "subject": "smoke.a", "data": 1, "jetstream": True},
+    "nats.kv_put": {"connection": "NATS", "bucket": "kv", "key": "a", "data": 1},
+    "nats.kv_get": {"connection": "NATS", "bucket": "kv", "key": "a"},
+    "nats.request": {"connection": "NATS", "subject": "double", "data": {"n": 2}},
+    "mqtt.publish": {"connection": "MQTT", "topic": "smoke/a", "data": 1},
+    "amqp.publish": {"connection": "AMQP", "queue": "smoke", "data": 1},
+    "kafka.publish": {"connection": "KAFKA", "topic": "smoke", "data": 1},
     "shell.run": {"argv": ["sh", "-c", "echo out; env"]},
     "log": {"message": "hello"},
     "uuid": {"version": 7},
@@ -93,7 +113,39 @@ class Echo(http.server.BaseHTTPRequestHandler):
         return None
 
 
-def actions_flow(url: str) -> str:
+BROKERS = {
+    "redis": "redis: {connection: 'REDIS', list: smoke}",
+    "nats": "nats: {connection: 'NATS', stream: smoke, from: earliest}",
+    "mqtt": "mqtt: {connection: 'MQTT', topic: 'smoke/{part}'}",
+    "amqp": "amqp: {connection: 'AMQP', queue: smoke}",
+    "kafka": "kafka: {connection: 'KAFKA', topic: smoke, from: earliest}",
+}
+REPLIES = "flow: replies\nwhen: [{nats: {connection: 'NATS', subject: double}}]\ndo: [{respond: {json: {n: 4}}}]\n"
+
+
+def start_brokers() -> dict[str, services.Service]:
+    kinds = (services.Redis, services.Nats, services.Mqtt, services.Amqp, services.Kafka)
+    started = {kind.name: kind() for kind in kinds}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(lambda one: one.start(), started.values()))
+
+    async def prepare() -> None:
+        client = await nats.connect(started["nats"].url)
+        await client.jetstream().add_stream(name="smoke", subjects=["smoke.>"])
+        await client.jetstream().create_key_value(bucket="kv")
+        await client.close()
+
+    asyncio.run(prepare())
+    return started
+
+
+def named(text: str, brokers: dict[str, services.Service]) -> str:
+    for name, one in brokers.items():
+        text = text.replace(name.upper(), one.url)
+    return text
+
+
+def actions_flow(url: str, brokers: dict[str, services.Service]) -> str:
     steps: list[dict[str, Any]] = [
         {"id": name.replace(".", "_"), "call": name, "with": given} for name, given in CALLS.items()
     ]
@@ -101,7 +153,7 @@ def actions_flow(url: str) -> str:
         if step["call"] in NOT_THERE:
             step["on_error"] = [{"catch": "script.missing", "do": [{"set": {"missing": True}}]}]
     flow = {"flow": "actions", "when": ["manual"], "do": steps, "output": {"shell": "${{ steps.shell_run.stdout }}"}}
-    return json.dumps(flow).replace("URL", url)
+    return named(json.dumps(flow).replace("URL", url), brokers)
 
 
 def start_time(executable: Path, folder: Path) -> float:
@@ -117,13 +169,14 @@ def start_time(executable: Path, folder: Path) -> float:
     return elapsed
 
 
-def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> None:
+def triggers(executable: Path, folder: Path, environment: dict[str, str], brokers: dict[str, services.Service]) -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     assert set(CALLS) == set(ACTIONS), "the smoke test calls every action"
     daemon = Daemon(folder, "--allow", "shell", "--allow", "script", env=environment, command=[str(executable)])
     kinds = {
         "queue": "queue: smoke",
+        **{name: named(text, brokers) for name, text in BROKERS.items()},
         "http": "http: POST /go/{name}",
         "files": '{files: {path: "inbox/*.txt", settle: 0s, poll: 1s}}',
         "cron": 'cron: "* * * * * *"',
@@ -138,7 +191,8 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
             f"{kind}.yaml",
             f"flow: on-{kind}\nwhen:\n  - {text}\ndo: [{{set: {{a: 1}}}}]\noutput: ${{{{ event.type }}}}\n",
         )
-    daemon.flow("actions.yaml", actions_flow(f"http://127.0.0.1:{server.server_port}"))
+    daemon.flow("replies.yaml", named(REPLIES, brokers))
+    daemon.flow("actions.yaml", actions_flow(f"http://127.0.0.1:{server.server_port}", brokers))
     (folder / "flows" / "out").mkdir()
     for name, text in MADE.items():
         (folder / "flows" / "out" / name).write_text(text)
@@ -154,14 +208,15 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str]) -> Non
         (folder / "flows" / "inbox" / "a.txt").write_text("x")
         assert daemon.cli("send", "smoke.test", "--data", '{"a": 1}').returncode == 0
         assert daemon.cli("start", "on-manual", "--wait").returncode == 0
+        eventually(lambda: not daemon.get("/readyz")["sources"], 60, "a source does not listen")
+        done = daemon.cli("start", "actions", "--wait")
+        assert done.returncode == 0, done.stdout + done.stderr
         for kind in kinds:
             eventually(
                 lambda kind=kind: daemon.get(f"/api/v1/runs?flow=on-{kind}&status=succeeded")["items"],
                 20,
                 f"no run by {kind}",
             )
-        done = daemon.cli("start", "actions", "--wait")
-        assert done.returncode == 0, done.stdout + done.stderr
         assert "LD_LIBRARY_PATH" not in done.stdout, done.stdout
         assert "_MEI" not in done.stdout, done.stdout
         run = daemon.get("/api/v1/runs?flow=actions")["items"][0]
@@ -233,6 +288,15 @@ def bundle(executable: Path, folder: Path, environment: dict[str, str]) -> None:
 
 def main() -> int:
     executable = Path(sys.argv[1]).resolve()
+    brokers = start_brokers()
+    try:
+        return smoke(executable, brokers)
+    finally:
+        for one in brokers.values():
+            one.close()
+
+
+def smoke(executable: Path, brokers: dict[str, services.Service]) -> int:
     passed = 0
     with tempfile.TemporaryDirectory(prefix="smoke-") as name:
         base = Path(name)
@@ -246,7 +310,7 @@ def main() -> int:
             lambda: print(
                 f"start to first answer: {min(start_time(executable, _folder(base, f's{i}')) for i in range(3)):.2f} s"
             ),
-            lambda: triggers(executable, _folder(base, "t"), environment),
+            lambda: triggers(executable, _folder(base, "t"), environment, brokers),
             lambda: examples(executable, _folder(base, "e"), environment),
             lambda: bundle(executable, _folder(base, "b"), environment),
         ):

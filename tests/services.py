@@ -42,6 +42,7 @@ class Service:
     def start(self, seconds: float = 60.0) -> Service:
         if self.external:
             return self
+        os.environ["PATH"] += ":/usr/sbin" if "/usr/sbin" not in os.environ["PATH"] else ""
         if shutil.which(self.program) is None:
             raise RuntimeError(f"{self.program} is not installed; `make services` installs it")
         self.port = self.port or free_port()
