@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli
 
-.PHONY: setup services run test lint build smoke bench pages lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers pages lock clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,9 @@ smoke: build services
 bench: setup
 	@command -v wrk >/dev/null || sh build/apt.sh wrk
 	$(BIN)/python tests/bench/order_flow.py
+
+bench-brokers: setup services
+	$(BIN)/python tests/bench/brokers.py $(ARGS)
 
 pages: setup
 	$(BIN)/python build/pages.py

@@ -218,7 +218,7 @@ class Sources:
         """Makes the running sources those that the flows name; what is the same is not touched."""
         wanted: dict[str, list[tuple[Plan, Trigger]]] = {}
         for plan, trigger in flows.triggers():
-            if trigger.kind not in PASSIVE:
+            if trigger.kind not in PASSIVE and (plan.enabled or not self._takes_away(trigger.kind)):
                 wanted.setdefault(trigger.source, []).append((plan, trigger))
         for name in [name for name in self.active if name not in wanted]:
             await self._stop(self.active.pop(name))
@@ -232,6 +232,10 @@ class Sources:
             source.flows = {plan.flow for plan, _ in users}
             self._queues = any(source.kind == "queue" for source in self.active.values())
             source.responds = any(plan.responds for plan, _ in users)
+
+    def _takes_away(self, kind: str) -> bool:
+        """Whether listening takes messages from others: a disabled flow must not."""
+        return kind == "queue" or bool(getattr(self.kinds.get(kind), "connection_kinds", ()))
 
     async def restart(self, connections: set[str]) -> None:
         """Begins the sources anew that use one of the connections."""

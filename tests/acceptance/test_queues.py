@@ -72,6 +72,17 @@ def pages(daemon: Daemon) -> list[list[dict[str, object]]]:
         cursor = f"&cursor={page['next']}"
 
 
+def test_a_disabled_flow_leaves_the_messages_alone(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.flow("worker.yaml", "enabled: false\n" + WORKER % "1ms")
+    with daemon:
+        assert daemon.cli("queues", "push", "jobs", "--data", '{"n": 1}').returncode == 0
+        assert not [item for item in daemon.get("/api/v1/triggers")["items"] if item["kind"] == "queue"]
+        assert daemon.get("/api/v1/queues")["items"][0]["waiting"] == 1
+        daemon.flow("worker.yaml", WORKER % "1ms")
+        eventually(lambda: not daemon.get("/api/v1/queues")["items"], 20, "not taken once it is enabled")
+
+
 def test_what_is_no_queue(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     (daemon.flows / "a.yaml").write_text(
