@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,8 @@ class Session:
         self.client.on_held = lambda message: self._put(("message", message))
         self.client.on_released = lambda mid: self._put(("released", mid))
         self.present = False
+        self.closing = False
+        self.room = threading.Semaphore(2 * IN_FLIGHT)
         self.client.on_disconnect = self._disconnected
 
     def _tell(self, future: asyncio.Future[Any], value: Any) -> None:
@@ -126,6 +129,12 @@ class Session:
         self._put(("message", message))
 
     def _put(self, item: tuple[str, Any]) -> None:
+        """Waits, in the client's thread, while too much is unread here: the socket is not read then, and the broker
+        feels it, whatever it makes of the receive maximum."""
+        if item[0] == "message":
+            while not self.room.acquire(timeout=1.0):
+                if self.closing:
+                    return
         self.loop.call_soon_threadsafe(self.arrived.put_nowait, item)
 
     def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
@@ -156,6 +165,7 @@ class Session:
         """Without a good-bye to the session: the broker keeps what comes meanwhile."""
 
         def work() -> None:
+            self.closing = True
             self.client.disconnect()
             self.client.loop_stop()
 
@@ -215,6 +225,7 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
                 for what, value in items:
                     if what == "message":
                         await offer(value)
+                        session.room.release()
     except* NotConnected as errors:
         raise NotConnected(str(errors.exceptions[0])) from None
     finally:
