@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from reactor.contracts.errors import NotConnected
+
 
 class Kind:
     """Defaults of a kind: no short form, no further checks, a source named by kind and options."""
@@ -44,3 +46,10 @@ class Kind:
     def secrets(cls, options: Any) -> list[tuple[str, str]]:
         """Secrets that the options name: (option, secret)."""
         return []
+
+
+def not_connected(kind: str, error: BaseException) -> NotConnected:
+    """What a client library raised, alone or in a group, as the supervisor takes it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return NotConnected(f"{kind}: {error or type(error).__name__}")

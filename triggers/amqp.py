@@ -12,7 +12,7 @@ from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
 from triggers._acknowledge import Acknowledger
 from triggers._decode import Decode, decode, text
-from triggers._shared import Kind
+from triggers._shared import Kind, not_connected
 
 
 class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,10 +67,7 @@ class Amqp(Kind):
             try:
                 await self._listen(ctx, client)
             except* (AMQPError, OSError, RuntimeError) as errors:
-                first: BaseException = errors
-                while isinstance(first, BaseExceptionGroup):
-                    first = first.exceptions[0]
-                raise NotConnected(f"amqp: {first or type(first).__name__}") from None
+                raise not_connected("amqp", errors) from None
 
     async def _listen(self, ctx: Any, client: Any) -> None:
         options = self.options

@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from reactor.contracts.errors import NotConnected
 from triggers._decode import Decode
 from triggers._position import position_problem
-from triggers._shared import Kind
+from triggers._shared import Kind, not_connected
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -75,7 +74,4 @@ class Kafka(Kind):
             try:
                 await _kafka.listen(ctx, client, self.options)
             except* (KafkaError, OSError, TimeoutError) as errors:
-                first: BaseException = errors
-                while isinstance(first, BaseExceptionGroup):
-                    first = first.exceptions[0]
-                raise NotConnected(f"kafka: {first or type(first).__name__}") from None
+                raise not_connected("kafka", errors) from None

@@ -11,7 +11,7 @@ from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from triggers._decode import Decode
 from triggers._position import position_problem
-from triggers._shared import Kind
+from triggers._shared import Kind, not_connected
 
 _DURABLE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -100,7 +100,4 @@ class Nats(Kind):
                     f"nats: the stream {_nats.stream_of(self.options)}, or its consumer, is not there"
                 ) from None
             except* (Error, OSError, TimeoutError) as errors:
-                first: BaseException = errors
-                while isinstance(first, BaseExceptionGroup):
-                    first = first.exceptions[0]
-                raise NotConnected(f"nats: {first or type(first).__name__}") from None
+                raise not_connected("nats", errors) from None

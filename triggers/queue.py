@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from reactor.contracts.event import Event, rfc3339
+from reactor.contracts.store import QUEUE_NAME
 from triggers._shared import Kind
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 MOST = 1000
 
 
@@ -36,7 +35,7 @@ class Queue(Kind):
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
         found = []
-        if not _NAME.fullmatch(options.name):
+        if not QUEUE_NAME.fullmatch(options.name):
             found.append(("name", f"the queue {options.name!r} is not made of a-z, 0-9, ., _ and -"))
         if not 1 <= options.at_once <= MOST:
             found.append(("at_once", f"at_once is from 1 to {MOST:,}"))

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
-from reactor.contracts.errors import NotConnected
 from triggers._decode import Decode
-from triggers._shared import Kind
+from triggers._shared import Kind, not_connected
 
 MODES = ("channel", "pattern", "stream", "list", "keyspace")
 
@@ -97,7 +96,4 @@ class Redis(Kind):
                 else:
                     await _redis.listen_channel(ctx, client, options)
             except* (RedisError, OSError, TimeoutError) as errors:
-                first: BaseException = errors
-                while isinstance(first, BaseExceptionGroup):
-                    first = first.exceptions[0]
-                raise NotConnected(f"redis: {first}") from None
+                raise not_connected("redis", errors) from None

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions.redis import raw
+from plugins.actions._message import raw
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions.redis import raw, shown
+from plugins.actions._message import raw, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed

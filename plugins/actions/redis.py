@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from plugins.actions._message import raw, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
@@ -78,26 +79,6 @@ class EvalOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """KEYS of the script."""
     args: list[Any] = []
     """ARGV of the script: texts as they are, anything else as JSON."""
-
-
-def raw(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
-
-
-def shown(value: Any) -> Any:
-    """An answer as plain data; bytes that are no text as base64."""
-    if isinstance(value, bytes):
-        from base64 import b64encode
-
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return b64encode(value).decode()
-    if isinstance(value, (list, tuple)):
-        return [shown(one) for one in value]
-    if isinstance(value, dict):
-        return {str(shown(name)): shown(one) for name, one in value.items()}
-    return value
 
 
 class _Redis:

@@ -6,6 +6,7 @@ last verb that returned, or of a later one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,6 +83,10 @@ class Appended(msgspec.Struct, kw_only=True):
     """The answer of `append`: what became of the outbox, in order."""
 
     accepted: list[Accepted]
+
+
+QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+"""What a queue may be called."""
 
 
 class QueueMessage(msgspec.Struct, kw_only=True):

@@ -6,7 +6,6 @@ is durable (but for `repeat: safe`); what is cancelled has ended before the jour
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -29,12 +28,11 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent
-from reactor.contracts.store import Claim, Journal, QueueMessage, Signal
+from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
 from reactor.engine.state import Run, StepFrame
 
-QUEUE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 WALK_BUDGET = 2_000
 """Pure steps between two looks at the event loop."""
 

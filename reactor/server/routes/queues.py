@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
+from reactor.contracts.store import QUEUE_NAME
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import moment
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 def routes(services: Services) -> list[Route]:
@@ -21,7 +18,7 @@ def routes(services: Services) -> list[Route]:
 
     async def push(request: Request) -> Answer:
         name = request.params["name"]
-        if not _NAME.fullmatch(name):
+        if not QUEUE_NAME.fullmatch(name):
             raise Problem(404, "Not found", f"{name!r} is no name of a queue")
         id = await services.push(name, request.json(), request.headers.get("idempotency-key"))
         return answer_json({"queue": name, "message": id}, 202)
