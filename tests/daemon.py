@@ -17,6 +17,8 @@ from typing import Any
 EXECUTABLE = os.environ.get("REACTOR_TEST_EXECUTABLE")
 COMMAND = [str(Path(EXECUTABLE).absolute())] if EXECUTABLE else [sys.executable, "-m", "reactor"]
 """What the tests of the daemon run: the source, or the executable that the variable names."""
+ENDED = ("succeeded", "failed", "cancelled")
+"""The statuses of runs that have ended."""
 
 
 class Answer:
@@ -155,7 +157,7 @@ class Daemon:
 
     def wait_run(self, id: str, *status: str, seconds: float = 30.0) -> dict[str, Any]:
         """The run when it has one of the statuses (any ended one unless given)."""
-        wanted = status or ("succeeded", "failed", "cancelled")
+        wanted = status or ENDED
         found: dict[str, Any] = {}
 
         def look() -> bool:

@@ -15,7 +15,7 @@ import apsw
 import msgspec
 
 from reactor.testing import trigger_suite
-from tests.daemon import Daemon, eventually
+from tests.daemon import ENDED, Daemon, eventually
 from tests.services import Service
 
 SINK = "flow: sink\nwhen:\n  - %s\ndo: [{set: {n: '${{ event.data.n }}'}}]\noutput: ${{ int(vars.n) }}\n"
@@ -117,13 +117,15 @@ def recorder(kind: Any, options: dict[str, Any], position: dict[str, Any] | None
 
 
 def wait_runs(daemon: Daemon, flow: str, count: int, seconds: float = 30.0) -> list[dict[str, Any]]:
+    """The runs of `flow`, newest first, once at least `count` of them have ended."""
     found: list[dict[str, Any]] = []
 
     def look() -> bool:
-        found[:] = daemon.get(f"/api/v1/runs?flow={flow}&limit=1000")["items"]
+        runs = daemon.get(f"/api/v1/runs?flow={flow}&limit=1000")["items"]
+        found[:] = [run for run in runs if run["status"] in ENDED]
         return len(found) >= count
 
-    eventually(look, seconds, f"not {count} runs of {flow}")
+    eventually(look, seconds, f"not {count} ended runs of {flow}")
     return found
 
 
