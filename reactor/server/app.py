@@ -25,6 +25,7 @@ from reactor.server.auth import Access
 from reactor.server.bodies import inflate, read_body, ready_body, spool_body
 from reactor.server.connection import Server
 from reactor.server.hooks import Hooks
+from reactor.server.response import Response
 from reactor.server.routing import Answer, Problem, Request, Route, Table
 
 LARGEST = 64 * 1024 * 1024
@@ -105,10 +106,8 @@ class HttpServer:
             answer = Problem(500, "Internal error", "the daemon's log has the reason").answer()
         if answer.stream is not None:
             return await self._stream(request, answer, answer.stream)
-        response = web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-        if answer.status >= 400 and not request.content.at_eof():
-            response.force_close()
-        return response
+        unread = answer.status >= 400 and not request.content.at_eof()
+        return Response(answer.status, answer.headers, answer.body, close=unread)
 
     async def _stream(
         self, request: web.BaseRequest, answer: Answer, parts: AsyncGenerator[bytes, None]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.steps import Plain
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What RFC 9110 (5.1, 5.5) lets a header be called, and what no value may hold."""
 
 
 class Respond(Plain):
@@ -19,7 +24,7 @@ class Respond(Plain):
             raise StepFailed("expression", f"respond: the status is a number from 200 to 599, not {status!r}")
         headers = body.headers.render(names) or {}
         for name, value in headers.items():
-            if not isinstance(value, (str, int, float)) or any(c in "\r\n\0" for c in f"{name}{value}"):
+            if not isinstance(value, (str, int, float)) or not _NAME.fullmatch(name) or _CONTROL.search(str(value)):
                 raise StepFailed("expression", f"respond: the header {name!r} has no usable value")
         answer = {
             "status": status,
