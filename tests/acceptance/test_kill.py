@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import http.client
 import json
 import random
@@ -49,12 +50,12 @@ def test_ten_kills_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
             key = uuid.uuid4().hex
             while not stop.is_set():
                 try:
-                    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=5)
                     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-                    connection.request("POST", "/hooks/orders", json.dumps({"total": 5}), headers)
-                    response = connection.getresponse()
-                    body = json.loads(response.read())
-                    connection.close()
+                    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=5)
+                    with contextlib.closing(connection):
+                        connection.request("POST", "/hooks/orders", json.dumps({"total": 5}), headers)
+                        response = connection.getresponse()
+                        body = json.loads(response.read())
                 except (OSError, http.client.HTTPException, ValueError):
                     stop.wait(0.02)
                     continue
