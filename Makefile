@@ -34,12 +34,13 @@ lint: setup
 
 # What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
 SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
-	java:default-jre-headless mvn:maven
+	java:default-jre-headless mvn:maven mariadbd:mariadb-server
 
 services:
 	@missing=""; for pair in $(SERVERS); do \
 		PATH="$$PATH:/usr/sbin" command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; \
-	done; test -z "$$missing" || sh build/apt.sh $$missing
+	done; ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	test -z "$$missing" || sh build/apt.sh $$missing
 	@ls .work/kafka/lib/kafka_*.jar >/dev/null 2>&1 || { mkdir -p .work/kafka && \
 		mvn -q -f tests/kafka.xml dependency:copy-dependencies -DoutputDirectory="$$PWD/.work/kafka/lib"; }
 

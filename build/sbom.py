@@ -34,7 +34,8 @@ def make(pure: list[Any], binaries: list[Any], datas: list[Any]) -> str:
         owner = known.get(str(Path(file).resolve())) if file not in (None, "-") else None
         if owner is not None:
             packages[owner] = packages.get(owner, 0) + 1
-        elif ".so" in Path(name).name:
+        # a wheel's own copies of foreign libraries stand in `package.libs`: named one by one, like the system's
+        if ".so" in Path(name).name and (owner is None or ".libs/" in name):
             raw = Path(file).read_bytes()
             natives.append(
                 {

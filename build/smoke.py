@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import http.server
 import json
 import os
@@ -23,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import nats  # noqa: E402
+import psycopg2  # noqa: E402
+import pymysql  # noqa: E402
 
 from reactor.registry import ACTIONS, TRIGGERS  # noqa: E402
 from tests import services  # noqa: E402
@@ -80,6 +83,21 @@ CALLS: dict[str, dict[str, Any]] = {
     "mqtt.publish": {"connection": "MQTT", "topic": "smoke/a", "data": 1},
     "amqp.publish": {"connection": "AMQP", "queue": "smoke", "data": 1},
     "kafka.publish": {"connection": "KAFKA", "topic": "smoke", "data": 1},
+    "sql.execute": {"connection": "POSTGRES", "query": "CREATE TABLE IF NOT EXISTS smoke (n int PRIMARY KEY, t text)"},
+    "sql.insert": {"connection": "POSTGRES", "table": "smoke", "columns": ["n", "t"], "rows": [{"n": 1, "t": "a"}]},
+    "sql.upsert": {"connection": "POSTGRES", "table": "smoke", "columns": ["n", "t"], "key": ["n"], "rows": [{"n": 1}]},
+    "sql.query": {"connection": "POSTGRES", "query": "SELECT * FROM smoke WHERE n = :n", "params": {"n": 1}},
+    "sql.transaction": {
+        "connection": "MARIADB",
+        "statements": [
+            {"query": "INSERT INTO smoke VALUES (:n)", "params": {"n": 1}},
+            {"query": "SELECT 1", "expect": 1},
+        ],
+    },
+    "data.put": {"collection": "smoke", "key": "a", "value": {"n": 1}},
+    "data.get": {"collection": "smoke", "key": "a"},
+    "data.query": {"collection": "smoke", "where": [{"field": "n", "value": 1}]},
+    "data.delete": {"collection": "smoke", "key": "a"},
     "shell.run": {"argv": ["sh", "-c", "echo out; env"]},
     "log": {"message": "hello"},
     "uuid": {"version": 7},
@@ -119,12 +137,18 @@ BROKERS = {
     "mqtt": "mqtt: {connection: 'MQTT', topic: 'smoke/{part}'}",
     "amqp": "amqp: {connection: 'AMQP', queue: smoke}",
     "kafka": "kafka: {connection: 'KAFKA', topic: smoke, from: earliest}",
+    "postgres": "postgres: {connection: 'POSTGRES', tables: [watched]}",
+    "postgres.notify": "postgres.notify: {connection: 'POSTGRES', channel: smoke}",
+    "mysql": "mysql: {connection: 'MARIADB', tables: [smoke]}",
+    "sql": "sql: {connection: 'POSTGRES', query: 'SELECT * FROM watched WHERE n > :cursor ORDER BY n', cursor: n, every: 200ms}",
 }
 REPLIES = "flow: replies\nwhen: [{nats: {connection: 'NATS', subject: double}}]\ndo: [{respond: {json: {n: 4}}}]\n"
 
 
 def start_brokers() -> dict[str, services.Service]:
-    kinds = (services.Redis, services.Nats, services.Mqtt, services.Amqp, services.Kafka)
+    kinds = (
+        services.Redis, services.Nats, services.Mqtt, services.Amqp, services.Kafka, services.Postgres, services.Mariadb,
+    )  # fmt: skip
     started = {kind.name: kind() for kind in kinds}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda one: one.start(), started.values()))
@@ -136,7 +160,17 @@ def start_brokers() -> dict[str, services.Service]:
         await client.close()
 
     asyncio.run(prepare())
+    with pymysql.connect(host="127.0.0.1", port=started["mariadb"].port, user="root", database="shop") as connection:
+        connection.cursor().execute("CREATE TABLE smoke (n int PRIMARY KEY)")
+    statement(started, "CREATE TABLE watched (n int PRIMARY KEY)")
     return started
+
+
+def statement(brokers: dict[str, services.Service], *queries: str) -> None:
+    with contextlib.closing(psycopg2.connect(brokers["postgres"].url)) as connection:
+        connection.autocommit = True
+        for query in queries:
+            connection.cursor().execute(query)
 
 
 def named(text: str, brokers: dict[str, services.Service]) -> str:
@@ -189,8 +223,9 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str], broker
     for kind, text in kinds.items():
         daemon.flow(
             f"{kind}.yaml",
-            f"flow: on-{kind}\nwhen:\n  - {text}\ndo: [{{set: {{a: 1}}}}]\noutput: ${{{{ event.type }}}}\n",
+            f"flow: on-{kind.replace('.', '-')}\nwhen:\n  - {text}\ndo: [{{set: {{a: 1}}}}]\noutput: ${{{{ event.type }}}}\n",
         )
+    daemon.flow("collections/smoke.yaml", "schema: {type: object}\n")
     daemon.flow("replies.yaml", named(REPLIES, brokers))
     daemon.flow("actions.yaml", actions_flow(f"http://127.0.0.1:{server.server_port}", brokers))
     (folder / "flows" / "out").mkdir()
@@ -209,11 +244,14 @@ def triggers(executable: Path, folder: Path, environment: dict[str, str], broker
         assert daemon.cli("send", "smoke.test", "--data", '{"a": 1}').returncode == 0
         assert daemon.cli("start", "on-manual", "--wait").returncode == 0
         eventually(lambda: not daemon.get("/readyz")["sources"], 60, "a source does not listen")
+        statement(brokers, "INSERT INTO watched VALUES (1)", "NOTIFY smoke, '1'")
         done = daemon.cli("start", "actions", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr
         for kind in kinds:
             eventually(
-                lambda kind=kind: daemon.get(f"/api/v1/runs?flow=on-{kind}&status=succeeded")["items"],
+                lambda kind=kind: daemon.get(f"/api/v1/runs?flow=on-{kind.replace('.', '-')}&status=succeeded")[
+                    "items"
+                ],
                 20,
                 f"no run by {kind}",
             )

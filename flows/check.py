@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.collections import Collection, load_collections
 from flows.connections import (
     FOLDER,
     Connection,
@@ -20,7 +21,7 @@ from flows.problems import Problem
 
 def load_paths(paths: Sequence[Path], kinds: Kinds) -> list[Document]:
     """The flows of files and directories, checked each and together. Raises ValueError for a path without flows."""
-    return _load(_flow_paths(paths), load_connection_paths(paths, kinds), kinds)
+    return _load(_flow_paths(paths), load_connection_paths(paths, kinds), load_collections(paths, kinds), kinds)
 
 
 def load_connection_paths(paths: Sequence[Path], kinds: Kinds) -> list[Connection]:
@@ -39,17 +40,21 @@ def check_paths(paths: Sequence[Path], kinds: Kinds) -> tuple[list[Problem], int
     wanted = _flow_paths(paths)
     context = {sibling for path in paths if path in wanted for sibling in _flow_files_near(path)} - set(wanted)
     connections = load_connection_paths(paths, kinds)
-    documents = _load([*wanted, *sorted(context)], connections, kinds)
+    collections = load_collections(paths, kinds)
+    documents = _load([*wanted, *sorted(context)], connections, collections, kinds)
     named = {str(file) for file in wanted}
     chosen = [document for document in documents if document.file in named]
     found = [problem for document in chosen for problem in document.problems]
     found += [problem for connection in connections for problem in connection.problems]
+    found += [problem for collection in collections for problem in collection.problems]
     return sorted(set(found)), len(chosen)
 
 
-def _load(files: Sequence[Path], connections: Sequence[Connection], kinds: Kinds) -> list[Document]:
+def _load(
+    files: Sequence[Path], connections: Sequence[Connection], collections: Sequence[Collection], kinds: Kinds
+) -> list[Document]:
     documents = [document for file in files for document in load_file(file, kinds)]
-    cross_check(documents, kinds, by_name(connections))
+    cross_check(documents, kinds, by_name(connections), (one.name for one in collections))
     return documents
 
 

@@ -87,6 +87,7 @@ class Reading:
     emits: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
     connections: list[tuple[str, tuple[str, ...], Node]] = field(default_factory=list)
+    collections: list[tuple[str, Node]] = field(default_factory=list)
     """Names (or URLs) that `connection:` options give, the kinds that fit, the place."""
     files: dict[str, str] = field(default_factory=dict)
     schema_fields: dict[str, Any] | None = None
@@ -199,6 +200,12 @@ class Reading:
             self.problem(given, f"{what}: connection is a name, written out: what an event says never chooses it")
         else:
             self.connections.append((given.value, wanted, given))
+
+    def collection(self, action: Any, node: Node) -> None:
+        """Notes the `collection` option of an action that takes one; whether it exists shows later."""
+        given = node.get("collection") if getattr(action, "uses_collection", False) and node.kind == "map" else None
+        if given is not None and isinstance(given.value, str) and "${{" not in given.value:
+            self.collections.append((given.value, given))
 
     def template(self, node: Node, visible: Visible) -> Rendered:
         """A data value with `${{ }}` anywhere inside."""

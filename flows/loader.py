@@ -16,7 +16,7 @@ from reactor.contracts import plan
 from reactor.contracts.event import type_matches
 
 SUFFIXES = (".yaml", ".yml", ".json")
-NOT_FLOWS = frozenset({"connections", "forms", "schemas"})
+NOT_FLOWS = frozenset({"collections", "connections", "forms", "schemas"})
 MAX_FILE = 1024 * 1024
 
 
@@ -33,6 +33,7 @@ class Document:
     emits: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
     connections: list[tuple[str, tuple[str, ...], Node]] = field(default_factory=list)
+    collections: list[tuple[str, Node]] = field(default_factory=list)
 
 
 def flow_files(directory: Path) -> list[Path]:
@@ -81,6 +82,7 @@ def load_text(
                 reading.emits,
                 reading.files,
                 reading.connections,
+                reading.collections,
             )
         )
     return loaded
@@ -107,10 +109,13 @@ def load_file(path: Path, kinds: Kinds, work: str | None = None) -> list[Documen
 
 
 def cross_check(
-    documents: Iterable[Document], kinds: Kinds, connections: Mapping[str, Connection] | None = None
+    documents: Iterable[Document],
+    kinds: Kinds,
+    connections: Mapping[str, Connection] | None = None,
+    collections: Iterable[str] | None = None,
 ) -> None:
     """What only several files show: names taken twice, sources with two sets of options, missing sub-flows, circles,
-    missing connections (None: not looked at). Problems are added to the documents; a document
+    missing connections and collections (None: not looked at). Problems are added to the documents; a document
     that gets an error loses its plan."""
     pool = list(documents)
     names: dict[str, Document] = {}
@@ -126,6 +131,8 @@ def cross_check(
             names[document.plan.flow] = document
     if connections is not None:
         _connections(pool, kinds, connections)
+    if collections is not None:
+        _collections(pool, sorted(set(collections)))
     _sources(pool, kinds)
     _sub_flows(pool, names)
     _emit_loops(pool)
@@ -144,6 +151,14 @@ def _connections(pool: list[Document], kinds: Kinds, named: Mapping[str, Connect
             if message is not None:
                 usual = node.value is None  # not written out: the usual name may still come
                 _refuse(document, node.line, message, node.column, "warning" if usual else "error")
+
+
+def _collections(pool: list[Document], named: list[str]) -> None:
+    for document in pool:
+        for value, node in document.collections:
+            if value not in named:
+                message = f"there is no collection {value}{suggest(value, named)}; write it as collections/{value}.yaml"
+                _refuse(document, node.line, message, node.column)
 
 
 def _sources(pool: list[Document], kinds: Kinds) -> None:

@@ -15,7 +15,7 @@ from flows.steps import valid_name
 from reactor.contracts import plan
 
 LATER_KINDS = (
-    "postgres", "mysql", "sql", "all_of", "none_of", "holds",
+    "all_of", "none_of", "holds",
 )  # fmt: skip
 ENTRY_KEYS = ("id", "accepts")
 

@@ -20,6 +20,7 @@ from flows.context import Kinds
 from reactor import __version__
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
+from reactor.collections import StoreCollections
 from reactor.config import Config
 from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
@@ -145,9 +146,10 @@ class Daemon(Operations):
                 connections = self.connections = Connections(
                     self.kinds.connections, self.secrets.get, environment, self.clock, self.observer
                 )
+                self.collections = StoreCollections(self.store, self.clock)
                 performer = ActionPerformer(
                     self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
-                    lambda action: ActionMemory(self.store, action),
+                    lambda action: ActionMemory(self.store, action), self.collections,
                 )  # fmt: skip
                 self.metrics.gauges = self._gauges
                 self.metrics.commits = self.store.commit_times
@@ -250,6 +252,7 @@ class Daemon(Operations):
 
     async def _connections_changed(self, found: dict[str, Connection]) -> None:
         """Sources whose connection has other settings begin anew with them."""
+        self.collections.update(self.catalog.collections)
         changed = self.connections.update(found)
         if changed:
             await self.sources.restart(changed)

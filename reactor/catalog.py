@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 
+from flows.collections import Collection, load_collections
 from flows.connections import Connection, by_name, connection_files, load_connections
 from flows.context import Kinds
 from flows.loader import Document, cross_check, flow_files, load_file, load_text
@@ -53,6 +54,7 @@ class Catalog:
         self._told: set[Problem] = set()
         self.flows = FlowSet([])
         self.problems: list[Problem] = []
+        self.collections: list[Collection] = []
         self.changed: Callable[[FlowSet, list[Plan]], Awaitable[None]] | None = None
         """Told of each new set, and of the plans in it that are new."""
         self.connected: Callable[[dict[str, Connection]], Awaitable[None]] | None = None
@@ -61,7 +63,8 @@ class Catalog:
     async def load(self) -> bool:
         """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
         cannot hold flows."""
-        documents, connections = await anyio.to_thread.run_sync(self._read)
+        documents, connections, collections = await anyio.to_thread.run_sync(self._read)
+        self.collections = collections
         plans: dict[str, Plan] = {}
         problems: list[Problem] = []
         for document in documents:
@@ -77,6 +80,7 @@ class Catalog:
                 good[plan.flow] = plan
                 plans.setdefault(plan.flow, plan)
         problems.extend(problem for one in connections for problem in one.problems)
+        problems.extend(problem for one in collections for problem in one.problems)
         self._report(problems)
         if self.connected is not None:
             await self.connected({one.name: one for one in reversed(connections) if one.name})
@@ -124,7 +128,7 @@ class Catalog:
                 self._observer.observe(fact, message=f"{place}: {problem.message}")
         self._told = set(self.problems)
 
-    def _read(self) -> tuple[list[Document], list[Connection]]:
+    def _read(self) -> tuple[list[Document], list[Connection], list[Collection]]:
         documents: list[Document] = []
         connections: list[Connection] = []
         if self._bundle is not None:
@@ -155,8 +159,10 @@ class Catalog:
                     self._good.pop(str(path), None)
         for path in paths:
             documents.extend(self._cached(path))
-        cross_check(documents, self._kinds, by_name(connections))
-        return documents, connections
+        places = [one for one in (self._bundle, *self._directories) if one is not None and one.is_dir()]
+        collections = load_collections(places, self._kinds)
+        cross_check(documents, self._kinds, by_name(connections), (one.name for one in collections))
+        return documents, connections, collections
 
     def _cached(self, path: Path) -> list[Document]:
         known = self._cache.get(path)

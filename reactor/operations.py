@@ -181,13 +181,20 @@ class Operations:
                 "kind": source.kind,
                 "state": source.state,
                 "error": source.error,
+                "warning": source.warning,
             }
             item["flows"] = sorted(source.flows)
             item["options"] = _options(source.options)
             found.append(item)
         for plan, trigger in self.catalog.flows.triggers():
             if trigger.kind in ("event", "manual"):
-                item = {"source": trigger.source, "kind": trigger.kind, "state": "listening", "error": None}
+                item = {
+                    "source": trigger.source,
+                    "kind": trigger.kind,
+                    "state": "listening",
+                    "error": None,
+                    "warning": None,
+                }
                 found.append({**item, "flows": [plan.flow], "options": _options(trigger.options)})
         return found
 
@@ -195,9 +202,9 @@ class Operations:
         health = self.store.health()
         ready = self.started.is_set() and health is None and not self.stopping.is_set()
         sources = {
-            source.name: source.error or source.state
+            source.name: source.error or source.warning or source.state
             for source in self.sources.active.values()
-            if source.state != "listening"
+            if source.state != "listening" or source.warning
         }
         return ready, {
             "status": "ready" if ready else "not ready",

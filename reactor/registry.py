@@ -37,6 +37,11 @@ ACTIONS: dict[str, str] = {
         f"redis.{name}": f"plugins.actions.redis:{name.title().replace('_', '')}"
         for name in ("publish", "stream_add", "get", "set", "delete", "push", "increment", "eval")
     },
+    **{
+        f"sql.{name}": f"plugins.actions.sql:{name.title()}"
+        for name in ("query", "execute", "insert", "upsert", "transaction")
+    },
+    **{f"data.{name}": f"plugins.actions.data:{name.title()}" for name in ("get", "put", "query", "delete")},
     "shell.run": "plugins.actions.shell:Run",
     "log": "plugins.actions.log:Log",
     "uuid": "plugins.actions.uuid:Uuid",
@@ -55,6 +60,10 @@ TRIGGERS: dict[str, str] = {
     "kafka": "triggers.kafka:Kafka",
     "nats": "triggers.nats:Nats",
     "redis": "triggers.redis:Redis",
+    "postgres": "triggers.postgres:Postgres",
+    "postgres.notify": "triggers.postgres:Notify",
+    "mysql": "triggers.mysql:Mysql",
+    "sql": "triggers.sql:Sql",
     "queue": "triggers.queue:Queue",
     "manual": "triggers.manual:Manual",
 }
@@ -65,6 +74,9 @@ CONNECTIONS: dict[str, str] = {
     "kafka": "plugins.connections.kafka:Kafka",
     "nats": "plugins.connections.nats:Nats",
     "redis": "plugins.connections.redis:Redis",
+    "postgres": "plugins.connections.postgres:Postgres",
+    "mysql": "plugins.connections.mysql:Mysql",
+    "sqlite": "plugins.connections.sqlite:Sqlite",
     "smtp": "plugins.connections.smtp:Smtp",
 }
 

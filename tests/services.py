@@ -3,8 +3,10 @@ variable names (`REACTOR_TEST_REDIS=host:port`). What cannot start is an error, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -217,3 +219,106 @@ class Amqp(Service):
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@{self.host}:{self.port}/"
+
+
+class Postgres(Service):
+    """With logical decoding. It refuses to run as root, so root runs it as the package's own user."""
+
+    name, program = "postgres", "setpriv"
+    settings = (
+        "wal_level=logical", "max_wal_senders=20", "max_replication_slots=20", "fsync=on", "max_connections=100",
+        "wal_sender_timeout=10s", "listen_addresses=127.0.0.1", "unix_socket_directories=", "log_min_messages=warning",
+    )  # fmt: skip
+
+    def _bin(self) -> Path:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+        if not found:
+            raise RuntimeError("PostgreSQL is not installed; `make services` installs it")
+        return found[-1].parent
+
+    def _as(self) -> list[str]:
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+
+    def command(self) -> list[str]:
+        data = self.folder / "data"
+        if not data.exists():
+            data.mkdir()
+            if os.getuid() == 0:
+                shutil.chown(self.folder, "postgres")
+                shutil.chown(data, "postgres")
+            subprocess.run(
+                [*self._as(), str(self._bin() / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust",
+                 "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"],
+                check=True, capture_output=True, cwd="/",
+            )  # fmt: skip
+        options = [part for setting in self.settings for part in ("-c", setting)]
+        return [*self._as(), str(self._bin() / "postgres"), "-D", str(data), "-p", str(self.port), *options]
+
+    def answers(self) -> bool:
+        import psycopg2
+
+        psycopg2.connect(self.url, connect_timeout=2).close()
+        return True
+
+    def stop(self) -> None:
+        """Fast, as an operator's restart is: sessions are ended."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
+
+    def kill(self) -> None:
+        """Its children have sessions of their own, so each is killed by itself."""
+        if self.process is not None:
+            pid = self.process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            self.process.kill()
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
+            self.process.wait()
+            while any(Path(f"/proc/{child}").exists() for child in children):
+                time.sleep(0.01)
+            self.process = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@{self.host}:{self.port}/postgres"
+
+
+class Mariadb(Service):
+    name, program = "mariadb", "mariadbd"
+    settings = (
+        "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-metadata=FULL", "--binlog-row-image=FULL",
+        "--server-id=1", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1", "--innodb-buffer-pool-size=64M",
+        "--gtid-strict-mode=1", "--character-set-server=utf8mb4", "--skip-name-resolve", "--max-connections=100",
+    )  # fmt: skip
+
+    def command(self) -> list[str]:
+        data = self.folder / "data"
+        user = ["--user=mysql"] if os.getuid() == 0 else []
+        if not data.exists():
+            data.mkdir()
+            if os.getuid() == 0:
+                shutil.chown(self.folder, "mysql")
+                shutil.chown(data, "mysql")
+            subprocess.run(
+                ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
+                 "--skip-test-db", *user],
+                check=True, capture_output=True, cwd="/",
+            )  # fmt: skip
+        return [
+            "mariadbd", "--no-defaults", *user, f"--datadir={data}", f"--port={self.port}", "--bind-address=127.0.0.1",
+            f"--socket={self.folder}/s", f"--pid-file={self.folder}/pid", *self.settings,
+        ]  # fmt: skip
+
+    def answers(self) -> bool:
+        import pymysql
+
+        with pymysql.connect(host=self.host, port=self.port, user="root", connect_timeout=2) as connection:
+            connection.cursor().execute("CREATE DATABASE IF NOT EXISTS shop")
+        return True
+
+    @property
+    def url(self) -> str:
+        return f"mysql://root@{self.host}:{self.port}/shop"

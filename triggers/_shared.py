@@ -52,4 +52,6 @@ def not_connected(kind: str, error: BaseException) -> NotConnected:
     """What a client library raised, alone or in a group, as the supervisor takes it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, NotConnected):
+        return error
     return NotConnected(f"{kind}: {error or type(error).__name__}")

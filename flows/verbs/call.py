@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from flows.context import Reading, Visible
@@ -14,8 +15,6 @@ from reactor.contracts import plan
 VERB = "call"
 SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
-LATER_GROUPS = ("data", "sql")
-
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
     name = reading.text(node.get("call"), "call")
@@ -27,10 +26,7 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     if name is not None:
         at = node.get("call") or node
         if name not in reading.kinds.actions.names():
-            if name.partition(".")[0] in LATER_GROUPS:
-                reading.problem(at, f"the action {name} is not in this version of Reactor")
-            else:
-                reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
+            reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
         else:
             action = reading.kinds.actions.get(name)
             repeat = action.repeat
@@ -43,12 +39,10 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                 )
             check_options(reading, action.Options, arguments_node, f"{name}", templates=True)
             for key in getattr(action, "literal", ()):
-                value = arguments_node.get(key)
-                if value is not None and isinstance(value.value, str) and "${{" in value.value:
-                    reading.problem(
-                        value, f"{key} of {name} is written out: event data never becomes code; give it by input or env"
-                    )
+                for found in _at(arguments_node, key.split(".")):
+                    _written_out(reading, found, f"{key} of {name}")
             reading.connection(action, arguments_node, name)
+            reading.collection(action, arguments_node)
             roots = getattr(action, "paths", ())
             for key in roots:
                 value = arguments_node.get(key)
@@ -71,3 +65,23 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     if own is not None:
         repeat = reading.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
     return Read(plan.Call(name or "", arguments, repeat))
+
+
+def _at(node: Node, keys: list[str]) -> Iterator[Node]:
+    """The nodes at a path of keys; an element of a list on the way is entered as if it stood there itself."""
+    if node.kind == "list":
+        for item in node.items:
+            yield from _at(item, keys)
+    elif not keys:
+        yield node
+    elif node.kind == "map":
+        found = node.get(keys[0])
+        if found is not None:
+            yield from _at(found, keys[1:])
+    elif isinstance(node.value, str) and "${{" in node.value:
+        yield node
+
+
+def _written_out(reading: Reading, node: Node, what: str) -> None:
+    if isinstance(node.value, str) and "${{" in node.value:
+        reading.problem(node, f"{what} is written out: event data never becomes code; give it by input, env or params")

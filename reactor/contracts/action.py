@@ -39,6 +39,8 @@ class ActionContext(msgspec.Struct, kw_only=True):
     connection: Any = None
     """`Lend`: `async with context.connection(name) as client`. NotConnected out of it fails the step, retryable."""
     memory: Memory | None = None
+    collections: Any = None
+    """`reactor.contracts.collections.Collections`: the flows' own data."""
     traceparent: str | None = None
     """W3C Trace Context to send along, when the event has a trace or the daemon makes traces."""
     log: Any = None

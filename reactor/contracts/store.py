@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from reactor.contracts.collections import ItemStore
 from reactor.contracts.event import Cursor, StoredEvent, Upload, Verdict
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Change, RunRecord, Start
@@ -277,7 +278,7 @@ class Runs(Protocol):
         ...
 
 
-class Store(Journal, Runs, Protocol):
+class Store(Journal, Runs, ItemStore, Protocol):
     """What app.py opens."""
 
     async def open(self) -> None: ...

@@ -151,7 +151,11 @@ class TriggerContext(Protocol):
         ...
 
     def lag(self, messages: float | None) -> None:
-        """Says how many messages the source is behind, where it can tell."""
+        """Says how many messages (of a database's log: bytes) the source is behind, where it can tell."""
+        ...
+
+    def warn(self, message: str | None) -> None:
+        """Says what someone should look at though the source listens; None: nothing any more."""
         ...
 
     def random(self) -> float:
@@ -160,7 +164,11 @@ class TriggerContext(Protocol):
 
 
 class TriggerKind(Protocol):
-    """A kind of trigger. `shorthand` turns the short form into options; `source_key` names the shared source."""
+    """A kind of trigger. `shorthand` turns the short form into options; `source` names the shared source.
+
+    A kind that leaves something at the other side (a replication slot) has `async retire(ctx)` too: called after
+    `listen` was stopped because no flow names the source any longer, not when the daemon stops.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]

@@ -50,6 +50,7 @@ class ActionPerformer:
         observer: Observer,
         connections: Any = None,
         memory: Callable[[str], Memory] | None = None,
+        collections: Any = None,
     ) -> None:
         self._actions = actions
         self._clock = clock
@@ -58,6 +59,7 @@ class ActionPerformer:
         self._observer = observer
         self._connections = connections
         self._memory = memory
+        self._collections = collections
         self.tracing = False
         self._instances: dict[str, Any] = {}
 
@@ -92,6 +94,7 @@ class ActionPerformer:
             settings=self._settings,
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
+            collections=self._collections,
             log=self._observer,
             traceparent=self._traceparent(run, frame),
             seed=f"{run.id}/{frame.path}/{frame.attempt}",

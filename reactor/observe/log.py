@@ -25,6 +25,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "store.full": ("error", "the disk is full; waiting for room"),
     "source.listening": ("info", "source listens"),
     "source.disconnected": ("warning", "source is not connected"),
+    "source.warning": ("warning", "source needs a look"),
     "source.crashed": ("error", "source failed unexpectedly"),
     "flow.loaded": ("info", "flow loaded"),
     "flow.refused": ("error", "flow not loaded"),

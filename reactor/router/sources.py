@@ -23,6 +23,7 @@ from reactor.router.match import FlowSet
 
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 60.0
+RETIRE_WITHIN = 60.0
 QUEUE_LOOK = 5.0
 """Seconds between two looks at a queue when nothing is heard of it."""
 PASSIVE = frozenset({"event", "manual"})
@@ -120,6 +121,11 @@ class SourceContext:
     def lag(self, messages: float | None) -> None:
         self._source.lag = messages
 
+    def warn(self, message: str | None) -> None:
+        if message is not None and self._source.warning is None:
+            self._sources.observer.observe("source.warning", source=self._source.name, error=message)
+        self._source.warning = message
+
     def random(self) -> float:
         return self._sources.random.random()
 
@@ -167,6 +173,7 @@ class Source:
         self.error: str | None = None
         self.failures = 0
         self.lag: float | None = None
+        self.warning: str | None = None
         self.ready = anyio.Event()
         self.scope: anyio.CancelScope | None = None
         self.gone = anyio.Event()
@@ -204,6 +211,7 @@ class Sources:
         self.active: dict[str, Source] = {}
         self.queue_news = anyio.Event()
         self._queues = False
+        self._retiring: dict[str, anyio.Event] = {}
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
         return self._queue_news if fact in ("run.ended", "queue.pushed") else None
@@ -220,8 +228,12 @@ class Sources:
         for plan, trigger in flows.triggers():
             if trigger.kind not in PASSIVE and (plan.enabled or not self._takes_away(trigger.kind)):
                 wanted.setdefault(trigger.source, []).append((plan, trigger))
+        named = {trigger.source for _, trigger in flows.triggers()}
         for name in [name for name in self.active if name not in wanted]:
-            await self._stop(self.active.pop(name))
+            ending = self.active.pop(name)
+            await self._stop(ending)
+            if name not in named:
+                self._retire(ending)
         for name, users in wanted.items():
             source = self.active.get(name)
             if source is None:
@@ -236,6 +248,28 @@ class Sources:
     def _takes_away(self, kind: str) -> bool:
         """Whether listening takes messages from others: a disabled flow must not."""
         return kind == "queue" or bool(getattr(self.kinds.get(kind), "connection_kinds", ()))
+
+    def _retire(self, source: Source) -> None:
+        """Nobody names the source any longer: its kind gives back what it holds at the other side."""
+        kind = self.kinds.get(source.kind)
+        if not hasattr(kind, "retire"):
+            return
+        done = self._retiring[source.name] = anyio.Event()
+
+        async def work() -> None:
+            try:
+                with anyio.fail_after(RETIRE_WITHIN):
+                    await kind(source.options).retire(SourceContext(self, source))
+            except StoreFailed:
+                raise
+            except Exception as error:
+                fact = f"it was not given back: {error or type(error).__name__}"
+                self.observer.observe("source.warning", source=source.name, error=fact)
+            finally:
+                self._retiring.pop(source.name, None)
+                done.set()
+
+        self.group.start_soon(work)
 
     async def restart(self, connections: set[str]) -> None:
         """Begins the sources anew that use one of the connections."""
@@ -263,6 +297,8 @@ class Sources:
         try:
             with anyio.CancelScope() as scope:
                 source.scope = scope
+                if source.name in self._retiring:
+                    await self._retiring[source.name].wait()
                 while True:
                     pause = await self._listen(source, context)
                     source.ready.set()

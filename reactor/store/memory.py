@@ -30,6 +30,7 @@ from reactor.contracts.store import (
     Signal,
 )
 from reactor.store.codec import is_live, verdict_of
+from reactor.store.items import MemoryItems
 from reactor.store.payloads import Payloads
 
 
@@ -49,11 +50,12 @@ class _Row(msgspec.Struct, kw_only=True):
     signal_seq: int = 0
 
 
-class MemoryStore:
+class MemoryStore(MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
         self._folder = folder
         self.payloads: PayloadFolder = Payloads(folder if folder is not None else Path("/nonexistent"))
         self._events: dict[str, StoredEvent] = {}

@@ -28,13 +28,14 @@ from reactor.store.codec import (
     pack_entries,
     verdict_of,
 )
+from reactor.store.items import ItemRows
 from reactor.store.queues import Queues
 from reactor.store.upkeep import Upkeep
 
 _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
 
 
-class Rows(Queues, Upkeep):
+class Rows(Queues, ItemRows, Upkeep):
     """What the verbs of the store do, on one connection."""
 
     def accept(self, acceptance: Acceptance) -> Accepted:

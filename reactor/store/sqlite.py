@@ -42,6 +42,7 @@ from reactor.contracts.store import (
 from reactor.store import reads
 from reactor.store.codec import pack_entries
 from reactor.store.files import DirectoryLock, FreeSpace, private_directory, refuse_network
+from reactor.store.items import SqliteItems
 from reactor.store.payloads import Payloads
 from reactor.store.reads import Database
 from reactor.store.rows import Rows
@@ -61,7 +62,7 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore:
+class SqliteStore(SqliteItems):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 

@@ -437,3 +437,34 @@ async def dead_letters_are_listed_alone(store: Store) -> None:
     found = await store.events(None, 10, invalid=True)
     require([(stored.id, stored.invalid) for stored in found.items] == [("evt_2", "no json")], found)
     require(len((await store.events(None, 10)).items) == 2)
+
+
+@check
+async def items_of_a_collection_have_versions(store: Store) -> None:
+    first = await store.put_item("c", "b", {"n": [1, None]}, "run_1/do/0/0", 10.0)
+    require(first is not None and (first.version, first.value, first.at) == (1, {"n": [1, None]}, 10.0), first)
+    again = await store.put_item("c", "b", {"n": 2}, "run_1/do/0/0", 11.0)
+    require(again == first, "a write that is repeated after a crash changes nothing")
+    second = await store.put_item("c", "b", "x", "run_2/do/0/0", 12.0, expected=1)
+    require(second is not None and second.version == 2, second)
+    require(await store.put_item("c", "b", "y", "run_3/do/0/0", 13.0, expected=1) is None, "another has written it")
+    require(await store.put_item("c", "a", 1, None, 13.0, expected=0) is not None, "none was there")
+    require(await store.put_item("c", "a", 1, None, 13.0, expected=0) is None, "one is there")
+    await store.put_item("other", "z", 0, None, 13.0)
+    require([item.key for item in await store.items("c", "", 10)] == ["a", "b"])
+    require([item.key for item in await store.items("c", "a", 10)] == ["b"])
+    require([item.key for item in await store.items("c", "", 1)] == ["a"])
+    require(await store.collection_sizes() == {"c": 2, "other": 1})
+    require(await store.delete_item("c", "b", expected=1) is None, "it has another version")
+    require(await store.delete_item("c", "b", expected=2) is True)
+    require(await store.delete_item("c", "b") is False and await store.item("c", "b") is None)
+    found = await store.item("c", "a")
+    require(found is not None and found.value == 1)
+
+
+@check
+async def keys_of_items_come_by_code_points(store: Store) -> None:
+    keys = ["", "a", "B", "é", "\U0001f511", "z", "10", "9", "\uffff"]
+    for key in keys[1:]:
+        await store.put_item("c", key, 0, None, 1.0)
+    require([item.key for item in await store.items("c", "", 100)] == sorted(keys[1:]), "order")

@@ -28,6 +28,16 @@ class Mount:
         self.routes.remove(route)
 
 
+class _Known:
+    """A receipt that is there; one that nobody awaits is no fault."""
+
+    def __init__(self, known: Callable[[], Awaitable[Receipt]]) -> None:
+        self._known = known
+
+    def __await__(self) -> Any:
+        return self._known().__await__()
+
+
 class Recorder:
     """Fulfils TriggerContext. `position` outlives the recorder, as the store outlives a daemon."""
 
@@ -39,6 +49,7 @@ class Recorder:
         self.connections: Any = None
         self.payloads: Any = None
         self.behind: float | None = None
+        self.warning: str | None = None
         self.messages: list[QueueMessage] = []
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
@@ -68,7 +79,12 @@ class Recorder:
         return receipts
 
     async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
-        return self.emit(event, cursors=cursors)
+        receipt = await self.emit(event, cursors=cursors)
+
+        async def known() -> Receipt:
+            return receipt
+
+        return _Known(known)
 
     def _apply(self, cursors: Sequence[Cursor]) -> None:
         for cursor in cursors:
@@ -106,6 +122,9 @@ class Recorder:
 
     def lag(self, messages: float | None) -> None:
         self.behind = messages
+
+    def warn(self, message: str | None) -> None:
+        self.warning = message
 
     def random(self) -> float:
         return 0.5

@@ -40,7 +40,7 @@ CASES = [
     ("do:\n  - {set: {a: 1}, undo: []}\n", "`undo` is not in this version"),
     ("throttle: {limit: 1}\ndo: []\n", "`throttle` is not in this version"),
     ("unless: [{event: a.b}]\ndo: []\n", "(a watch) is not in this version"),
-    ("when: [{postgres: {table: x}}]\ndo: []\n", "the trigger `postgres` is not in this version"),
+    ("when: [{all_of: {within: 1h}}]\ndo: []\n", "the trigger `all_of` is not in this version"),
     ("when: [{cron: '99 * * * *'}]\ndo: []\n", "is no cron expression"),
     ("when: [{cron: {at: '* * * * *', zone: Mars/Base}}]\ndo: []\n", "there is no zone 'Mars/Base'"),
     ("when: [{http: {path: /a, verify: {github: nope}}}]\ndo: []\n", "verify names exactly one"),

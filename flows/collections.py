@@ -1,0 +1,102 @@
+"""The files in `collections/`: name and JSON Schema of each collection of the flows' own data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flows.connections import MAX_FILE, MAX_LEVELS, NAME, SUFFIXES
+from flows.context import Kinds, Reading
+from flows.nodes import Node, parse_documents
+from flows.problems import Problem
+from flows.triggers import read_schema
+from reactor.contracts.plan import Validator
+
+FOLDER = "collections"
+KEYS = ("collection", "description", "schema")
+
+
+@dataclass
+class Collection:
+    """One collection of a file; `schema` is None when any value fits. `good` is False when its file has errors."""
+
+    file: str
+    name: str
+    schema: Validator | None = None
+    description: str = ""
+    problems: list[Problem] = field(default_factory=list)
+    good: bool = True
+    line: int = 1
+
+
+def collection_files(path: Path) -> list[Path]:
+    """The files of all `collections` folders under a directory; of a single flow file, those beside the folders above
+    it."""
+    if path.is_dir():
+        return [
+            file for file in sorted(path.rglob(f"{FOLDER}/*"))
+            if file.suffix in SUFFIXES and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]  # fmt: skip
+    found = []
+    for parent in list(path.absolute().parents)[:MAX_LEVELS]:
+        folder = parent / FOLDER
+        if folder.is_dir():
+            found += [one for one in sorted(folder.iterdir()) if one.suffix in SUFFIXES and one.is_file()]
+    return found
+
+
+def load_collections(paths: Iterable[Path], kinds: Kinds) -> list[Collection]:
+    """All collections under the paths; the later of two with one name has a problem."""
+    files = list(dict.fromkeys(file for path in paths for file in collection_files(path)))
+    found = [one for file in files for one in _load(file, kinds)]
+    named: dict[str, Collection] = {}
+    for one in found:
+        first = named.setdefault(one.name, one)
+        if first is not one and one.name:
+            message = f"the collection {one.name} is already in {first.file}"
+            one.problems.append(Problem(one.file, one.line, 1, message))
+        one.good = not one.problems
+    return found
+
+
+def _load(path: Path, kinds: Kinds) -> list[Collection]:
+    file = str(path)
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return [_broken(file, "a collection file has at most 1 MiB")]
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        return [_broken(file, f"cannot be read: {error.strerror or error}")]
+    except UnicodeDecodeError:
+        return [_broken(file, "is not UTF-8 text")]
+    documents, problems = parse_documents(text, file)
+    if problems:
+        return [Collection(file, "", None, "", problems)]
+    if not documents:
+        return [_broken(file, "the file is empty; a collection has a `schema`")]
+    return [_read(document, path, kinds, len(documents) == 1) for document in documents]
+
+
+def _broken(file: str, message: str) -> Collection:
+    return Collection(file, "", None, "", [Problem(file, 1, 1, message)])
+
+
+def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Collection:
+    reading = Reading(file=str(path), folder=str(path.parent), kinds=kinds)
+    made = Collection(str(path), "", None, "", reading.problems, True, node.line)
+    if not reading.expect(node, "map", "a collection"):
+        return made
+    reading.unknown(node, KEYS, "a collection")
+    name_node = node.get("collection")
+    made.name = (reading.text(name_node, "collection") or "") if name_node is not None else path.stem if alone else ""
+    if not NAME.fullmatch(made.name):
+        reading.problem(name_node or node, f"the name {made.name!r} of the collection is not made of a-z, 0-9 and -")
+    description = node.get("description")
+    if description is not None:
+        made.description = reading.text(description, "description") or ""
+    schema = node.get("schema")
+    if schema is not None:
+        made.schema = read_schema(reading, schema)
+    return made

@@ -1,0 +1,42 @@
+"""What the database connections share: faults by SQLSTATE, and a bound for results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts.errors import StepFailed
+
+MAX_BYTES = 16 * 1024 * 1024
+"""The most that one result may take in memory; larger ones go to a file."""
+
+
+def failed(state: str | None, message: str, **details: Any) -> StepFailed:
+    """A fault of a statement by its SQLSTATE (SQL standard, 24.1): constraint, syntax and access, conflict, data."""
+    group = (state or "")[:2]
+    type, retryable = {
+        "23": ("sql.constraint", False), "42": ("sql.syntax", False), "22": ("sql.data", False),
+        "40": ("sql.conflict", True), "25": ("sql.transaction", False), "28": ("sql.refused", False),
+        "53": ("sql.resources", True), "55": ("sql.conflict", True), "57": ("sql.cancelled", True),
+    }.get(group, ("sql.failed", False))  # fmt: skip
+    shown = f"{message} (SQLSTATE {state})" if state else message
+    return StepFailed(type, shown, retryable=retryable, details={"sqlstate": state, **details})
+
+
+def too_slow(seconds: float) -> StepFailed:
+    return StepFailed("sql.timeout", f"the statement took longer than {seconds:g} s and was cancelled")
+
+
+class Weight:
+    """Refuses a result that does not fit into memory."""
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def add(self, row: dict[str, Any]) -> dict[str, Any]:
+        self._size += sum(len(value) if isinstance(value, str) else 16 for value in row.values())
+        if self._size > MAX_BYTES:
+            raise StepFailed(
+                "limit", f"the result has more than {MAX_BYTES // 1024**2} MiB; write it to a file with save_to",
+                retryable=False,
+            )  # fmt: skip
+        return row

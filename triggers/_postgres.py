@@ -1,0 +1,235 @@
+"""Follows a replication slot: transactions as they were committed, each position confirmed once it is durable."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import msgspec
+import psycopg2
+
+from reactor.contracts.durations import parse_size
+from reactor.contracts.errors import NotConnected
+from reactor.contracts.event import Event
+from triggers import _pgoutput as wire
+from triggers._acknowledge import Acknowledger
+from triggers._changes import Durable, change_event
+from triggers._pgoutput import UNCHANGED, lsn_text
+from triggers._pgtypes import TYPES_QUERY, Convert, Types
+from triggers._postgres_setup import (
+    SLOT_QUERY,
+    SLOW,
+    check_server,
+    drop_slot,
+    find_tables,
+    make_publication,
+    make_slot,
+    slot_name,
+)
+from triggers._postgres_snapshot import Snapshot
+
+FEEDBACK = 1.0
+"""Seconds between two confirmations."""
+LOOK = 10.0
+"""Seconds between two looks at what the slot holds back."""
+AT_ONCE = 200
+"""Messages read before others have a turn."""
+
+
+class Table(msgspec.Struct):
+    """A table as the stream describes it at present."""
+
+    name: str
+    columns: list[str]
+    converts: list[Convert | None]
+    keys: list[int]
+    wanted: bool
+
+
+class Stream:
+    def __init__(self, ctx: Any, database: Any, options: Any) -> None:
+        self._ctx = ctx
+        self._database = database
+        self._options = options
+        self._slot = slot_name(ctx, options)
+        self._tables: dict[int, Table] = {}
+        self._types = Types()
+        self._begin: wire.Begin | None = None
+        self._index = 0
+        self._durable = Durable()
+        self._acknowledger = Acknowledger(self._acknowledge)
+        self._system = ""
+        self._confirmed = 0
+        self._cursor: Any = None
+        self.named: list[str] = []
+        self._snapshot: Snapshot | None = None
+
+    async def run(self) -> None:
+        ctx, options = self._ctx, self._options
+        publication = options.publication or self._slot
+        async with self._database.session(SLOW) as session:
+            self._system = await check_server(session)
+            self.named = await find_tables(session, options)
+            await make_publication(session, publication, options)
+            await make_slot(ctx, session, self._slot, self._system, options)
+        connection = await self._database.replicate()
+        try:
+            self._cursor = connection.cursor()
+            quoted = '"' + publication.replace('"', '""') + '"'
+            await anyio.to_thread.run_sync(self._start, quoted)
+            if options.snapshot == "initial":
+                self._snapshot = Snapshot(ctx, self._database, options, self._slot, self._types, self.named)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._acknowledger.run)
+                group.start_soon(self._heartbeat)
+                group.start_soon(self._watch, connection)
+                if self._snapshot is not None:
+                    group.start_soon(self._snapshot.run)
+                await ctx.ready()
+                await self._follow()
+        finally:
+            with contextlib.suppress(psycopg2.Error):
+                if self._cursor is not None:
+                    self._feedback()
+                connection.close()
+
+    def _start(self, publication: str) -> None:
+        self._cursor.start_replication(
+            slot_name=self._slot, decode=False, status_interval=3600,
+            options={"proto_version": "1", "publication_names": publication, "messages": "true"},
+        )  # fmt: skip
+
+    async def _follow(self) -> None:
+        cursor = self._cursor
+        pending: deque[Any] = deque()
+        while True:
+            while len(pending) < AT_ONCE:
+                message = cursor.read_message()
+                if message is None:
+                    break
+                pending.append(message)
+            if not pending:
+                await anyio.wait_readable(cursor.fileno())
+            while pending:
+                await self._take(wire.decode(pending.popleft().payload))
+            await anyio.lowlevel.checkpoint()
+
+    async def _take(self, message: wire.Decoded) -> None:
+        if isinstance(message, wire.Change):
+            await self._change(message)
+        elif isinstance(message, wire.Begin):
+            self._begin, self._index = message, 0
+        elif isinstance(message, wire.Commit):
+            self._durable.mark(message.end)
+            self._begin = None
+        elif isinstance(message, wire.Relation):
+            await self._relation(message)
+        elif isinstance(message, wire.Truncate):
+            for relation in message.relations:
+                table = self._tables[relation]
+                if self._snapshot is not None:
+                    self._snapshot.truncated(table.name)
+                await self._offer("truncate", table, None, None, [])
+        elif isinstance(message, wire.Message) and message.prefix == self._slot and self._snapshot is not None:
+            assert self._begin is not None
+            await self._acknowledger.quiet()
+            await self._snapshot.mark(message.content.decode(), self._begin)
+
+    async def _relation(self, relation: wire.Relation) -> None:
+        """The description of a table comes before its first change, and again whenever it differs."""
+        asked = self._types.missing({column.oid for column in relation.columns})
+        while asked:
+            async with self._database.session(SLOW) as session:
+                rows = (await session.run(TYPES_QUERY, {"oids": asked})).rows
+            asked = self._types.learn(rows, asked)
+        name = f"{relation.schema}.{relation.name}"
+        whole = f"{relation.schema}.*"
+        wanted = name in self.named or whole in self._options.tables
+        self._tables[relation.id] = Table(
+            name, [column.name for column in relation.columns],
+            [self._types.convert(column.oid) for column in relation.columns],
+            [place for place, column in enumerate(relation.columns) if column.key], wanted,
+        )  # fmt: skip
+
+    async def _change(self, change: wire.Change) -> None:
+        table = self._tables[change.relation]
+        if self._snapshot is not None:
+            self._snapshot.changed(table.name, table.columns, change.old, change.new)
+        old = new = None
+        unchanged: list[str] = []
+        if change.old is not None:
+            places = range(len(table.columns)) if change.whole else table.keys
+            old = {table.columns[at]: _value(change.old[at], table.converts[at]) for at in places}
+        if change.new is not None:
+            new = {}
+            for name, convert, text in zip(table.columns, table.converts, change.new, strict=True):
+                if text is UNCHANGED:
+                    if change.whole and old is not None:
+                        new[name] = old[name]
+                    else:
+                        unchanged.append(name)
+                else:
+                    new[name] = _value(text, convert)
+        await self._offer(change.operation, table, old, new, unchanged)
+
+    async def _offer(self, operation: str, table: Table, old: Any, new: Any, unchanged: list[str]) -> None:
+        begin = self._begin
+        assert begin is not None
+        index = self._index
+        self._index += 1
+        if not table.wanted or operation not in self._options.operations:
+            return
+        position = lsn_text(begin.lsn)
+        event: Event = change_event(
+            "postgres", operation, table.name, old, new, key=f"{self._system}/{position}/{index}", position=position,
+            committed=begin.committed, transaction=begin.transaction, unchanged=unchanged,
+        )  # fmt: skip
+        self._durable.offered()
+        await self._acknowledger.add(await self._ctx.offer(event), None)
+
+    async def _acknowledge(self, done: list[Any]) -> None:
+        self._durable.done(len(done))
+
+    def _feedback(self) -> None:
+        """Tells the server what is durable here. Where nothing is under way, that is all that it has sent, other
+        tables' changes and silence included, so that a quiet table holds nothing back."""
+        position = self._durable.safe or 0
+        if self._begin is None and self._durable.quiet:
+            position = max(position, self._cursor.wal_end)
+        self._confirmed = max(self._confirmed, position)
+        self._cursor.send_feedback(flush_lsn=self._confirmed, apply_lsn=self._confirmed, force=True)
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await self._ctx.clock.sleep(FEEDBACK)
+            self._feedback()
+
+    async def _watch(self, connection: Any) -> None:
+        """What the slot holds back: shown, warned of at half of `max_lag`, given up beyond it."""
+        limit = parse_size(self._options.max_lag)
+        while True:
+            async with self._database.session(SLOW) as session:
+                rows = (await session.run(SLOT_QUERY, {"slot": self._slot})).rows
+                if not rows:
+                    raise NotConnected(f"postgres: the slot {self._slot} is gone")
+                held = rows[0]["held"] or 0
+                self._ctx.lag(held)
+                if held > limit and self._options.slot is None:
+                    reason = f"it held back {held / 1024**2:,.0f} MiB, more than max_lag {self._options.max_lag}"
+                    await self._ctx.move({"lost": reason})
+                    connection.close()
+                    await drop_slot(session, self._slot)
+                    raise NotConnected(f"postgres: the slot {self._slot} was given up: {reason}")
+                warning = f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"
+                self._ctx.warn(warning if held > limit / 2 else None)
+            await self._ctx.clock.sleep(LOOK)
+
+
+def _value(text: str | wire.Unchanged | None, convert: Convert | None) -> Any:
+    if text is None or convert is None:
+        return text
+    return None if isinstance(text, wire.Unchanged) else convert(text)

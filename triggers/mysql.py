@@ -1,0 +1,75 @@
+"""Changes of MySQL and MariaDB tables, out of the binary log."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from reactor.contracts.durations import DurationError, parse_size
+from reactor.contracts.errors import NotConnected, StepFailed
+from triggers._changes import OPERATIONS, Operation
+from triggers._shared import Kind, not_connected
+
+_NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}")
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    connection: str
+    """A connection of the kind mysql, or its URL; its user may replicate (REPLICATION SLAVE, BINLOG MONITOR)."""
+    tables: list[str]
+    """Tables as database.table (the connection's database unless given), or database.* for all of one."""
+    operations: list[Operation] = msgspec.field(default_factory=lambda: list(OPERATIONS))
+    """insert, update, delete, truncate: what becomes an event."""
+    snapshot: Literal["none", "initial"] = "none"
+    """initial: the rows that are there at the first start come as row.inserted too, with event.snapshot true."""
+    server_id: int | None = None
+    """The number under which it follows the server, which no other replica has; made of its name unless given."""
+    max_lag: str = "10GiB"
+    """Bytes of the log that it may be behind before it warns."""
+    after_loss: Literal["stop", "restart"] = "stop"
+    """When the server has no more what comes next, and changes are lost: stop with an error, or restart from now."""
+    batch: int = 1000
+    """Rows that a snapshot reads at once."""
+
+
+class Mysql(Kind):
+    name = "mysql"
+    summary = "Inserts, updates, deletes and truncates of MySQL or MariaDB tables, in order of their commits."
+    Options = Options
+    connection_kinds: ClassVar[tuple[str, ...]] = ("mysql",)
+    example = 'mysql: {connection: "mysql://db.example/shop", tables: [orders], operations: [insert]}'
+    event_type = "row.*"
+    identity = True
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        found = []
+        for table in options.tables:
+            parts = table.split(".")
+            if len(parts) > 2 or not all(_NAME.fullmatch(p) or (i == 1 and p == "*") for i, p in enumerate(parts)):
+                found.append(("tables", f"{table!r} is no table such as shop.orders, nor all of a database, shop.*"))
+        if not options.tables or not options.operations:
+            found.append(("tables", "at least one table and one operation"))
+        if options.server_id is not None and not 1 <= options.server_id < 2**32:
+            found.append(("server_id", "server_id is from 1 to 4,294,967,295"))
+        try:
+            parse_size(options.max_lag)
+        except DurationError as error:
+            found.append(("max_lag", str(error)))
+        if not 1 <= options.batch <= 10_000:
+            found.append(("batch", "batch is from 1 to 10,000"))
+        return found
+
+    async def listen(self, ctx: Any) -> None:
+        import pymysql
+
+        from triggers._mysql import Stream
+        from triggers._mysql_reader import Lost
+
+        async with ctx.connection(self.options.connection) as database:
+            try:
+                await Stream(ctx, database, self.options).run()
+            except* (pymysql.MySQLError, OSError, StepFailed, ValueError, Lost, NotConnected) as errors:
+                raise not_connected("mysql", errors) from None
