@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli
 
-.PHONY: setup services run test lint build smoke bench bench-brokers pages lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture pages lock clean
 
 setup: $(STAMP)
 
@@ -61,6 +61,9 @@ bench: setup
 
 bench-brokers: setup services
 	$(BIN)/python tests/bench/brokers.py $(ARGS)
+
+bench-capture: setup services
+	$(BIN)/python tests/bench/capture.py
 
 pages: setup
 	$(BIN)/python build/pages.py

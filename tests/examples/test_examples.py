@@ -34,7 +34,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 def test_each_example_has_a_readme_and_loads(daemon: Daemon) -> None:
     folders = [path for path in EXAMPLES.iterdir() if path.is_dir()]
-    assert len(folders) == 9 and all((folder / "README.md").exists() for folder in folders)
+    assert len(folders) == 10 and all((folder / "README.md").exists() for folder in folders)
     items = daemon.get("/api/v1/flows")["items"]
     assert sorted(item["name"] for item in items) == [
         "csv-to-json", "deploy", "from-kafka", "health", "health-alert", "invoices", "mqtt-blinds", "nats-prices", "order",
