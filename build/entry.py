@@ -2,6 +2,10 @@
 
 import sys
 
-from reactor.__main__ import main
+import packs
+
+packs.install()
+
+from reactor.__main__ import main  # noqa: E402
 
 sys.exit(main())
