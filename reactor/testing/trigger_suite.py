@@ -137,10 +137,14 @@ class Recorder:
         return self.events
 
 
-async def becomes_ready_and_stops_promptly(kind: Any, options: Any, folder: str = "/") -> None:
-    """`listen` calls `ready`, then listens until cancelled, and cancellation is prompt and clean."""
+async def becomes_ready_and_stops_promptly(
+    kind: Any, options: Any, folder: str = "/", connections: Any = None, seconds: float = 5.0
+) -> None:
+    """`listen` calls `ready`, then listens until cancelled, and cancellation is prompt and clean. `connections` lends
+    to kinds that need one."""
     recorder = Recorder(folder=folder)
-    with anyio.fail_after(5):
+    recorder.connections = connections
+    with anyio.fail_after(seconds):
         async with anyio.create_task_group() as group:
             group.start_soon(kind(options).listen, recorder)
             await recorder.is_ready.wait()
@@ -150,13 +154,20 @@ async def becomes_ready_and_stops_promptly(kind: Any, options: Any, folder: str 
 
 
 async def resumes_where_it_was(
-    kind: Any, options: Any, folder: str, make: Callable[[int], Awaitable[None]], count: int = 3
+    kind: Any,
+    options: Any,
+    folder: str,
+    make: Callable[[int], Awaitable[None]],
+    count: int = 3,
+    connections: Any = None,
 ) -> None:
-    """Events before and after a restart: none missed, none repeated. `make(n)` causes the n-th event."""
+    """Events before and after a restart: none missed, none repeated (but under its own key). `make(n)` causes the n-th
+    event."""
     position: dict[str, Any] = {}
     seen: list[Event] = []
     for life in range(2):
         recorder = Recorder(position, folder)
+        recorder.connections = connections
         async with anyio.create_task_group() as group:
             if life:
                 for number in range(count, 2 * count):
@@ -166,9 +177,12 @@ async def resumes_where_it_was(
             if not life:
                 for number in range(count):
                     await make(number)
-            await recorder.wait_events(count)
+            keys = {event.key for event in seen if event.key is not None}
+            while len([e for e in recorder.events if e.key not in keys]) < count:
+                await recorder.wait_events(len(recorder.events) + 1)
             group.cancel_scope.cancel()
-        seen.extend(recorder.events)
+        known = {event.key for event in seen if event.key is not None}
+        seen.extend(event for event in recorder.events if event.key not in known)
     if len(seen) != 2 * count:
         raise AssertionError(f"{len(seen)} events instead of {2 * count}: {seen}")
 
