@@ -37,8 +37,9 @@ def test_each_example_has_a_readme_and_loads(daemon: Daemon) -> None:
     assert len(folders) == 10 and all((folder / "README.md").exists() for folder in folders)
     items = daemon.get("/api/v1/flows")["items"]
     assert sorted(item["name"] for item in items) == [
-        "csv-to-json", "deploy", "from-kafka", "health", "health-alert", "invoices", "mqtt-blinds", "nats-prices", "order",
-        "rabbitmq-mails", "redis-jobs", "report", "sensor", "sensor-alarm", "triage",
+        "claimed-jobs", "csv-to-json", "deploy", "from-kafka", "health", "health-alert", "invoices", "mariadb-prices",
+        "mqtt-blinds", "nats-prices", "order", "postgres-orders", "rabbitmq-mails", "redis-jobs", "report", "sensor",
+        "sensor-alarm", "triage", "visits",
     ]  # fmt: skip
     assert not any(item["problems"] for item in items)
 
