@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-# What is shown with the executable too: connections and secrets, the HTTP trigger, watching, queues, operation.
+# What is shown with the executable too: connections, the HTTP trigger, watching, queues, operation, plugins.
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
-	tests/acceptance/test_queues.py tests/cli
+	tests/acceptance/test_queues.py tests/cli tests/host
 
-.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture pages lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins pages lock clean
 
 setup: $(STAMP)
 
@@ -34,7 +34,8 @@ lint: setup
 
 # What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
 SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
-	java:default-jre-headless mvn:maven mariadbd:mariadb-server
+	java:default-jre-headless mvn:maven mariadbd:mariadb-server \
+	php:php-cli ruby:ruby node:nodejs go:golang-go
 
 services:
 	@missing=""; for pair in $(SERVERS); do \
@@ -64,6 +65,9 @@ bench-brokers: setup services
 
 bench-capture: setup services
 	$(BIN)/python tests/bench/capture.py
+
+bench-plugins: setup
+	$(BIN)/python tests/bench/plugins.py
 
 pages: setup
 	$(BIN)/python build/pages.py

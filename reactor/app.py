@@ -14,9 +14,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import msgspec
 
 from flows.connections import Connection
 from flows.context import Kinds
+from plugins.host.host import Host
 from reactor import __version__
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
@@ -44,6 +46,7 @@ from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
 from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
+from triggers._shared import Kind
 
 PRUNE_EVERY = 60.0
 PRUNE_BATCH = 500
@@ -173,6 +176,11 @@ class Daemon(Operations):
                     f"{_socket.gethostname()}:{config.data.absolute()}",
                 )
                 self.observer.add(self.sources)
+                plugins = self.plugins = Host(
+                    [Path(one) for one in config.plugins], self.kinds, self.clock, self.observer, self._published, Kind
+                )
+                await plugins.load(group)
+                plugins.changed = self._plugins_changed
                 catalog.connected = self._connections_changed
                 catalog.changed = self._flows_changed
                 server = HttpServer(
@@ -190,6 +198,8 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
                 group.start_soon(connections.watch)
+                if config.plugins:
+                    group.start_soon(self._guarded, plugins.watch)
                 group.start_soon(self.feed.run)
                 group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
@@ -209,6 +219,7 @@ class Daemon(Operations):
                 await pool.drain(config.drain)
                 self.feed.close()
                 await server.close()
+                await plugins.stop()
                 await connections.close()
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
@@ -249,6 +260,19 @@ class Daemon(Operations):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
+
+    async def _plugins_changed(self) -> None:
+        """Flows that use the plugin's kinds are checked and loaded at once."""
+        await self.catalog.reload()
+
+    async def _published(self, given: dict[str, Any]) -> dict[str, Any]:
+        """An event that a plugin sends by itself."""
+        try:
+            event = msgspec.convert({"source": "plugin", **given}, Event)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"that is no event: {error}") from None
+        receipt = await self.inbox.emit("event", event)
+        return {"event": receipt.event, "runs": len(receipt.runs)}
 
     async def _connections_changed(self, found: dict[str, Connection]) -> None:
         """Sources whose connection has other settings begin anew with them."""

@@ -60,6 +60,11 @@ class Catalog:
         self.connected: Callable[[dict[str, Connection]], Awaitable[None]] | None = None
         """Told of the connections at each look, before the flows."""
 
+    async def reload(self) -> None:
+        """Reads everything again: the kinds that flows are checked against have changed."""
+        self._cache.clear()
+        await self.load()
+
     async def load(self) -> bool:
         """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
         cannot hold flows."""

@@ -35,6 +35,7 @@ class Option(msgspec.Struct, frozen=True):
 
 OPTIONS: tuple[Option, ...] = (
     Option("flows", "list", ["./flows"], "directories of flows, watched"),
+    Option("plugins", "list", [], "directories of plugins, watched: folders with a plugin.yaml"),
     Option("data", "text", "./data", "directory of the store, the socket and the lock"),
     Option("listen", "text", "127.0.0.1:8420", "address and port of the HTTP server; port 0 takes a free one"),
     Option("admin_token", "text", None, "token for everything but /hooks; only from the environment", secret=True),
@@ -62,6 +63,7 @@ class Config:
     """The options, frozen. Durations are seconds, sizes bytes."""
 
     flows: tuple[str, ...]
+    plugins: tuple[str, ...]
     data: Path
     host: str
     port: int
@@ -140,6 +142,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
     host, port = parse_address(values["listen"])
     config = Config(
         flows=tuple(values["flows"]),
+        plugins=tuple(values["plugins"]),
         data=Path(values["data"]),
         host=host,
         port=port,

@@ -9,6 +9,7 @@ import anyio
 import msgspec
 
 from flows.context import Kinds
+from plugins.host.host import Host
 from reactor import __version__
 from reactor.catalog import Catalog
 from reactor.connections import Connections
@@ -40,6 +41,7 @@ class Operations:
     clock: Clock
     sources: Sources
     connections: Connections
+    plugins: Host
     pool: Pool
     metrics: Metrics
     feed: Feed
@@ -67,6 +69,7 @@ class Operations:
             stats=self._stats,
             feed=self.feed,
             webhooks=ActionMemory(self.store, "webhook.send"),
+            plugins=self._plugin_items,
             check_connection=lambda name: self.connections.check(name),
             actions=lambda: action_items(self.kinds.actions),
             action=lambda name: action_item(self.kinds.actions, name),
@@ -197,6 +200,18 @@ class Operations:
                 }
                 found.append({**item, "flows": [plan.flow], "options": _options(trigger.options)})
         return found
+
+    def _plugin_items(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": plugin.name, "version": plugin.manifest.version, "summary": plugin.manifest.summary,
+                "protocol": plugin.manifest.protocol, "state": plugin.state, "error": plugin.error,
+                "restarts": plugin.restarts, "calls": plugin.calls, "folder": str(plugin.folder), "hash": plugin.hash,
+                "actions": [f"{plugin.name}.{name}" for name in plugin.manifest.actions],
+                "triggers": [f"{plugin.name}.{name}" for name in plugin.manifest.triggers],
+            }
+            for plugin in self.plugins.plugins.values()
+        ]  # fmt: skip
 
     async def _ready(self) -> tuple[bool, dict[str, Any]]:
         health = self.store.health()

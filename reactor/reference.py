@@ -41,7 +41,7 @@ def _own_docs(options: type[msgspec.Struct]) -> dict[str, str]:
 
 def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
     """Name, type, default and meaning of each option."""
-    docs = field_docs(options)
+    docs = {**field_docs(options), **getattr(options, "DESCRIPTIONS", {})}
     rows = []
     for field in msgspec.structs.fields(options):
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
@@ -57,7 +57,7 @@ def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
                 "type": shown.replace("plugins.actions.http.", "").replace("triggers._verify.", ""),
                 "required": required,
                 "default": default,
-                "description": docs.get(field.name, ""),
+                "description": docs.get(field.encode_name, docs.get(field.name, "")),
             }
         )
     return rows

@@ -97,5 +97,8 @@ class LazyRegistry:
             found = self._table[name] = getattr(importlib.import_module(module), attribute)
         return found
 
+    def remove(self, name: str) -> None:
+        self._table.pop(name, None)
+
     def add(self, name: str, cls: Callable[..., Any]) -> None:
         self._table[name] = cls  # type: ignore[assignment]

@@ -21,7 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "flows.nodes",
     ),
     "reactor/server": ("reactor.contracts", "reactor.server"),
-    "reactor/cli": ("reactor", "flows", "triggers"),
+    "reactor/cli": ("reactor", "flows", "triggers", "plugins.host"),
     "flows": ("reactor.contracts", "flows"),
     "triggers": ("reactor.contracts", "triggers"),
     "plugins": ("reactor.contracts", "plugins"),

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "dead-letters": "events that could not be taken: list, show, replay",
     "queues": "durable queues: list, push",
     "connections": "connections and their health",
+    "plugin": "plugins: list, show, new, test, check",
     "webhooks": "webhook receivers that answered 410, and switching them on again",
     "actions": "the reference of actions",
     "docs": "the pages of triggers, actions, connections and the language",

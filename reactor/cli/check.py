@@ -18,6 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connect", action="store_true", help="also opens each connection and tries it")
     parser.add_argument("--secrets", help="as the daemon's --secrets, for --connect")
     parser.add_argument("--env", action="append", default=[], help="as the daemon's --env, for --connect")
+    parser.add_argument("--plugins", action="append", default=[], help="as the daemon's --plugins")
     parser.add_argument("--file-root", help="as the daemon's --file-root")
 
 
@@ -28,6 +29,9 @@ def run(options: Any) -> int:
     from reactor.app import make_kinds
 
     kinds = dataclasses.replace(make_kinds(None), allow=frozenset(options.allow), file_root=options.file_root)
+    refused = add_plugins(kinds, options.plugins)
+    if refused:
+        raise ClientError("\n".join(refused))
     try:
         problems, count = check_paths([Path(path) for path in options.paths], kinds)
     except ValueError as error:
@@ -50,6 +54,22 @@ def run(options: Any) -> int:
         said = f"{count} flow{'' if count == 1 else 's'}, {errors} error{'' if errors == 1 else 's'}"
         print(said, file=sys.stderr)
     return 1 if failed else 0
+
+
+def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
+    """Puts what the manifests of plugins name into the registry, starting none; what is wrong with them."""
+    if not directories:
+        return []
+    import anyio
+
+    from plugins.host.host import Host
+    from reactor.clock import SystemClock
+    from reactor.observe.log import Observers
+    from triggers._shared import Kind
+
+    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None, Kind)
+    anyio.run(host.load)
+    return host.problems
 
 
 def try_connections(options: Any, kinds: Any) -> list[Any]:

@@ -14,6 +14,7 @@ FOLDERS = (
     ("triggers", "triggers/docs"),
     ("actions", "plugins/docs"),
     ("connections", "plugins/connections/docs"),
+    ("plugins", "plugins/host/docs"),
     ("the language", "flows/docs"),
     ("the daemon", "reactor/docs"),
 )

@@ -65,12 +65,13 @@ class ActionPerformer:
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
         body = frame.step.body
-        action = self._instances.get(body.action)
-        if action is None:
-            try:
-                action = self._instances[body.action] = self._actions.get(body.action)()
-            except KeyError:
-                raise StepFailed("action.unknown", f"there is no action {body.action}", retryable=False) from None
+        action: Any = self._instances.get(body.action)
+        try:
+            cls = self._actions.get(body.action)
+        except KeyError:
+            raise StepFailed("action.unknown", f"there is no action {body.action}", retryable=False) from None
+        if type(action) is not cls:  # a plugin may come back with another one of the name
+            action = self._instances[body.action] = cls()
         if action.needs is not None and action.needs not in self._settings.allow:
             raise StepFailed("action.denied", f"{body.action} needs --allow {action.needs}", retryable=False)
         secrets = Secrets(self._secret)

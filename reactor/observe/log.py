@@ -37,6 +37,11 @@ FACTS: dict[str, tuple[str, str]] = {
     "daemon.failed": ("error", "reactor failed"),
     "connection.opened": ("info", "connection is open"),
     "connection.lost": ("warning", "connection failed"),
+    "plugin.up": ("info", "plugin is up"),
+    "plugin.down": ("warning", "plugin is down"),
+    "plugin.refused": ("error", "plugin not taken"),
+    "plugin.log": ("info", ""),
+    "plugin.progress": ("debug", ""),
     "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
     "observer.failed": ("error", "observer failed and was unplugged"),
@@ -60,7 +65,7 @@ class Log:
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
         """None for a fact that is never written; `action.log` says its own level."""
-        if fact != "action.log" and LEVELS[FACTS.get(fact, ("info", ""))[0]] < self._least:
+        if fact not in ("action.log", "plugin.log") and LEVELS[FACTS.get(fact, ("info", ""))[0]] < self._least:
             return None
         return lambda fields: self.observe(fact, **fields)
 

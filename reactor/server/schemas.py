@@ -141,6 +141,11 @@ SCHEMAS: dict[str, Schema] = {
     "ConnectionPage": page(
         closed({"name": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "users": WHOLE, "file": MAYBE})
     ),
+    "PluginPage": page(
+        closed({"name": TEXT, "version": TEXT, "summary": TEXT, "protocol": TEXT, "state": TEXT, "error": MAYBE,
+                "restarts": WHOLE, "calls": WHOLE, "folder": TEXT, "hash": TEXT, "actions": many(TEXT),
+                "triggers": many(TEXT)})
+    ),
     "ConnectionCheck": closed({"name": TEXT, "ok": FLAG, "error": MAYBE}),
     "QueuePage": page(closed({"name": TEXT, "waiting": WHOLE, "active": WHOLE, "oldest": MAYBE_MOMENT})),
     "Pushed": closed({"queue": TEXT, "message": TEXT}),

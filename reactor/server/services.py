@@ -30,6 +30,7 @@ class Services:
     connections: Callable[[], list[dict[str, Any]]]
     check_connection: Callable[[str], Awaitable[str | None]]
     """Opens a connection and tries it; None, or what is wrong."""
+    plugins: Callable[[], list[dict[str, Any]]]
     push: Callable[[str, Any, str | None], Awaitable[str]]
     """Queue, data, idempotency key: the message's id."""
     metrics: Callable[[], Awaitable[bytes]]

@@ -1,0 +1,100 @@
+"""A plugin on the bench: started alone, without a daemon, for `reactor plugin check` and `test`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from plugins.host.jsonrpc import JsonRpcLink
+from plugins.host.link import Call
+from plugins.host.manifest import Manifest, load_manifest
+from plugins.host.process import end, kill, pump_lines, spawn
+from plugins.host.script import ScriptLink
+from reactor.contracts.errors import NotConnected, StepFailed
+
+CONTEXT = {
+    "run": "run_0", "flow": "bench", "step": "step", "attempt": 1, "idempotency_key": "run_0/do/0/0", "deadline": None,
+}  # fmt: skip
+
+
+class PluginBench:
+    """Fulfils `reactor.testing.plugin_suite.Bench`."""
+
+    def __init__(self, manifest: Manifest, link: Any, process: Any) -> None:
+        self.manifest = manifest
+        self._link = link
+        self._process = process
+
+    async def act(self, action: str, input: dict[str, Any]) -> Any:
+        return await self._link.act(Call(action=action, input=input, context=CONTEXT))
+
+    async def listen(self, trigger: str, options: dict[str, Any]) -> None:
+        if trigger not in self.manifest.triggers and isinstance(self._link, ScriptLink):
+            await self._link.call({"trigger": trigger, "options": options, "cursor": None})
+            return
+        listening = await self._link.listen(trigger, options, None)
+        with anyio.move_on_after(2):
+            async for happened in listening.events():
+                await listening.acknowledge(happened.number)
+
+    async def show(self, trigger: str, options: dict[str, Any], count: int, show: Callable[[Any], None]) -> None:
+        """The first events of a trigger."""
+        listening = await self._link.listen(trigger, options, None)
+        async for happened in listening.events():
+            show(happened.event)
+            await listening.acknowledge(happened.number)
+            count -= 1
+            if count <= 0:
+                await listening.close()
+                return
+
+    async def ask(self, method: str) -> Any:
+        return None if isinstance(self._link, ScriptLink) else await self._link.ask(method, {})
+
+    async def end(self) -> float:
+        if self._process is None:
+            return 0.0
+        begun = anyio.current_time()
+        await self._process.stdin.aclose()
+        with anyio.move_on_after(6):
+            await self._process.wait()
+        return anyio.current_time() - begun
+
+    def alive(self) -> str | None:
+        return None if isinstance(self._link, ScriptLink) else self._link.gone
+
+
+@contextlib.asynccontextmanager
+async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[PluginBench]:
+    """Starts the plugin of a folder; `said` hears its log. Raises ManifestError and NotConnected."""
+    manifest, hash = load_manifest(folder)
+
+    def tell(fact: str, **fields: Any) -> None:
+        said(str(fields.get("message", fact)))
+
+    async def refuse(event: dict[str, Any]) -> None:
+        raise StepFailed("plugin.failed", "there is no daemon here that takes events")
+
+    if manifest.protocol == "script":
+        yield PluginBench(manifest, ScriptLink(manifest, hash, folder, tell), None)
+        return
+    process = await spawn(manifest, hash, folder)
+    try:
+        async with anyio.create_task_group() as group:
+            link = JsonRpcLink(manifest.plugin, process, refuse, tell)
+            group.start_soon(link.run)
+            group.start_soon(pump_lines, process.stderr, said)
+            await link.handshake(hash)
+            try:
+                yield PluginBench(manifest, link, process)
+            finally:
+                group.cancel_scope.cancel()
+    except* NotConnected as errors:
+        raise NotConnected(str(errors.exceptions[0])) from None
+    finally:
+        kill(process)
+        await end(process, 0.0)

@@ -1,0 +1,143 @@
+"""All plugins of the daemon: looked for in their directories, kept up, and put into the registry of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from plugins.host.kinds import action_class, trigger_class
+from plugins.host.manifest import FILE, ManifestError, load_manifest
+from plugins.host.plugin import Plugin
+from reactor.contracts.clock import Clock
+from reactor.contracts.observe import Observer
+
+LOOK = 1.0
+"""Seconds between two looks at the directories."""
+
+
+def plugin_folders(directories: Sequence[Path]) -> list[Path]:
+    """Folders with a manifest: the directories themselves, and those directly in them."""
+    found = []
+    for directory in directories:
+        if (directory / FILE).is_file():
+            found.append(directory)
+        elif directory.is_dir():
+            found += sorted(one.parent for one in directory.glob(f"*/{FILE}"))
+    return found
+
+
+class Host:
+    """`publish` takes an event that a plugin sends by itself."""
+
+    def __init__(
+        self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any, base: type
+    ) -> None:
+        self._directories = list(directories)
+        self._kinds = kinds
+        self._clock = clock
+        self._observer = observer
+        self._publish = publish
+        self._base = base
+        self._group: anyio.abc.TaskGroup | None = None
+        self._stamps: dict[Path, tuple[int, int]] = {}
+        self.plugins: dict[str, Plugin] = {}
+        self.problems: list[str] = []
+        self.changed: Callable[[], Awaitable[None]] | None = None
+        """Told when kinds have come, gone or changed."""
+
+    async def watch(self) -> None:
+        """Looks again and again, until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK)
+            if await anyio.to_thread.run_sync(self._stamped) != self._stamps:
+                await self.load()
+                if self.changed is not None:
+                    await self.changed()
+
+    def _stamped(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for folder in plugin_folders(self._directories):
+            try:
+                status = (folder / FILE).stat()
+            except OSError:
+                continue
+            found[folder] = (status.st_mtime_ns, status.st_size)
+        return found
+
+    async def load(self, group: anyio.abc.TaskGroup | None = None) -> None:
+        """Reads all manifests; starts what is new, stops what is gone. With `group` for the first time."""
+        self._group = group or self._group
+        self._stamps = await anyio.to_thread.run_sync(self._stamped)
+        wanted: dict[str, Plugin] = {}
+        problems: list[str] = []
+        for folder in self._stamps:
+            try:
+                manifest, hash = load_manifest(folder)
+                if manifest.plugin in wanted:
+                    first = wanted[manifest.plugin].folder
+                    raise ManifestError([f"{folder}: the plugin {manifest.plugin} is already in {first}"])
+                known = self.plugins.get(manifest.plugin)
+                if known is not None and known.hash == hash and known.folder == folder:
+                    wanted[manifest.plugin] = known
+                    continue
+                made = Plugin(manifest, hash, folder, self._clock, self._observer, self._publish)
+                self._check(made)
+                wanted[manifest.plugin] = made
+            except ManifestError as error:
+                problems += error.problems
+                for name, old in self.plugins.items():  # the last good version stays
+                    if old.folder == folder:
+                        wanted.setdefault(name, old)
+        await self._swap(wanted)
+        for problem in problems:
+            if problem not in self.problems:
+                self._observer.observe("plugin.refused", error=problem)
+        self.problems = problems
+
+    def _check(self, plugin: Plugin) -> None:
+        """Raises ManifestError for a name that something else has, or a schema that is none."""
+        problems = []
+        own = {f"{p.name}.{n}" for p in self.plugins.values() for n in (*p.manifest.actions, *p.manifest.triggers)}
+        manifest, kinds = plugin.manifest, self._kinds
+        for registry, specs in ((kinds.actions, manifest.actions), (kinds.triggers, manifest.triggers)):
+            taken = set(registry.names()) - own
+            for name in specs:
+                if f"{plugin.name}.{name}" in taken:
+                    problems.append(f"{plugin.folder}: {plugin.name}.{name} is a name of Reactor's own")  # noqa: PERF401
+            for name, spec in specs.items():
+                try:
+                    self._kinds.schema(spec.options)
+                except ValueError as error:
+                    problems.append(f"{plugin.folder}: the options of {name} are no JSON Schema: {error}")
+        if problems:
+            raise ManifestError(problems)
+
+    async def _swap(self, wanted: dict[str, Plugin]) -> None:
+        for name, plugin in list(self.plugins.items()):
+            if wanted.get(name) is not plugin:
+                for action in plugin.manifest.actions:
+                    self._kinds.actions.remove(f"{name}.{action}")
+                for trigger in plugin.manifest.triggers:
+                    self._kinds.triggers.remove(f"{name}.{trigger}")
+                del self.plugins[name]
+                await plugin.stop()
+        for name, plugin in wanted.items():
+            if name in self.plugins:
+                continue
+            self.plugins[name] = plugin
+            for action, spec in plugin.manifest.actions.items():
+                self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.schema))
+            for trigger, given in plugin.manifest.triggers.items():
+                made = trigger_class(plugin, trigger, given, self._kinds.schema, self._base)
+                self._kinds.triggers.add(f"{name}.{trigger}", made)
+            if self._group is not None:
+                self._group.start_soon(plugin.run)
+
+    async def stop(self) -> None:
+        async with anyio.create_task_group() as group:
+            for plugin in self.plugins.values():
+                group.start_soon(plugin.stop)

@@ -1,0 +1,132 @@
+"""What a plugin brings, as the actions and triggers that flows name: in the same registry as our own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import anyio
+import msgspec
+
+from plugins.host.link import Call
+from plugins.host.manifest import ActionSpec, TriggerSpec
+from plugins.host.options import given_options, options_struct
+from plugins.host.plugin import Plugin
+from reactor.contracts.durations import parse_duration
+from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.event import Event
+
+EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
+OWN_FIELDS = frozenset({"id", "type", "source", "time", "subject", "data", "extensions"})
+
+
+def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: Any) -> type:
+    """An action whose calls go to the plugin."""
+    full = f"{plugin.name}.{name}"
+    validator = compile_schema(spec.options) if spec.options else None
+    timeout = parse_duration(plugin.manifest.timeout)
+
+    class PluginAction:
+        needs: ClassVar[str | None] = None
+
+        async def run(self, options: Any, context: Any) -> Any:
+            given = given_options(options)
+            problems = validator.problems(given) if validator is not None else []
+            if problems:
+                message = f"the options of {full} do not fit: {'; '.join(problems[:5])}"
+                raise StepFailed("expression", message, retryable=False)
+            told = {
+                "run": context.run, "flow": context.flow, "step": context.step, "attempt": context.attempt,
+                "idempotency_key": context.idempotency_key, "deadline": context.deadline,
+            }  # fmt: skip
+            plugin.calls += 1
+            link = await plugin.link()
+            try:
+                with anyio.fail_after(timeout):
+                    return await link.act(Call(action=name, input=given, context=told))
+            except TimeoutError:
+                message = f"{full} took longer than {timeout:g} s"
+                raise StepFailed("plugin.timeout", message, retryable=True) from None
+
+    result = (spec.result or {}).get("properties", {})
+    return _named(PluginAction, full, spec, spec.options, {
+        "repeat": spec.repeat, "result_fields": tuple(result), "example": _example(f"call: {full}", spec.options),
+    })  # fmt: skip
+
+
+def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: Any, base: type) -> type:
+    """A trigger that the plugin listens for. `base` has the defaults of all kinds."""
+    full = f"{plugin.name}.{name}"
+    type_ = spec.event_type or full
+    validator = compile_schema(spec.options) if spec.options else None
+
+    class PluginTrigger(base):  # type: ignore[misc]
+        @classmethod
+        def problems(cls, options: Any) -> list[tuple[str, str]]:
+            return [("", one) for one in validator.problems(given_options(options))] if validator is not None else []
+
+        async def listen(self, ctx: Any) -> None:
+            try:
+                link = await plugin.link()
+                cursor = (await ctx.cursor()).get("cursor")
+                listening = await link.listen(name, given_options(self.options), cursor)
+            except StepFailed as error:
+                raise NotConnected(str(error)) from None
+            try:
+                async with anyio.create_task_group() as group:
+                    sender, receiver = anyio.create_memory_object_stream[Any](1000)
+                    group.start_soon(_acknowledge, listening, receiver)
+                    await ctx.ready()
+                    async for happened in listening.events():
+                        event = _event(happened.event, type_, full)
+                        cursors = [ctx.at("cursor", happened.cursor)] if happened.cursor is not None else []
+                        await sender.send((await ctx.offer(event, cursors=cursors), happened.number))
+            except* (NotConnected, StepFailed, ValueError) as errors:
+                raise NotConnected(str(errors.exceptions[0])) from None
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(2):
+                    await listening.close()
+
+    return _named(PluginTrigger, full, spec, spec.options, {
+        "event_type": type_, "identity": spec.identity, "example": _example(full, spec.options, trigger=True),
+    })  # fmt: skip
+
+
+async def _acknowledge(listening: Any, receiver: Any) -> None:
+    """In order, and only what is durable."""
+    async for receipt, number in receiver:
+        await receipt
+        await listening.acknowledge(number)
+
+
+def _event(given: dict[str, Any], type: str, source: str) -> Event:
+    """Raises ValueError for what is no event."""
+    unknown = set(given) - EVENT_KEYS
+    if unknown:
+        raise ValueError(f"an event has no {sorted(unknown)[0]}; it has {', '.join(sorted(EVENT_KEYS))}")
+    fields = given.get("fields") or {}
+    if not isinstance(fields, dict) or OWN_FIELDS & set(fields):
+        raise ValueError(f"fields of an event are an object without {', '.join(sorted(OWN_FIELDS))}")
+    try:
+        event = msgspec.convert({"type": type, "source": source, **given, "fields": fields}, Event)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"that is no event: {error}") from None
+    if event.type.startswith("reactor."):
+        raise ValueError("types that begin with reactor. are the daemon's own")
+    return event
+
+
+def _named(cls: type, full: str, spec: Any, schema: dict[str, Any], more: dict[str, Any]) -> type:
+    attributes: dict[str, Any] = {
+        "name": full, "summary": spec.summary, "docs": spec.docs, "schema": schema,
+        "Options": options_struct(full.replace(".", "_"), schema), **more,
+    }  # fmt: skip
+    for name, value in attributes.items():
+        setattr(cls, name, value)
+    return cls
+
+
+def _example(head: str, schema: dict[str, Any], trigger: bool = False) -> str:
+    required = ", ".join(f"{name}: …" for name in schema.get("required", ()))
+    if trigger:
+        return f"{head}: {{{required}}}"
+    return f"{head}\nwith: {{{required}}}" if required else head

@@ -1,0 +1,72 @@
+"""What a plugin is to the host, whatever it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+
+from reactor.contracts.errors import StepFailed
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of an action. `context` has run, flow, step, attempt, idempotency_key and deadline (seconds since the
+    epoch, or null)."""
+
+    action: str
+    input: dict[str, Any]
+    context: dict[str, Any]
+
+
+class Happened(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a trigger: its number in this listening, its content, and the cursor behind it."""
+
+    number: int
+    event: dict[str, Any]
+    cursor: Any = None
+
+
+class Listening(Protocol):
+    """An open trigger."""
+
+    def events(self) -> AsyncIterator[Happened]:
+        """What happens, until the plugin ends it. Raises NotConnected."""
+        ...
+
+    async def acknowledge(self, number: int) -> None:
+        """All events up to this one are durable."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Link(Protocol):
+    """A plugin that answers. `gone` says why it does not any longer."""
+
+    gone: str | None
+
+    async def act(self, call: Call) -> Any:
+        """The result. Raises StepFailed (the plugin's own, or `plugin.down`)."""
+        ...
+
+    async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> Listening: ...
+
+
+def down(plugin: str, reason: str) -> StepFailed:
+    """The plugin cannot be reached, or was lost in the middle: the step may be tried again."""
+    return StepFailed("plugin.down", f"the plugin {plugin} is down: {reason}", retryable=True)
+
+
+def failure(plugin: str, error: Any) -> StepFailed:
+    """A plugin's own error: `type`, `message`, `retryable`, `details`."""
+    if not isinstance(error, dict):
+        return StepFailed("plugin.failed", str(error)[:2000], retryable=False)
+    type = error.get("type")
+    details = error.get("details")
+    return StepFailed(
+        type if isinstance(type, str) and type else "plugin.failed",
+        str(error.get("message") or "the plugin gave no message")[:10_000],
+        retryable=bool(error.get("retryable", False)),
+        details=details if isinstance(details, dict) else {},
+    )

@@ -1,0 +1,134 @@
+"""One plugin: its manifest, its state, and the link to it, made when it is needed and again when it is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from plugins.host.jsonrpc import JsonRpcLink
+from plugins.host.link import Link, down
+from plugins.host.manifest import Manifest
+from plugins.host.process import end, kill, pump_lines, spawn
+from plugins.host.script import ScriptLink
+from reactor.contracts.clock import Clock
+from reactor.contracts.errors import NotConnected
+from reactor.contracts.observe import Observer
+
+PATIENCE = 10.0
+"""Seconds that a call waits for a plugin that is not up."""
+FIRST_PAUSE = 0.2
+LAST_PAUSE = 30.0
+STEADY = 60.0
+"""Seconds after which a plugin that ran counts as well again."""
+
+
+class Plugin:
+    def __init__(
+        self, manifest: Manifest, hash: str, folder: Path, clock: Clock, observer: Observer, publish: Any
+    ) -> None:
+        self.manifest = manifest
+        self.hash = hash
+        self.folder = folder
+        self.state = "starting"
+        self.error: str | None = None
+        self.restarts = 0
+        self.calls = 0
+        self._clock = clock
+        self._observer = observer
+        self._publish = publish
+        self._link: Link | None = None
+        self._up = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._gone = anyio.Event()
+
+    @property
+    def name(self) -> str:
+        return self.manifest.plugin
+
+    def tell(self, fact: str, **fields: Any) -> None:
+        self._observer.observe(fact, plugin=self.name, **fields)
+
+    async def link(self) -> Link:
+        """Waits for it a little. Raises StepFailed `plugin.down`."""
+        if self._link is not None and self._link.gone is not None:
+            self._down()
+        if self._link is None:
+            with anyio.move_on_after(PATIENCE):
+                await self._up.wait()
+        if self._link is None:
+            raise down(self.name, self.error or "it does not start")
+        return self._link
+
+    async def run(self) -> None:
+        """Keeps it up until `stop`."""
+        try:
+            with anyio.CancelScope() as self._scope:
+                if self.manifest.protocol == "script":
+                    self._ready(ScriptLink(self.manifest, self.hash, self.folder, self.tell))
+                    await anyio.sleep_forever()
+                await self._keep()
+        finally:
+            self._link = None
+            self.state = "stopped"
+            self._gone.set()
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            begun = self._clock.monotonic()
+            try:
+                self.error = await self._live()
+            except NotConnected as error:
+                self.error = str(error)
+            self._down()
+            self.state = "down"
+            failures = 1 if self._clock.monotonic() - begun > STEADY else failures + 1
+            pause = min(FIRST_PAUSE * 2.0 ** (failures - 1), LAST_PAUSE)
+            self.tell("plugin.down", error=self.error, again=pause)
+            await self._clock.sleep(pause)
+            self.restarts += 1
+
+    def _down(self) -> None:
+        self._link = None
+        if self._up.is_set():
+            self._up = anyio.Event()
+
+    async def _live(self) -> str:
+        """One life of its process; why it ended."""
+        process = await spawn(self.manifest, self.hash, self.folder)
+        reason = ["it ended"]
+        try:
+            async with anyio.create_task_group() as group:
+                link = JsonRpcLink(self.name, process, self._publish, self.tell)
+
+                async def read() -> None:
+                    reason[0] = await link.run()
+                    group.cancel_scope.cancel()
+
+                group.start_soon(read)
+                group.start_soon(pump_lines, process.stderr, lambda line: self.tell("plugin.log", message=line))
+                await link.handshake(self.hash)
+                self._ready(link)
+                await anyio.sleep_forever()
+        except* NotConnected as errors:
+            raise NotConnected(str(errors.exceptions[0])) from None
+        finally:
+            if self._scope is not None and not self._scope.cancel_called:
+                kill(process)
+            await end(process)
+        return reason[0]
+
+    def _ready(self, link: Link) -> None:
+        self._link = link
+        self.state = "up"
+        self.error = None
+        self._up.set()
+        self.tell("plugin.up", version=self.manifest.version)
+
+    async def stop(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()
+            await self._gone.wait()

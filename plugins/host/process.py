@@ -1,0 +1,98 @@
+"""A plugin's process: its own group, a closed environment, bounds, its stderr in our log, gone with us."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from plugins.host.manifest import Manifest
+from reactor.contracts.durations import parse_duration, parse_size
+from reactor.contracts.errors import NotConnected
+
+PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
+MAX_LINE = 8 * 1024
+MANIFEST_HASH = "REACTOR_PLUGIN_MANIFEST"
+"""The variable with the hash of the manifest, for a plugin that does not work it out itself."""
+
+
+def environment(manifest: Manifest, hash: str) -> dict[str, str]:
+    """A one-file executable's own library path is not passed on."""
+    found = {name: os.environ[name] for name in (*PASSED, *manifest.env) if name in os.environ}
+    original = os.environ.get("LD_LIBRARY_PATH_ORIG")
+    if original:
+        found["LD_LIBRARY_PATH"] = original
+    return {**found, "REACTOR_PLUGIN": manifest.plugin, MANIFEST_HASH: hash}
+
+
+async def spawn(manifest: Manifest, hash: str, folder: Path) -> anyio.abc.Process:
+    """Starts it, with pipes for all three streams. Raises NotConnected."""
+    program, *arguments = manifest.command
+    if "/" in program:
+        program = str((folder / program).absolute())
+    try:
+        process = await anyio.open_process(
+            [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
+            env=environment(manifest, hash), start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise NotConnected(f"{manifest.plugin}: cannot start {program}: {error.strerror or error}") from None
+    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
+        _bound(process.pid, manifest)
+    return process
+
+
+def _bound(pid: int, manifest: Manifest) -> None:
+    limits = manifest.limits
+    if limits.memory is not None:
+        size = parse_size(limits.memory)
+        resource.prlimit(pid, resource.RLIMIT_AS, (size, size))
+    if limits.cpu is not None:
+        seconds = int(parse_duration(limits.cpu))
+        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
+    if limits.files is not None:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limits.files, limits.files))
+
+
+def kill(process: anyio.abc.Process) -> None:
+    """It and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def end(process: anyio.abc.Process, patience: float = 2.0) -> None:
+    """Closes its stdin, which tells it to end; kills what is left after `patience` seconds."""
+    with anyio.CancelScope(shield=True):
+        if process.stdin is not None:
+            with contextlib.suppress(Exception):
+                await process.stdin.aclose()
+        with anyio.move_on_after(patience):
+            await process.wait()
+        kill(process)
+        with contextlib.suppress(Exception):
+            await process.wait()
+        await process.aclose()
+
+
+async def pump_lines(stream: Any, tell: Callable[[str], None]) -> None:
+    """Hands over what comes, line by line; a line that is too long is cut."""
+    rest = b""
+    with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        while True:
+            rest += await stream.receive()
+            *lines, rest = rest.split(b"\n")
+            for line in lines:
+                tell(line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r"))
+            if len(rest) > MAX_LINE:
+                tell(rest[:MAX_LINE].decode("utf-8", "replace"))
+                rest = b""
+    if rest:
+        tell(rest[:MAX_LINE].decode("utf-8", "replace"))

@@ -1,0 +1,168 @@
+"""`reactor plugin`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from reactor.cli.client import Client, ClientError, add_server, show_json, table
+
+KITS = {
+    "python": ("reactor_plugin.py",), "node": ("reactor-plugin.mjs",), "go": ("reactor.go",), "php": (), "ruby": (),
+    "shell": (),
+}  # fmt: skip
+"""Languages, and the files of the kit that go into the plugin's folder."""
+NEXT = {"go": "build it: (cd {folder} && go build -o plugin .), then "}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    new = commands.add_parser("new", help="a plugin that works, to be changed")
+    new.add_argument("name", metavar="NAME", help="its name: a-z, 0-9 and _")
+    new.add_argument("--language", required=True, choices=sorted(KITS), help="what it is written in")
+    new.add_argument("--directory", default="plugins", help="where its folder is made (plugins)")
+    check = commands.add_parser("check", help="runs the conformance suite against a plugin")
+    check.add_argument("folder", metavar="FOLDER", help="the folder with its plugin.yaml")
+    test = commands.add_parser("test", help="calls an action once, or prints a trigger's first events")
+    test.add_argument("folder", metavar="FOLDER", help="the folder with its plugin.yaml")
+    test.add_argument("kind", metavar="NAME", help="an action or a trigger of it")
+    test.add_argument("--input", default="{}", help="the options, as JSON")
+    test.add_argument("--events", type=int, default=1, help="how many events of a trigger")
+    for name, text in (("list", "plugins of the daemon and their health"), ("show", "one of them in full")):
+        one = commands.add_parser(name, help=text)
+        if name == "show":
+            one.add_argument("name", metavar="NAME")
+        add_server(one)
+
+
+def run(options: Any) -> int:
+    if options.command == "new":
+        return _new(options)
+    if options.command in ("check", "test"):
+        return _bench(options)
+    items = Client(options).get("/api/v1/plugins")["items"]
+    if options.command == "show":
+        found = [item for item in items if item["name"] == options.name]
+        if not found:
+            raise ClientError(
+                f"there is no plugin {options.name}; there is {', '.join(i['name'] for i in items) or 'none'}"
+            )
+        show_json(found[0])
+    elif options.json:
+        show_json({"items": items})
+    else:
+        rows = [
+            [
+                item["name"], item["version"], item["state"], len(item["actions"]), len(item["triggers"]),
+                item["restarts"], item["error"],
+            ]
+            for item in items
+        ]  # fmt: skip
+        table(rows, ["PLUGIN", "VERSION", "STATE", "ACTIONS", "TRIGGERS", "RESTARTS", "ERROR"])
+    return 0
+
+
+def _new(options: Any) -> int:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", options.name):
+        raise ClientError(f"{options.name!r} is no name of a plugin: a-z, 0-9 and _, beginning with a letter")
+    folder = Path(options.directory) / options.name
+    if folder.exists():
+        raise ClientError(f"{folder} is already there")
+    kit = importlib.resources.files("plugins") / "kits" / options.language
+    folder.mkdir(parents=True)
+    for file in (kit / "template").iterdir():
+        (folder / file.name).write_text(file.read_text("utf-8").replace("NAME", options.name), "utf-8")
+    for name in KITS[options.language]:
+        (folder / name).write_text((kit / name).read_text("utf-8"), "utf-8")
+    print(folder)
+    hint = NEXT.get(options.language, "").format(folder=folder)
+    print(f"{hint}try it: reactor plugin test {folder} double --input '{{\"value\": 21}}'", file=sys.stderr)
+    return 0
+
+
+def _bench(options: Any) -> int:
+    import anyio
+
+    from plugins.host.manifest import ManifestError
+    from reactor.contracts.errors import NotConnected, StepFailed
+
+    work = _check if options.command == "check" else _test
+    try:
+        return anyio.run(work, options)
+    except ManifestError as error:
+        raise ClientError("\n".join(error.problems)) from None
+    except NotConnected as error:
+        raise ClientError(str(error)) from None
+    except StepFailed as error:
+        print(f"reactor: {error.type}: {error}", file=sys.stderr)
+        return 1
+
+
+async def _check(options: Any) -> int:
+    import anyio
+
+    from plugins.host.bench import bench
+    from plugins.host.manifest import load_manifest
+    from reactor.contracts.errors import NotConnected
+    from reactor.schemas import compile_schema
+    from reactor.testing.plugin_suite import CHECKS, LIMIT
+
+    folder = Path(options.folder)
+    manifest, _ = load_manifest(folder)
+    failed = 0
+    specs: list[tuple[str, Any]] = [*manifest.actions.items(), *manifest.triggers.items()]
+    for name, spec in specs:
+        try:
+            compile_schema(spec.options)
+        except ValueError as error:
+            failed += 1
+            print(f"FAILED  the options of {name} are no JSON Schema: {error}")
+    for name, check in CHECKS.items():
+        heard: list[str] = []
+        problem: str | None = None
+        try:
+            with anyio.fail_after(LIMIT):
+                async with bench(folder, heard.append) as made:
+                    try:
+                        await check(made)
+                    except AssertionError as error:
+                        problem = str(error)
+        except TimeoutError:
+            problem = f"it did not end in {LIMIT:g} s"
+        except NotConnected as error:
+            problem = str(error)
+        if problem is None:
+            print(f"ok      {name}")
+        else:
+            failed += 1
+            print(f"FAILED  {name}: {problem}")
+            for line in heard[-5:]:
+                print(f"        | {line}")
+    print(f"{len(CHECKS)} checks, {failed} failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+async def _test(options: Any) -> int:
+    from plugins.host.bench import bench
+
+    try:
+        given = json.loads(options.input)
+    except ValueError as error:
+        raise ClientError(f"--input is no JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise ClientError("--input is a JSON object")
+    async with bench(Path(options.folder), lambda line: print(line, file=sys.stderr)) as made:
+        name = options.kind.rpartition(".")[2]
+        if name in made.manifest.actions:
+            show_json(await made.act(name, given))
+        elif name in made.manifest.triggers:
+            await made.show(name, given, options.events, lambda event: print(json.dumps(event, ensure_ascii=False)))
+        else:
+            there = ", ".join((*made.manifest.actions, *made.manifest.triggers))
+            raise ClientError(f"{made.manifest.plugin} brings no {name}; it brings {there}")
+    return 0

@@ -1,0 +1,328 @@
+"""The host and what plugins may do to it: crash, hang, talk garbage, be someone else. Only they pay."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from reactor.app import make_kinds
+from reactor.cli.check import add_plugins
+from tests.daemon import Daemon, eventually
+from tests.host.test_languages import outputs
+
+KIT = Path(__file__).parent.parent.parent / "plugins/kits/python/reactor_plugin.py"
+MANIFEST = """plugin: %s
+protocol: jsonrpc
+command: [%s, ./plugin.py]
+env: [PLUGIN_MARKS]
+timeout: 3s
+%s
+"""
+ACTIONS = """
+import asyncio, json, os, sys
+from reactor_plugin import Failure, Plugin
+plugin = Plugin()
+
+@plugin.action
+async def echo(input, call):
+    print("on stderr", file=sys.stderr, flush=True)
+    call.log("told", "warning")
+    return {"input": input, "key": call.idempotency_key, "pid": os.getpid()}
+
+@plugin.action
+async def mark(input, call):
+    with open(os.environ["PLUGIN_MARKS"], "a") as file:
+        file.write(call.idempotency_key + "\\n")
+    await asyncio.sleep(0.002)
+    return {}
+
+@plugin.action
+async def crash(input, call):
+    os._exit(3)
+
+@plugin.action
+async def hang(input, call):
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        with open(os.environ["PLUGIN_MARKS"], "a") as file:
+            file.write("cancelled\\n")
+        raise
+
+@plugin.action
+async def garbage(input, call):
+    sys.stdout.write("this is no json\\n")
+    sys.stdout.flush()
+    await asyncio.sleep(60)
+
+@plugin.action
+async def refuse(input, call):
+    raise Failure("no luck", "shop.closed", retryable=False, details={"until": 9})
+
+@plugin.action
+async def publish(input, call):
+    return await plugin.publish("shop.opened", {"n": 1}, key="k1")
+
+@plugin.trigger
+async def count(options, listen):
+    number = listen.cursor or 0
+    while number < options["to"]:
+        number += 1
+        await listen.emit({"n": number, "pid": os.getpid()}, cursor=number)
+    await asyncio.Event().wait()
+
+@plugin.trigger
+async def bad(options, listen):
+    await listen.emit({"n": 1}, nonsense=7)
+    await asyncio.Event().wait()
+
+plugin.run()
+"""
+KINDS = """actions:
+  echo: {summary: Echoes., options: {type: object, required: [text], properties: {text: {type: string, maxLength: 10}, mode: {enum: [a, b]}}}}
+  mark: {summary: Marks.}
+  crash: {summary: Crashes.}
+  hang: {summary: Hangs.}
+  garbage: {summary: Talks garbage.}
+  refuse: {summary: Refuses.}
+  publish: {summary: Publishes.}
+triggers:
+  count: {summary: Counts., identity: true, options: {type: object, required: [to], properties: {to: {type: integer}}}}
+  bad: {summary: Is bad., options: {type: object}}
+"""
+
+
+def make(daemon: Daemon, name: str = "shop", code: str = ACTIONS, kinds: str = KINDS) -> Path:
+    folder = daemon.folder / "plugins" / name
+    folder.mkdir(parents=True)
+    (folder / "plugin.py").write_text(code)
+    (folder / "reactor_plugin.py").write_text(KIT.read_text())
+    (folder / "plugin.yaml").write_text(MANIFEST % (name, sys.executable, kinds))
+    return folder
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    return Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"), env={"PLUGIN_MARKS": str(tmp_path / "marks")})
+
+
+def call(action: str, given: str = "{}", more: str = "") -> str:
+    return f"flow: {action}\nwhen: [{{http: POST /{action}}}]\ndo:\n  - id: it\n    call: shop.{action}\n    with: {given}\n{more}output: ${{{{ steps.it }}}}\n"
+
+
+def pid_of(daemon: Daemon) -> int:
+    return int(daemon.post("/hooks/echo?wait", {}).json["pid"])
+
+
+def test_calls_errors_and_what_a_plugin_says(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("echo.yaml", call("echo", "{text: '${{ default(event.body.t, ''hi'') }}'}"))
+    daemon.flow("refuse.yaml", call("refuse"))
+    daemon.flow("publish.yaml", call("publish"))
+    daemon.flow("heard.yaml", "flow: heard\nwhen: [{event: shop.opened}]\ndo: []\noutput: ${{ event.data.n }}\n")
+    with daemon:
+        done = daemon.post("/hooks/echo?wait", {}).json
+        assert done["input"] == {"text": "hi"} and done["key"].startswith("run_")
+        refused = daemon.post("/hooks/refuse?wait", {}).json["error"]
+        assert (refused["type"], refused["message"], refused["retryable"], refused["details"]) == (
+            "shop.closed",
+            "no luck",
+            False,
+            {"until": 9},
+        )
+        long = daemon.post("/hooks/echo?wait", {"t": "x" * 11}).json["error"]
+        assert long["type"] == "expression" and "10" in long["message"]
+        assert daemon.post("/hooks/publish?wait", {}).json["runs"] == 1
+        assert daemon.post("/hooks/publish?wait", {}).json["event"].startswith("evt_")
+        eventually(lambda: outputs(daemon, "heard") == [1], 10, "its event did not start the flow once")
+        log = daemon.log.read_text()
+        assert '"message":"on stderr"' in log and '"message":"told"' in log
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "type"), [("crash", "plugin.down"), ("garbage", "plugin.down"), ("hang", "plugin.timeout")]
+)
+def test_what_breaks_costs_only_the_plugin(daemon: Daemon, action: str, type: str) -> None:
+    make(daemon)
+    daemon.flow("echo.yaml", call("echo", "{text: a}"))
+    daemon.flow("it.yaml", call(action))
+    with daemon:
+        before = pid_of(daemon)
+        error = daemon.post(f"/hooks/{action}?wait", {}).json["error"]
+        assert error["type"] == type and error["retryable"], error
+        after = pid_of(daemon)
+        assert (after == before) == (action == "hang")
+        if action == "hang":
+            eventually(lambda: "cancelled" in (daemon.folder / "marks").read_text(), 10, "the call was not cancelled")
+        else:
+            (shown,) = daemon.get("/api/v1/plugins")["items"]
+            assert shown["restarts"] == 1 and shown["state"] == "up"
+        assert daemon.stop() == 0
+
+
+def test_another_manifest_or_protocol_is_refused_with_the_reason(daemon: Daemon) -> None:
+    folder = make(daemon)
+    code = ACTIONS.replace("plugin = Plugin()", "plugin = Plugin()\nplugin._hash = 'sha256:other'")
+    (folder / "plugin.py").write_text(code)
+    silent = make(
+        daemon, "silent", "import sys\nprint('hello', flush=True)\nsys.stdin.read()\n", "actions: {a: {summary: A.}}\n"
+    )
+    assert silent.exists()
+    daemon.flow("other.yaml", "flow: other\nwhen: [{http: POST /other}]\ndo: []\n")
+    with daemon:
+        assert daemon.post("/hooks/other?wait", {}).status == 200
+        eventually(
+            lambda: all(item["error"] for item in daemon.get("/api/v1/plugins")["items"]), 10, "no error is shown"
+        )
+        errors = {item["name"]: item["error"] for item in daemon.get("/api/v1/plugins")["items"]}
+        assert "sha256:other" in errors["shop"] and "no JSON-RPC" in errors["silent"], errors
+        assert daemon.stop() == 0
+
+
+def test_manifests_that_are_wrong_are_said(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    for text, said in (
+        ("plugin: Bad\nprotocol: script\ncommand: [x]\nactions: {a: {summary: A}}\n", "no name"),
+        ("plugin: p\nprotocol: script\ncommand: [x]\n", "neither actions nor triggers"),
+        ("plugin: p\nprotocol: soap\ncommand: [x]\nactions: {a: {summary: A}}\n", "soap"),
+        ("plugin: p\nprotocol: script\ncommand: []\nactions: {a: {summary: A}}\n", "names the program"),
+        ("plugin: http\nprotocol: script\ncommand: [x]\nactions: {post: {summary: A}}\n", "Reactor's own"),
+        (
+            "plugin: p\nprotocol: script\ncommand: [x]\nactions: {a: {summary: A, options: {properties: {x: {type: 7}}}}}\n",
+            "no JSON Schema",
+        ),
+        ("plugin: p\nprotocol: script\ncommand: [x]\ntimeout: soon\nactions: {a: {summary: A}}\n", "timeout"),
+        ("plugin: [\n", "plugin.yaml"),
+    ):
+        (tmp_path / "p/plugin.yaml").write_text(text)
+        (tmp_path / "f.yaml").write_text("do: []\n")
+        problems = add_plugins(make_kinds(None), [str(tmp_path)])
+        assert problems and said in problems[0], (text, problems)
+
+
+def test_flows_follow_a_plugin_that_comes_changes_and_goes(daemon: Daemon) -> None:
+    daemon.flow("echo.yaml", call("echo", "{tekst: a}"))
+    with daemon:
+        log = lambda: daemon.log.read_text()  # noqa: E731
+        eventually(lambda: "there is no action shop.echo" in log(), 10, "the flow was not refused")
+        folder = make(daemon)
+        eventually(lambda: "has no option tekst (did you mean text?)" in log(), 10, "the typo was not found")
+        assert "echo.yaml:6:12" in log()
+        daemon.flow("echo.yaml", call("echo", "{text: a}"))
+        eventually(
+            lambda: daemon.request("POST", "/hooks/echo?wait", raw=b"{}").status == 200, 10, "the flow does not run"
+        )
+        manifest = (folder / "plugin.yaml").read_text()
+        (folder / "plugin.yaml").write_text(
+            manifest.replace("{text: {type: string, maxLength: 10}", "{text: {type: string}, size: {type: integer}")
+        )
+        daemon.flow("echo.yaml", call("echo", "{text: a, size: 3}"))
+        eventually(
+            lambda: daemon.post("/hooks/echo?wait", {}).json.get("input") == {"text": "a", "size": 3},
+            10,
+            "the new option is not there",
+        )
+        (folder / "plugin.yaml").write_text("plugin: [")
+        eventually(lambda: "plugin not taken" in log(), 10, "the broken manifest is not told")
+        assert daemon.post("/hooks/echo?wait", {}).status == 200, "the last good version stays"
+        assert daemon.stop() == 0
+
+
+def test_a_thousand_events_through_kills_of_the_plugin(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("count.yaml", "flow: count\nwhen: [{shop.count: {to: 1000}}]\ndo: []\noutput: ${{ event.data }}\n")
+    daemon.flow("echo.yaml", call("echo", "{text: a}"))
+    with daemon:
+        for share in (100, 400, 700):
+            eventually(lambda share=share: len(outputs(daemon, "count")) > share, 30, "it stands still")
+            (found, *_) = outputs(daemon, "count")[-1:]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found["pid"], signal.SIGKILL)
+        eventually(lambda: len(outputs(daemon, "count")) >= 1000, 60, "not all came")
+        assert [one["n"] for one in outputs(daemon, "count")] == list(range(1, 1001)), "each once, in order"
+        assert len({one["pid"] for one in outputs(daemon, "count")}) > 1, "it was killed in the middle"
+        assert daemon.stop() == 0
+
+
+def test_a_thousand_calls_through_kills_of_the_plugin(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("mark.yaml", call("mark", "{}", "    retry: {times: 20, wait: 50ms..500ms}\n"))
+    daemon.flow("echo.yaml", call("echo", "{text: a}", "    retry: {times: 20, wait: 50ms}\n"))
+    marks = daemon.folder / "marks"
+    marks.write_text("")
+    with daemon:
+
+        def send() -> None:
+            for _ in range(250):
+                assert daemon.post("/hooks/mark", {}).status == 202
+
+        threads = [threading.Thread(target=send) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for share in (100, 400, 700):
+            eventually(lambda share=share: len(marks.read_text().split()) > share, 30, "it stands still")
+            os.kill(pid_of(daemon), signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        eventually(lambda: len(ended(daemon)) >= 1000, 60, f"only {len(ended(daemon))} ended")
+        assert set(ended(daemon)) == {"succeeded"} and len(ended(daemon)) == 1000
+        counted = collections.Counter(marks.read_text().split())
+        runs = {key.partition("/")[0] for key in counted}
+        assert len(runs) == len(counted) == 1000, "one key a run, each run performed"
+        assert daemon.stop() == 0
+
+
+def ended(daemon: Daemon) -> list[str]:
+    store = apsw.Connection(str(daemon.data / "reactor.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    store.set_busy_timeout(10_000)
+    try:
+        return [row[0] for row in store.execute("SELECT status FROM runs WHERE flow = 'mark' AND ended IS NOT NULL")]
+    finally:
+        store.close()
+
+
+def test_an_event_that_is_none_ends_the_listening_with_the_reason(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("bad.yaml", "flow: bad\nwhen: [shop.bad]\ndo: []\n")
+    with daemon:
+        eventually(lambda: "has no nonsense" in json.dumps(daemon.get("/api/v1/triggers")), 10, "no reason is shown")
+        assert daemon.stop() == 0
+
+
+def test_it_is_gone_with_the_daemon(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("echo.yaml", call("echo", "{text: a}"))
+    with daemon:
+        first = pid_of(daemon)
+        assert daemon.stop() == 0
+        assert not Path(f"/proc/{first}").exists()
+        daemon.start()
+        second = pid_of(daemon)
+        daemon.kill()
+        eventually(lambda: not Path(f"/proc/{second}").exists(), 10, "its stdin ended, it did not")
+
+
+def limits_of(pid: Any) -> str:
+    return Path(f"/proc/{pid}/limits").read_text()
+
+
+def test_bounds_are_set(daemon: Daemon) -> None:
+    folder = make(daemon)
+    manifest = (folder / "plugin.yaml").read_text()
+    (folder / "plugin.yaml").write_text(manifest + "limits: {memory: 1GiB, cpu: 1h, files: 77}\n")
+    daemon.flow("echo.yaml", call("echo", "{text: a}"))
+    with daemon:
+        shown = limits_of(pid_of(daemon))
+        assert str(1024**3) in shown and "3600" in shown and " 77 " in shown, shown
+        assert daemon.stop() == 0
