@@ -64,6 +64,7 @@ class Stream:
         self._acknowledger = Acknowledger(self._acknowledge)
         self._system = ""
         self._confirmed = 0
+        self._read_to = 0
         self._cursor: Any = None
         self.named: list[str] = []
         self._snapshot: Snapshot | None = None
@@ -113,6 +114,8 @@ class Stream:
                     break
                 pending.append(message)
             if not pending:
+                if self._begin is None:
+                    self._read_to = cursor.wal_end  # all that the server has sent up to here was taken
                 await anyio.wait_readable(cursor.fileno())
             while pending:
                 await self._take(wire.decode(pending.popleft().payload))
@@ -199,7 +202,7 @@ class Stream:
         tables' changes and silence included, so that a quiet table holds nothing back."""
         position = self._durable.safe or 0
         if self._begin is None and self._durable.quiet:
-            position = max(position, self._cursor.wal_end)
+            position = max(position, self._read_to)
         self._confirmed = max(self._confirmed, position)
         self._cursor.send_feedback(flush_lsn=self._confirmed, apply_lsn=self._confirmed, force=True)
 

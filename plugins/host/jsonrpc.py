@@ -16,6 +16,8 @@ from reactor.contracts.errors import NotConnected, StepFailed
 PROTOCOL = 1
 CREDIT = 100
 """Events that a trigger may send before one is acknowledged."""
+OUTBOX = 100
+"""Messages that wait for a plugin that does not read."""
 MAX_MESSAGE = 16 * 1024 * 1024
 HANDSHAKE = 20.0
 """Seconds in which a plugin answers the handshake."""
@@ -70,7 +72,7 @@ class JsonRpcLink:
         self._ids = itertools.count(1)
         self._open: dict[int, tuple[anyio.Event, list[Any]]] = {}
         self._listening: dict[int, JsonRpcListening] = {}
-        self._lock = anyio.Lock()
+        self._outbox, self._outgoing = anyio.create_memory_object_stream[bytes](OUTBOX)
         self._group: anyio.abc.TaskGroup | None = None
         self.gone: str | None = None
 
@@ -97,6 +99,7 @@ class JsonRpcLink:
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
+                group.start_soon(self._write)
                 while True:
                     rest += await stdout.receive(65_536)
                     *lines, rest = rest.split(b"\n")
@@ -115,6 +118,8 @@ class JsonRpcLink:
 
     def _lost(self, reason: str) -> None:
         self.gone = reason
+        self._outbox.close()
+        self._outgoing.close()
         error = down(self._plugin, reason)
         for done, result in self._open.values():
             result.append(error)
@@ -179,15 +184,20 @@ class JsonRpcLink:
 
     async def _send(self, message: dict[str, Any]) -> None:
         line = msgspec.json.encode(message) + b"\n"
-        stdin = self._process.stdin
-        if self.gone is not None or stdin is None:
-            raise down(self._plugin, self.gone or "it ended")
         try:
-            with anyio.CancelScope(shield=True):
-                async with self._lock:
-                    await stdin.send(line)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-            raise down(self._plugin, "it ended") from None
+            if self.gone is None:
+                await self._outbox.send(line)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass
+        if self.gone is not None:
+            raise down(self._plugin, self.gone)
+
+    async def _write(self) -> None:
+        """One line after the other, each whole: a call that is given up leaves none half written."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        async for line in self._outgoing:
+            await stdin.send(line)
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         await self._send({"jsonrpc": "2.0", "method": method, "params": params})

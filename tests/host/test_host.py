@@ -66,6 +66,11 @@ async def garbage(input, call):
     await asyncio.sleep(60)
 
 @plugin.action
+async def deaf(input, call):
+    import time
+    time.sleep(60)
+
+@plugin.action
 async def refuse(input, call):
     raise Failure("no luck", "shop.closed", retryable=False, details={"until": 9})
 
@@ -95,6 +100,7 @@ KINDS = """actions:
   hang: {summary: Hangs.}
   garbage: {summary: Talks garbage.}
   refuse: {summary: Refuses.}
+  deaf: {summary: Does not read any more.}
   publish: {summary: Publishes.}
 triggers:
   count: {summary: Counts., identity: true, options: {type: object, required: [to], properties: {to: {type: integer}}}}
@@ -168,6 +174,21 @@ def test_what_breaks_costs_only_the_plugin(daemon: Daemon, action: str, type: st
         else:
             (shown,) = daemon.get("/api/v1/plugins")["items"]
             assert shown["restarts"] == 1 and shown["state"] == "up"
+        assert daemon.stop() == 0
+
+
+def test_a_plugin_that_does_not_read_holds_nobody_up(daemon: Daemon) -> None:
+    make(daemon)
+    daemon.flow("deaf.yaml", call("deaf"))
+    echo = call("echo", "{text: a, mode: a}").replace("mode: a", "large: '${{ event.body.large }}'")
+    folder = daemon.folder / "plugins/shop/plugin.yaml"
+    folder.write_text(folder.read_text().replace("mode: {enum: [a, b]}", "large: {type: string}"))
+    daemon.flow("echo.yaml", echo)
+    with daemon:
+        assert daemon.post("/hooks/echo?wait", {"large": "x" * 500_000}).json["input"]["text"] == "a"
+        assert daemon.post("/hooks/deaf", {}).status == 202
+        error = daemon.post("/hooks/echo?wait", {"large": "x" * 500_000}).json["error"]
+        assert error["type"] == "plugin.timeout", error
         assert daemon.stop() == 0
 
 
