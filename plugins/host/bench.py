@@ -83,6 +83,7 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
         yield PluginBench(manifest, ScriptLink(manifest, hash, folder, tell), None)
         return
     process = await spawn(manifest, hash, folder)
+    failed: Exception | None = None
     try:
         async with anyio.create_task_group() as group:
             link = JsonRpcLink(manifest.plugin, process, refuse, tell)
@@ -91,10 +92,13 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
             await link.handshake(hash)
             try:
                 yield PluginBench(manifest, link, process)
-            finally:
-                group.cancel_scope.cancel()
+            except Exception as error:  # told as it is, outside of the group
+                failed = error
+            group.cancel_scope.cancel()
     except* NotConnected as errors:
         raise NotConnected(str(errors.exceptions[0])) from None
     finally:
         kill(process)
         await end(process, 0.0)
+    if failed is not None:
+        raise failed

@@ -141,7 +141,7 @@ async def _check(options: Any) -> int:
         else:
             failed += 1
             print(f"FAILED  {name}: {problem}")
-            for line in heard[-5:]:
+            for line in heard[-12:]:
                 print(f"        | {line}")
     print(f"{len(CHECKS)} checks, {failed} failed", file=sys.stderr)
     return 1 if failed else 0

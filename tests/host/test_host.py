@@ -347,3 +347,35 @@ def test_bounds_are_set(daemon: Daemon) -> None:
         shown = limits_of(pid_of(daemon))
         assert str(1024**3) in shown and "3600" in shown and " 77 " in shown, shown
         assert daemon.stop() == 0
+
+
+def test_the_command_line_says_what_is_wrong_in_a_line(daemon: Daemon) -> None:
+    folder = make(daemon)
+    for arguments, said in (
+        (["test", str(folder), "nope"], "brings no nope; it brings echo"),
+        (["test", str(folder), "echo", "--input", "{"], "--input is no JSON"),
+        (["test", str(folder), "refuse"], "shop.closed: no luck"),
+        (["test", str(folder), "crash"], "plugin.down"),
+        (["check", str(daemon.folder)], "plugin.yaml: No such file"),
+        (["new", "Bad", "--language", "go"], "is no name of a plugin"),
+        (["new", "shop", "--language", "go", "--directory", str(folder.parent)], "already there"),
+    ):
+        done = daemon.cli("plugin", *arguments)
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, (arguments, done.stderr)
+    shown = daemon.cli("plugin", "test", str(folder), "count", "--input", '{"to": 5}', "--events", "2")
+    assert [json.loads(line)["data"]["n"] for line in shown.stdout.splitlines()] == [1, 2], shown.stderr
+
+
+def test_the_suite_finds_what_a_plugin_does_wrong(daemon: Daemon) -> None:
+    folder = make(daemon)
+    wrong = {
+        "every action of the manifest is there": ACTIONS.replace("async def echo", "async def eccho"),
+        "it comes up": ACTIONS.replace("plugin = Plugin()", "plugin = Plugin()\nplugin._hash = 'x'"),
+        "it ends when its stdin does": ACTIONS.replace("plugin.run()", "try:\n    plugin.run()\nfinally:\n    import time; time.sleep(60)"),
+        "an action that is not there": ACTIONS.replace("plugin.run()", "plugin._act = lambda id, params: os._exit(1)\nplugin.run()"),
+    }  # fmt: skip
+    (folder / "plugin.yaml").write_text(MANIFEST % ("shop", sys.executable, "actions: {echo: {summary: E.}}\n"))
+    for check, code in wrong.items():
+        (folder / "plugin.py").write_text(code)
+        done = daemon.cli("plugin", "check", str(folder))
+        assert done.returncode == 1 and f"FAILED  {check}" in done.stdout, (check, done.stdout)
