@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from reactor.contracts.errors import StepFailed
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -26,6 +28,12 @@ def too_slow(seconds: float) -> StepFailed:
     return StepFailed("sql.timeout", f"the statement took longer than {seconds:g} s and was cancelled")
 
 
+def _weight(value: Any) -> int:
+    if isinstance(value, (dict, list)):
+        return len(msgspec.json.encode(value))
+    return len(value) if isinstance(value, str) else 16
+
+
 class Weight:
     """Refuses a result that does not fit into memory."""
 
@@ -33,7 +41,7 @@ class Weight:
         self._size = 0
 
     def add(self, row: dict[str, Any]) -> dict[str, Any]:
-        self._size += sum(len(value) if isinstance(value, str) else 16 for value in row.values())
+        self._size += sum(map(_weight, row.values()))
         if self._size > MAX_BYTES:
             raise StepFailed(
                 "limit", f"the result has more than {MAX_BYTES // 1024**2} MiB; write it to a file with save_to",

@@ -174,6 +174,12 @@ async def test_types_of_postgres(postgres_server: Any, tmp_path: Path) -> None:
         assert (await fails(sql.Query, known, tmp_path, query=query, params=params)).type == "sql.data", query
 
 
+async def test_large_json_counts_too(postgres_server: Any, tmp_path: Path) -> None:
+    known = Known("postgres", postgres_server.url, Postgres)
+    large = "SELECT jsonb_build_object('a', repeat('x', 1000000)) AS j FROM generate_series(1, 20)"
+    assert (await fails(sql.Query, known, tmp_path, query=large)).type == "limit"
+
+
 async def test_types_of_mariadb(mariadb_server: Any, tmp_path: Path) -> None:
     known = Known("mysql", mariadb_server.url, Mysql)
     found = await act(sql.Query, known, tmp_path, query="""SELECT CAST(:n AS DECIMAL(10,2)) AS n, CAST(:d AS DATETIME(3)) AS d, :j AS j,

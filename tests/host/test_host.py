@@ -150,7 +150,7 @@ def test_calls_errors_and_what_a_plugin_says(daemon: Daemon) -> None:
         assert long["type"] == "expression" and "10" in long["message"]
         assert daemon.post("/hooks/publish?wait", {}).json["runs"] == 1
         assert daemon.post("/hooks/publish?wait", {}).json["event"].startswith("evt_")
-        eventually(lambda: outputs(daemon, "heard") == [1], 10, "its event did not start the flow once")
+        eventually(lambda: outputs(daemon, "heard") == [1], 30, "its event did not start the flow once")
         log = daemon.log.read_text()
         assert '"message":"on stderr"' in log and '"message":"told"' in log
         assert daemon.stop() == 0
@@ -170,7 +170,7 @@ def test_what_breaks_costs_only_the_plugin(daemon: Daemon, action: str, type: st
         after = pid_of(daemon)
         assert (after == before) == (action == "hang")
         if action == "hang":
-            eventually(lambda: "cancelled" in (daemon.folder / "marks").read_text(), 10, "the call was not cancelled")
+            eventually(lambda: "cancelled" in (daemon.folder / "marks").read_text(), 30, "the call was not cancelled")
         else:
             (shown,) = daemon.get("/api/v1/plugins")["items"]
             assert shown["restarts"] == 1 and shown["state"] == "up"
@@ -204,7 +204,7 @@ def test_another_manifest_or_protocol_is_refused_with_the_reason(daemon: Daemon)
     with daemon:
         assert daemon.post("/hooks/other?wait", {}).status == 200
         eventually(
-            lambda: all(item["error"] for item in daemon.get("/api/v1/plugins")["items"]), 10, "no error is shown"
+            lambda: all(item["error"] for item in daemon.get("/api/v1/plugins")["items"]), 30, "no error is shown"
         )
         errors = {item["name"]: item["error"] for item in daemon.get("/api/v1/plugins")["items"]}
         assert "sha256:other" in errors["shop"] and "no JSON-RPC" in errors["silent"], errors
@@ -236,13 +236,13 @@ def test_flows_follow_a_plugin_that_comes_changes_and_goes(daemon: Daemon) -> No
     daemon.flow("echo.yaml", call("echo", "{tekst: a}"))
     with daemon:
         log = lambda: daemon.log.read_text()  # noqa: E731
-        eventually(lambda: "there is no action shop.echo" in log(), 10, "the flow was not refused")
+        eventually(lambda: "there is no action shop.echo" in log(), 30, "the flow was not refused")
         folder = make(daemon)
-        eventually(lambda: "has no option tekst (did you mean text?)" in log(), 10, "the typo was not found")
+        eventually(lambda: "has no option tekst (did you mean text?)" in log(), 30, "the typo was not found")
         assert "echo.yaml:6:12" in log()
         daemon.flow("echo.yaml", call("echo", "{text: a}"))
         eventually(
-            lambda: daemon.request("POST", "/hooks/echo?wait", raw=b"{}").status == 200, 10, "the flow does not run"
+            lambda: daemon.request("POST", "/hooks/echo?wait", raw=b"{}").status == 200, 30, "the flow does not run"
         )
         manifest = (folder / "plugin.yaml").read_text()
         (folder / "plugin.yaml").write_text(
@@ -255,7 +255,7 @@ def test_flows_follow_a_plugin_that_comes_changes_and_goes(daemon: Daemon) -> No
             "the new option is not there",
         )
         (folder / "plugin.yaml").write_text("plugin: [")
-        eventually(lambda: "plugin not taken" in log(), 10, "the broken manifest is not told")
+        eventually(lambda: "plugin not taken" in log(), 30, "the broken manifest is not told")
         assert daemon.post("/hooks/echo?wait", {}).status == 200, "the last good version stays"
         assert daemon.stop() == 0
 
@@ -317,7 +317,7 @@ def test_an_event_that_is_none_ends_the_listening_with_the_reason(daemon: Daemon
     make(daemon)
     daemon.flow("bad.yaml", "flow: bad\nwhen: [shop.bad]\ndo: []\n")
     with daemon:
-        eventually(lambda: "has no nonsense" in json.dumps(daemon.get("/api/v1/triggers")), 10, "no reason is shown")
+        eventually(lambda: "has no nonsense" in json.dumps(daemon.get("/api/v1/triggers")), 30, "no reason is shown")
         assert daemon.stop() == 0
 
 
@@ -331,7 +331,7 @@ def test_it_is_gone_with_the_daemon(daemon: Daemon) -> None:
         daemon.start()
         second = pid_of(daemon)
         daemon.kill()
-        eventually(lambda: not Path(f"/proc/{second}").exists(), 10, "its stdin ended, it did not")
+        eventually(lambda: not Path(f"/proc/{second}").exists(), 30, "its stdin ended, it did not")
 
 
 def limits_of(pid: Any) -> str:
