@@ -77,7 +77,8 @@ def glibc(folder: Path) -> tuple[int, ...]:
 
 
 def freeze(work: Path, dist: Path) -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": EPOCH}
+    cache = str(work.parent / "pyinstaller-cache")  # of its own: another build beside this one would empty it
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": EPOCH, "PYINSTALLER_CONFIG_DIR": cache}
     subprocess.run(
         [
             sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR", "--clean",
