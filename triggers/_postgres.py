@@ -63,8 +63,7 @@ class Stream:
         self._durable = Durable()
         self._acknowledger = Acknowledger(self._acknowledge)
         self._system = ""
-        self._confirmed = 0
-        self._read_to = 0
+        self._given_up = False
         self._cursor: Any = None
         self.named: list[str] = []
         self._snapshot: Snapshot | None = None
@@ -87,7 +86,7 @@ class Stream:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._acknowledger.run)
                 group.start_soon(self._heartbeat)
-                group.start_soon(self._watch, connection)
+                group.start_soon(self._watch)
                 if self._snapshot is not None:
                     group.start_soon(self._snapshot.run)
                 await ctx.ready()
@@ -96,7 +95,11 @@ class Stream:
             with contextlib.suppress(psycopg2.Error):
                 if self._cursor is not None:
                     self._feedback()
-                connection.close()
+                connection.close()  # only here: nobody waits for its socket any more
+            if self._given_up:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(SLOW):
+                    async with self._database.session(SLOW) as session:
+                        await drop_slot(session, self._slot)
 
     def _start(self, publication: str) -> None:
         self._cursor.start_replication(
@@ -114,8 +117,6 @@ class Stream:
                     break
                 pending.append(message)
             if not pending:
-                if self._begin is None:
-                    self._read_to = cursor.wal_end  # all that the server has sent up to here was taken
                 await anyio.wait_readable(cursor.fileno())
             while pending:
                 await self._take(wire.decode(pending.popleft().payload))
@@ -198,20 +199,17 @@ class Stream:
         self._durable.done(len(done))
 
     def _feedback(self) -> None:
-        """Tells the server what is durable here. Where nothing is under way, that is all that it has sent, other
-        tables' changes and silence included, so that a quiet table holds nothing back."""
+        """Tells the server what is durable here. When that is all that it has sent, psycopg2 (from 2.9) adds how far
+        the server has looked, other tables' changes and silence included: a quiet table holds nothing back."""
         position = self._durable.safe or 0
-        if self._begin is None and self._durable.quiet:
-            position = max(position, self._read_to)
-        self._confirmed = max(self._confirmed, position)
-        self._cursor.send_feedback(flush_lsn=self._confirmed, apply_lsn=self._confirmed, force=True)
+        self._cursor.send_feedback(flush_lsn=position, apply_lsn=position, force=True)
 
     async def _heartbeat(self) -> None:
         while True:
             await self._ctx.clock.sleep(FEEDBACK)
             self._feedback()
 
-    async def _watch(self, connection: Any) -> None:
+    async def _watch(self) -> None:
         """What the slot holds back: shown, warned of at half of `max_lag`, given up beyond it."""
         limit = parse_size(self._options.max_lag)
         while True:
@@ -224,8 +222,7 @@ class Stream:
                 if held > limit and self._options.slot is None:
                     reason = f"it held back {held / 1024**2:,.0f} MiB, more than max_lag {self._options.max_lag}"
                     await self._ctx.move({"lost": reason})
-                    connection.close()
-                    await drop_slot(session, self._slot)
+                    self._given_up = True
                     raise NotConnected(f"postgres: the slot {self._slot} was given up: {reason}")
                 warning = f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"
                 self._ctx.warn(warning if held > limit / 2 else None)
