@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.connections import MAX_FILE, MAX_LEVELS, NAME, SUFFIXES
+from flows.connections import MAX_LEVELS, NAME
 from flows.context import Kinds, Reading
-from flows.nodes import Node, parse_documents
+from flows.definitions import SUFFIXES, definition_documents, definition_files
+from flows.nodes import Node
 from flows.problems import Problem
 from flows.triggers import read_schema
 from reactor.contracts.plan import Validator
@@ -34,11 +35,7 @@ def collection_files(path: Path) -> list[Path]:
     """The files of all `collections` folders under a directory; of a single flow file, those beside the folders above
     it."""
     if path.is_dir():
-        return [
-            file for file in sorted(path.rglob(f"{FOLDER}/*"))
-            if file.suffix in SUFFIXES and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        ]  # fmt: skip
+        return definition_files(path, FOLDER)
     found = []
     for parent in list(path.absolute().parents)[:MAX_LEVELS]:
         folder = parent / FOLDER
@@ -62,25 +59,10 @@ def load_collections(paths: Iterable[Path], kinds: Kinds) -> list[Collection]:
 
 
 def _load(path: Path, kinds: Kinds) -> list[Collection]:
-    file = str(path)
-    try:
-        if path.stat().st_size > MAX_FILE:
-            return [_broken(file, "a collection file has at most 1 MiB")]
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        return [_broken(file, f"cannot be read: {error.strerror or error}")]
-    except UnicodeDecodeError:
-        return [_broken(file, "is not UTF-8 text")]
-    documents, problems = parse_documents(text, file)
+    documents, problems = definition_documents(path, "collection", "a `schema`")
     if problems:
-        return [Collection(file, "", None, "", problems)]
-    if not documents:
-        return [_broken(file, "the file is empty; a collection has a `schema`")]
+        return [Collection(str(path), "", None, "", problems)]
     return [_read(document, path, kinds, len(documents) == 1) for document in documents]
-
-
-def _broken(file: str, message: str) -> Collection:
-    return Collection(file, "", None, "", [Problem(file, 1, 1, message)])
 
 
 def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Collection:

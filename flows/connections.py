@@ -11,16 +11,15 @@ from typing import Any
 import msgspec
 
 from flows.context import Kinds, Reading, Visible
-from flows.nodes import Node, parse_documents
+from flows.definitions import SUFFIXES, definition_documents, definition_files
+from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
 from reactor.contracts.plan import Template
 
-SUFFIXES = (".yaml", ".yml", ".json")
 FOLDER = "connections"
 KEYS = ("connection", "kind", "description", "settings")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-MAX_FILE = 1024 * 1024
 MAX_LEVELS = 8
 
 
@@ -40,12 +39,7 @@ class Connection:
 
 def connection_files(directory: Path) -> list[Path]:
     """The files of all `connections` folders under a directory, in order of their paths."""
-    found = []
-    for path in sorted(directory.rglob(f"{FOLDER}/*")):
-        parts = path.relative_to(directory).parts
-        if path.suffix in SUFFIXES and not any(part.startswith(".") for part in parts) and path.is_file():
-            found.append(path)
-    return found
+    return definition_files(directory, FOLDER)
 
 
 def connection_files_near(path: Path) -> list[Path]:
@@ -61,25 +55,10 @@ def connection_files_near(path: Path) -> list[Path]:
 
 def load_connections(path: Path, kinds: Kinds) -> list[Connection]:
     """All connections of a file; an unreadable one has a problem."""
-    file = str(path)
-    try:
-        if path.stat().st_size > MAX_FILE:
-            return [_broken(file, "a connection file has at most 1 MiB")]
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        return [_broken(file, f"cannot be read: {error.strerror or error}")]
-    except UnicodeDecodeError:
-        return [_broken(file, "is not UTF-8 text")]
-    documents, problems = parse_documents(text, file)
+    documents, problems = definition_documents(path, "connection", "`kind` and `settings`")
     if problems:
-        return [Connection(file, "", "", None, problems)]
-    if not documents:
-        return [_broken(file, "the file is empty; a connection has `kind` and `settings`")]
+        return [Connection(str(path), "", "", None, problems)]
     return [_read(document, path, kinds, len(documents) == 1) for document in documents]
-
-
-def _broken(file: str, message: str) -> Connection:
-    return Connection(file, "", "", None, [Problem(file, 1, 1, message)])
 
 
 def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from reactor.contracts.event import Event, rfc3339
@@ -9,6 +10,21 @@ from reactor.contracts.event import Event, rfc3339
 Operation = Literal["insert", "update", "delete", "truncate"]
 OPERATIONS: tuple[Operation, ...] = ("insert", "update", "delete", "truncate")
 TYPES = {"insert": "row.inserted", "update": "row.updated", "delete": "row.deleted", "truncate": "row.truncated"}
+
+
+def common_problems(options: Any, name: re.Pattern[str], example: str, whole: str) -> list[tuple[str, str]]:
+    """What is wrong with `tables`, `operations` and `batch`. `name` is what a part of a table's name may be; `example`
+    and `whole` show a table, and all of a schema."""
+    found = []
+    for table in options.tables:
+        parts = table.split(".")
+        if len(parts) > 2 or not all(name.fullmatch(p) or (i == 1 and p == "*") for i, p in enumerate(parts)):
+            found.append(("tables", f"{table!r} is no table such as {example}, nor all of {whole}"))
+    if not options.tables or not options.operations:
+        found.append(("tables", "at least one table and one operation"))
+    if not 1 <= options.batch <= 10_000:
+        found.append(("batch", "batch is from 1 to 10,000"))
+    return found
 
 
 def change_event(

@@ -16,6 +16,7 @@ from triggers._mysql_reader import Begin, Commit, Lost, Query, Reader, Rows
 from triggers._mysql_rows import Convert, convert_logged
 from triggers._mysql_setup import Server, begin, check_server, find_tables, server_id
 from triggers._mysql_snapshot import Snapshot
+from triggers._shared import first_of
 
 KEEP = 1.0
 """Seconds between two positions that are kept."""
@@ -76,9 +77,8 @@ class Stream:
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await self._keep()
 
-    async def _lost(self, error: BaseException) -> None:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+    async def _lost(self, errors: BaseException) -> None:
+        error = first_of(errors)
         assert isinstance(error, Lost)
         if error.code != GONE:
             raise NotConnected(f"mysql: {error}")

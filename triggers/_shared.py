@@ -48,10 +48,16 @@ class Kind:
         return []
 
 
-def not_connected(kind: str, error: BaseException) -> NotConnected:
-    """What a client library raised, alone or in a group, as the supervisor takes it."""
+def first_of(error: BaseException) -> BaseException:
+    """The first fault of a group, however deep."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def not_connected(kind: str, error: BaseException) -> NotConnected:
+    """What a client library raised, alone or in a group, as the supervisor takes it."""
+    error = first_of(error)
     if isinstance(error, NotConnected):
         return error
     return NotConnected(f"{kind}: {error or type(error).__name__}")

@@ -9,7 +9,7 @@ import msgspec
 
 from reactor.contracts.durations import DurationError, parse_size
 from reactor.contracts.errors import NotConnected, StepFailed
-from triggers._changes import OPERATIONS, Operation
+from triggers._changes import OPERATIONS, Operation, common_problems
 from triggers._shared import Kind, not_connected
 
 _NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}")
@@ -45,21 +45,13 @@ class Mysql(Kind):
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
-        found = []
-        for table in options.tables:
-            parts = table.split(".")
-            if len(parts) > 2 or not all(_NAME.fullmatch(p) or (i == 1 and p == "*") for i, p in enumerate(parts)):
-                found.append(("tables", f"{table!r} is no table such as shop.orders, nor all of a database, shop.*"))
-        if not options.tables or not options.operations:
-            found.append(("tables", "at least one table and one operation"))
+        found = common_problems(options, _NAME, "shop.orders", "a database, shop.*")
         if options.server_id is not None and not 1 <= options.server_id < 2**32:
             found.append(("server_id", "server_id is from 1 to 4,294,967,295"))
         try:
             parse_size(options.max_lag)
         except DurationError as error:
             found.append(("max_lag", str(error)))
-        if not 1 <= options.batch <= 10_000:
-            found.append(("batch", "batch is from 1 to 10,000"))
         return found
 
     async def listen(self, ctx: Any) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from reactor.contracts.durations import DurationError, parse_size
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
-from triggers._changes import OPERATIONS, Operation
+from triggers._changes import OPERATIONS, Operation, common_problems
 from triggers._decode import Decode, decode
 from triggers._shared import Kind, not_connected
 
@@ -53,13 +53,7 @@ class Postgres(Kind):
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
-        found = []
-        for table in options.tables:
-            parts = table.split(".")
-            if len(parts) > 2 or not all(_NAME.fullmatch(p) or (i == 1 and p == "*") for i, p in enumerate(parts)):
-                found.append(("tables", f"{table!r} is no table such as public.orders, nor all of a schema, public.*"))
-        if not options.tables or not options.operations:
-            found.append(("tables", "at least one table and one operation"))
+        found = common_problems(options, _NAME, "public.orders", "a schema, public.*")
         for name in ("slot", "publication"):
             value = getattr(options, name)
             if value is not None and not _SLOT.fullmatch(value):
@@ -69,8 +63,6 @@ class Postgres(Kind):
                 found.append(("max_lag", "max_lag is at least 1MiB"))
         except DurationError as error:
             found.append(("max_lag", str(error)))
-        if not 1 <= options.batch <= 10_000:
-            found.append(("batch", "batch is from 1 to 10,000"))
         return found
 
     @classmethod

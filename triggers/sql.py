@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.sql import Database, Dialect, parse_statement
-from triggers._shared import Kind
+from triggers._shared import Kind, not_connected
 
 DIALECTS: tuple[Dialect, ...] = ("postgres", "mysql", "sqlite")
 
@@ -99,10 +99,7 @@ class Sql(Kind):
             try:
                 await _Poll(ctx, database, self.options).run()
             except* StepFailed as errors:
-                error: BaseException = errors
-                while isinstance(error, BaseExceptionGroup):
-                    error = error.exceptions[0]
-                raise NotConnected(f"sql: {error}") from None
+                raise not_connected("sql", errors) from None
 
 
 class _Poll:

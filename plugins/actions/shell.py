@@ -14,6 +14,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from plugins.environment import inherited
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 
@@ -104,18 +105,14 @@ class Run:
 
 
 def environment(given: dict[str, str], context: ActionContext) -> dict[str, str]:
-    """A closed environment. A one-file executable's own library path is not passed on."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "TZ") if name in os.environ}
-    original = os.environ.get("LD_LIBRARY_PATH_ORIG")
-    if original:
-        inherited["LD_LIBRARY_PATH"] = original
+    """A closed environment, with what is known of the step."""
     own = {
         "REACTOR_RUN": context.run,
         "REACTOR_FLOW": context.flow,
         "REACTOR_STEP": context.step,
         "REACTOR_IDEMPOTENCY_KEY": context.idempotency_key,
     }
-    return {**inherited, **own, **given}
+    return {**inherited(), **own, **given}
 
 
 class _Output:

@@ -71,6 +71,8 @@ class Host:
     async def load(self, group: anyio.abc.TaskGroup | None = None) -> None:
         """Reads all manifests; starts what is new, stops what is gone. With `group` for the first time."""
         self._group = group or self._group
+        if not self._directories:
+            return
         self._stamps = await anyio.to_thread.run_sync(self._stamped)
         wanted: dict[str, Plugin] = {}
         problems: list[str] = []

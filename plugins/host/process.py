@@ -14,23 +14,19 @@ from typing import Any
 import anyio
 import anyio.abc
 
+from plugins.environment import inherited
 from plugins.host.manifest import Manifest
 from reactor.contracts.durations import parse_duration, parse_size
 from reactor.contracts.errors import NotConnected
 
-PASSED = ("PATH", "HOME", "LANG", "TMPDIR", "TZ")
 MAX_LINE = 8 * 1024
 MANIFEST_HASH = "REACTOR_PLUGIN_MANIFEST"
 """The variable with the hash of the manifest, for a plugin that does not work it out itself."""
 
 
 def environment(manifest: Manifest, hash: str) -> dict[str, str]:
-    """A one-file executable's own library path is not passed on."""
-    found = {name: os.environ[name] for name in (*PASSED, *manifest.env) if name in os.environ}
-    original = os.environ.get("LD_LIBRARY_PATH_ORIG")
-    if original:
-        found["LD_LIBRARY_PATH"] = original
-    return {**found, "REACTOR_PLUGIN": manifest.plugin, MANIFEST_HASH: hash}
+    """A closed environment, with what the manifest asks for."""
+    return {**inherited(manifest.env), "REACTOR_PLUGIN": manifest.plugin, MANIFEST_HASH: hash}
 
 
 async def spawn(manifest: Manifest, hash: str, folder: Path) -> anyio.abc.Process:

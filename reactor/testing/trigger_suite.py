@@ -31,11 +31,12 @@ class Mount:
 class _Known:
     """A receipt that is there; one that nobody awaits is no fault."""
 
-    def __init__(self, known: Callable[[], Awaitable[Receipt]]) -> None:
-        self._known = known
+    def __init__(self, receipt: Receipt) -> None:
+        self._receipt = receipt
 
     def __await__(self) -> Any:
-        return self._known().__await__()
+        yield from ()
+        return self._receipt
 
 
 class Recorder:
@@ -79,12 +80,7 @@ class Recorder:
         return receipts
 
     async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
-        receipt = await self.emit(event, cursors=cursors)
-
-        async def known() -> Receipt:
-            return receipt
-
-        return _Known(known)
+        return _Known(await self.emit(event, cursors=cursors))
 
     def _apply(self, cursors: Sequence[Cursor]) -> None:
         for cursor in cursors:

@@ -1,0 +1,43 @@
+"""Files that define something by name beside the flows (`connections/*.yaml`, `collections/*.yaml`): where they stand,
+and their documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.nodes import Node, parse_documents
+from flows.problems import Problem
+
+SUFFIXES = (".yaml", ".yml", ".json")
+MAX_FILE = 1024 * 1024
+
+
+def definition_files(directory: Path, folder: str) -> list[Path]:
+    """The files of all folders of that name under a directory, in order of their paths."""
+    found = []
+    for path in sorted(directory.rglob(f"{folder}/*")):
+        parts = path.relative_to(directory).parts
+        if path.suffix in SUFFIXES and not any(part.startswith(".") for part in parts) and path.is_file():
+            found.append(path)
+    return found
+
+
+def definition_documents(path: Path, what: str, has: str) -> tuple[list[Node], list[Problem]]:
+    """The documents of a file, or what is wrong with it. `what` is what it defines, `has` what that consists of."""
+    file = str(path)
+
+    def broken(message: str) -> tuple[list[Node], list[Problem]]:
+        return [], [Problem(file, 1, 1, message)]
+
+    try:
+        if path.stat().st_size > MAX_FILE:
+            return broken(f"a {what} file has at most 1 MiB")
+        text = path.read_text("utf-8-sig")
+    except OSError as error:
+        return broken(f"cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError:
+        return broken("is not UTF-8 text")
+    documents, problems = parse_documents(text, file)
+    if problems:
+        return [], problems
+    return (documents, []) if documents else broken(f"the file is empty; a {what} has {has}")
