@@ -32,6 +32,16 @@ class Answer:
         return json.loads(self.raw)
 
 
+STARTED: list[Daemon] = []
+
+
+def end_daemons(folder: Path) -> None:
+    """A test that failed leaves its daemon running, which the next test would be blamed for."""
+    for daemon in [one for one in STARTED if one.folder.is_relative_to(folder)]:
+        STARTED.remove(daemon)
+        daemon.__exit__()
+
+
 class Daemon:
     """`command` is the executable; from source by default."""
 
@@ -59,6 +69,8 @@ class Daemon:
         partial.replace(path)
 
     def start(self, wait: bool = True) -> Daemon:
+        if self not in STARTED:
+            STARTED.append(self)
         place = self.place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -31,11 +31,16 @@ PASSIVE = frozenset({"event", "manual"})
 
 
 class SourceContext:
-    """`TriggerContext` for one source."""
+    """`TriggerContext` for one listening of a source."""
 
     def __init__(self, sources: Sources, source: Source) -> None:
         self._sources = sources
         self._source = source
+        self._lane = anyio.Lock()
+        """Who holds it was not accepted and tries again; the events behind it wait, so that they keep their order."""
+        self._offers = 0
+        self._ended = anyio.Event()
+        self._quiet = anyio.Event()
         self.clock = sources.clock
         self.folder = source.folder
         self.http = sources.http
@@ -56,18 +61,51 @@ class SourceContext:
         uploads: Sequence[Upload] = (),
         taken: str | None = None,
     ) -> Receipt:
-        while True:
+        if not self._lane.locked():
             try:
-                return await self._sources.inbox.emit(self._source.name, event, wait, cursors, uploads, taken)
-            except Refused as error:
-                if self._source.kind == "http" or event.invalid is not None:
-                    raise
-                # a broker would send it again and again: it is kept, and said
-                event = msgspec.structs.replace(event, invalid=str(error))
-            except Overloaded as error:
+                return await self._emit(event, wait, cursors, uploads, taken)
+            except Overloaded:
                 if self._source.kind == "http":
                     raise
-                await self.clock.sleep(error.retry_after)
+        async with self._lane:
+            while not self._ended.is_set():
+                try:
+                    return await self._emit(event, wait, cursors, uploads, taken)
+                except Overloaded as error:
+                    await self._pause(error.retry_after)
+        raise Overloaded("the source was stopped")
+
+    async def _emit(
+        self, event: Event, wait: float | None, cursors: Sequence[Cursor], uploads: Sequence[Upload], taken: str | None
+    ) -> Receipt:
+        inbox, origin = self._sources.inbox, self._source.name
+        try:
+            return await inbox.emit(origin, event, wait, cursors, uploads, taken)
+        except Refused as error:
+            if self._source.kind == "http" or event.invalid is not None:
+                raise
+            # a broker would send it again and again: it is kept, and said
+            kept = msgspec.structs.replace(event, invalid=str(error))
+            return await inbox.emit(origin, kept, wait, cursors, uploads, taken)
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early with the listening."""
+        async with anyio.create_task_group() as group:
+
+            async def until_ended() -> None:
+                await self._ended.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(until_ended)
+            await self.clock.sleep(seconds)
+            group.cancel_scope.cancel()
+
+    async def end(self) -> None:
+        """Returns when nothing that was offered is under way any longer: the next listening reads a position that
+        nobody moves behind its back."""
+        self._ended.set()
+        if self._offers:
+            await self._quiet.wait()
 
     async def emit_many(self, events: Sequence[Event], cursors: Sequence[Cursor] = ()) -> list[Receipt]:
         receipts: list[Receipt | None] = [None] * len(events)
@@ -85,7 +123,13 @@ class SourceContext:
 
     async def offer(self, event: Event, cursors: Sequence[Cursor] = ()) -> Awaitable[Receipt]:
         await self._sources.inbox.room()
-        return _Offer(self._sources.group, lambda: self.emit(event, cursors=cursors))
+        self._offers += 1
+        return _Offer(self._sources.group, lambda: self.emit(event, cursors=cursors), self._settled)
+
+    def _settled(self) -> None:
+        self._offers -= 1
+        if self._ended.is_set() and not self._offers:
+            self._quiet.set()
 
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         while True:
@@ -97,6 +141,8 @@ class SourceContext:
                 await news.wait()
 
     async def cursor(self) -> dict[str, Any]:
+        # a write behind all others: an `emit` that was cancelled may still be on its way to the disk
+        await self._sources.store.move([])
         return await self._sources.store.cursor(self._source.name)
 
     async def move(self, items: dict[str, Any]) -> None:
@@ -133,7 +179,10 @@ class SourceContext:
 class _Offer:
     """A receipt to come; the work began when it was offered."""
 
-    def __init__(self, group: anyio.abc.TaskGroup, work: Callable[[], Awaitable[Receipt]]) -> None:
+    def __init__(
+        self, group: anyio.abc.TaskGroup, work: Callable[[], Awaitable[Receipt]], settled: Callable[[], None]
+    ) -> None:
+        self._settled = settled
         self._done = anyio.Event()
         self._receipt: Receipt | None = None
         self._error: Exception | None = None
@@ -146,6 +195,7 @@ class _Offer:
             self._error = error
         finally:
             self._done.set()
+            self._settled()
 
     def __await__(self) -> Any:
         return self._wait().__await__()
@@ -293,22 +343,22 @@ class Sources:
         self.active.clear()
 
     async def _supervise(self, source: Source) -> None:
-        context = SourceContext(self, source)
         try:
             with anyio.CancelScope() as scope:
                 source.scope = scope
                 if source.name in self._retiring:
                     await self._retiring[source.name].wait()
                 while True:
-                    pause = await self._listen(source, context)
+                    pause = await self._listen(source)
                     source.ready.set()
                     await self.clock.sleep(pause)
         finally:
             source.state = "stopped"
             source.gone.set()
 
-    async def _listen(self, source: Source, context: SourceContext) -> float:
+    async def _listen(self, source: Source) -> float:
         """One call of `listen`; the pause before the next in seconds."""
+        context = SourceContext(self, source)
         try:
             await self.kinds.get(source.kind)(source.options).listen(context)
             source.error = "the source ended"
@@ -321,6 +371,9 @@ class Sources:
         except Exception as error:
             source.error = f"{type(error).__name__}: {error}"
             self.observer.observe("source.crashed", source=source.name, error=source.error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await context.end()
         source.state = "disconnected"
         source.failures += 1
         self.observer.observe("source.disconnected", source=source.name, error=source.error)

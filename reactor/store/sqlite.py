@@ -220,23 +220,32 @@ class SqliteStore(SqliteItems):
         """Results in order; an exception stands for itself."""
         if self._failed is not None:
             return [StoreFailed(self._failed)] * len(batch)
-        try:
-            results = self._transaction(rows, [work for work, _, _ in batch])
-            self._full = False
-            return results
-        except Exception as error:
-            outcome = self._fault(rows, error)
-        if len(batch) == 1 or self._failed is not None:
-            return [outcome] * len(batch)
-        results = []
-        for work, _, _ in batch:
+        if not self._full:
+            try:
+                return self._transaction(rows, [work for work, _, _ in batch])
+            except Exception as error:
+                outcome = self._fault(rows, error)
+            if len(batch) == 1 or self._failed is not None:
+                return [outcome] * len(batch)
+        return self._one_by_one(rows, batch)
+
+    def _one_by_one(self, rows: Rows, batch: list[Work]) -> list[Any]:
+        """On a full disk nothing new is accepted out of a batch: an event must not pass one that came before it."""
+        refusing, room = self._full, False
+        results: list[Any] = []
+        for work, _, accepting in batch:
+            if accepting and refusing:
+                results.append(StoreFull("the disk is full", 5.0))
+                continue
             before = list(rows.signalled), rows.due
             try:
                 results.extend(self._transaction(rows, [work]))
-                self._full = False
+                room = True
             except Exception as error:
                 results.append(self._fault(rows, error))
                 rows.signalled, rows.due = before
+                refusing = refusing or isinstance(results[-1], StoreFull)
+        self._full = refusing and not room
         return results
 
     def _transaction(self, rows: Rows, works: list[Callable[[Rows], Any]]) -> list[Any]:
