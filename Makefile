@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli tests/host
 
-.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins pages lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins pages proto lock clean
 
 setup: $(STAMP)
 
@@ -35,7 +35,7 @@ lint: setup
 # What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
 SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
 	java:default-jre-headless mvn:maven mariadbd:mariadb-server \
-	php:php-cli ruby:ruby node:nodejs go:golang-go
+	php:php-cli ruby:ruby node:nodejs npm:npm go:golang-go
 
 services:
 	@missing=""; for pair in $(SERVERS); do \
@@ -71,6 +71,12 @@ bench-plugins: setup
 
 pages: setup
 	$(BIN)/python build/pages.py
+
+# The messages of plugins: for the host and the kits. Needs protoc-gen-go v1.33.0 and protoc-gen-go-grpc v1.3.0.
+proto: setup
+	cp proto/reactor/plugin/v1/plugin.proto plugins/pb/plugin.proto
+	$(BIN)/python -m grpc_tools.protoc -I proto/reactor/plugin/v1 --python_out=plugins/pb \
+		--go_out=plugins/kits/go/grpc --go-grpc_out=plugins/kits/go/grpc plugin.proto
 
 lock:
 	$(BIN)/uv pip compile --generate-hashes --extra dev --python-version 3.11 --universal --no-emit-index-url --no-header -q pyproject.toml -o requirements.lock

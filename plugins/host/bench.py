@@ -9,10 +9,9 @@ from typing import Any
 
 import anyio
 
-from plugins.host.jsonrpc import JsonRpcLink
+from plugins.host.life import begin
 from plugins.host.link import Call
 from plugins.host.manifest import Manifest, load_manifest
-from plugins.host.process import end, kill, pump_lines, spawn
 from plugins.host.script import ScriptLink
 from reactor.contracts.errors import NotConnected, StepFailed
 
@@ -53,7 +52,7 @@ class PluginBench:
                 return
 
     async def ask(self, method: str) -> Any:
-        return None if isinstance(self._link, ScriptLink) else await self._link.ask(method, {})
+        return None if isinstance(self._link, ScriptLink) else await self._link.ask(method)
 
     async def end(self) -> float:
         if self._process is None:
@@ -82,23 +81,21 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
     if manifest.protocol == "script":
         yield PluginBench(manifest, ScriptLink(manifest, hash, folder, tell), None)
         return
-    process = await spawn(manifest, hash, folder)
+    life = await begin(manifest, hash, folder, refuse, tell)
     failed: Exception | None = None
     try:
         async with anyio.create_task_group() as group:
-            link = JsonRpcLink(manifest.plugin, process, refuse, tell)
-            group.start_soon(link.run)
-            group.start_soon(pump_lines, process.stderr, said)
-            await link.handshake(hash)
+            group.start_soon(life.run)
+            await life.link.handshake(hash)
             try:
-                yield PluginBench(manifest, link, process)
+                yield PluginBench(manifest, life.link, life.process)
             except Exception as error:  # told as it is, outside of the group
                 failed = error
             group.cancel_scope.cancel()
     except* NotConnected as errors:
         raise NotConnected(str(errors.exceptions[0])) from None
     finally:
-        kill(process)
-        await end(process, 0.0)
+        life.kill()
+        await life.close(0.0)
     if failed is not None:
         raise failed

@@ -10,17 +10,11 @@ import anyio
 import anyio.abc
 import msgspec
 
-from plugins.host.link import Call, Happened, down, failure
+from plugins.host.link import CREDIT, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from reactor.contracts.errors import NotConnected, StepFailed
 
-PROTOCOL = 1
-CREDIT = 100
-"""Events that a trigger may send before one is acknowledged."""
 OUTBOX = 100
 """Messages that wait for a plugin that does not read."""
-MAX_MESSAGE = 16 * 1024 * 1024
-HANDSHAKE = 20.0
-"""Seconds in which a plugin answers the handshake."""
 
 
 class JsonRpcListening:
@@ -77,7 +71,6 @@ class JsonRpcLink:
         self.gone: str | None = None
 
     async def handshake(self, hash: str) -> None:
-        """Raises NotConnected when the plugin is another one than its manifest says."""
         with anyio.move_on_after(HANDSHAKE) as scope:
             try:
                 answer = await self._ask("handshake", {"protocol": PROTOCOL, "manifest": hash})
@@ -91,7 +84,6 @@ class JsonRpcLink:
             raise NotConnected(f"it did not answer the handshake in {HANDSHAKE:g} s")
 
     async def run(self) -> str:
-        """Reads until the plugin is gone or says what nobody understands; why."""
         reason = "it ended"
         rest = b""
         stdout = self._process.stdout
@@ -115,6 +107,9 @@ class JsonRpcLink:
         finally:
             self._lost(reason)
         return reason
+
+    def lose(self, reason: str) -> None:
+        """Nothing to do: the pipe of a process that has ended says so itself."""
 
     def _lost(self, reason: str) -> None:
         self.gone = reason
@@ -202,9 +197,8 @@ class JsonRpcLink:
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         await self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
-    async def ask(self, method: str, params: dict[str, Any]) -> Any:
-        """One request. Raises StepFailed."""
-        return await self._ask(method, params)
+    async def ask(self, method: str) -> Any:
+        return await self._ask(method, {})
 
     async def _ask(self, method: str, params: dict[str, Any]) -> Any:
         id = next(self._ids)

@@ -92,10 +92,24 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
 
 
 async def _acknowledge(listening: Any, receiver: Any) -> None:
-    """In order, and only what is durable."""
-    async for receipt, number in receiver:
-        await receipt
-        await listening.acknowledge(number)
+    """In order, and only what is durable; what became durable while one was sent goes with the next."""
+    durable, news = 0, anyio.Event()
+
+    async def send() -> None:
+        sent = 0
+        while True:
+            if durable == sent:
+                await news.wait()
+            sent = durable
+            await listening.acknowledge(sent)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(send)
+        async for receipt, number in receiver:
+            await receipt
+            durable = number
+            news.set()
+            news = anyio.Event()
 
 
 def _event(given: dict[str, Any], type: str, source: str) -> Event:

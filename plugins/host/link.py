@@ -9,6 +9,14 @@ import msgspec
 
 from reactor.contracts.errors import StepFailed
 
+PROTOCOL = 1
+"""The version that we speak, in JSON-RPC and gRPC alike."""
+CREDIT = 100
+"""Events that a trigger may send before one is acknowledged."""
+MAX_MESSAGE = 16 * 1024 * 1024
+HANDSHAKE = 20.0
+"""Seconds in which a plugin answers the handshake."""
+
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One call of an action. `context` has run, flow, step, attempt, idempotency_key and deadline (seconds since the
@@ -51,6 +59,26 @@ class Link(Protocol):
         ...
 
     async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> Listening: ...
+
+
+class StandingLink(Link, Protocol):
+    """A link to a program that stays."""
+
+    async def handshake(self, hash: str) -> None:
+        """Raises NotConnected when the plugin is another one than its manifest says, or does not answer in time."""
+        ...
+
+    async def run(self) -> str:
+        """Serves what the plugin says by itself until it is gone; why it is."""
+        ...
+
+    def lose(self, reason: str) -> None:
+        """Its process has ended: `run` returns, and calls under way fail with `plugin.down`."""
+        ...
+
+    async def ask(self, method: str) -> Any:
+        """Calls a method by name, for the conformance suite. Raises StepFailed."""
+        ...
 
 
 def down(plugin: str, reason: str) -> StepFailed:

@@ -14,6 +14,7 @@ from reactor.contracts.durations import DurationError, parse_duration, parse_siz
 FILE = "plugin.yaml"
 MAX_FILE = 1024 * 1024
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 
@@ -62,6 +63,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of open files."""
 
 
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Files are taken from the plugin's folder."""
+
+    ca: str | None = None
+    """Certificates to trust instead of the system's."""
+    cert: str | None = None
+    """Our certificate, where the plugin wants to know us,"""
+    key: str | None = None
+    """and its key."""
+    name: str | None = None
+    """The name in the plugin's certificate, where it is not that of the address."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
@@ -69,10 +83,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The name: the first part of what it brings, `<plugin>.<action>`."""
     version: str = "0.0.0"
     summary: str = ""
-    protocol: Literal["jsonrpc", "script"]
-    """jsonrpc: one process that stays, a message a line. script: one process a call."""
-    command: list[str]
+    protocol: Literal["jsonrpc", "grpc", "script"]
+    """jsonrpc: one process that stays, a message a line. grpc: one that stays, or runs elsewhere. script: one process a
+    call."""
+    command: list[str] = msgspec.field(default_factory=list)
     """The program and its arguments; a first part with a / is taken from the plugin's folder."""
+    address: str | None = None
+    """Protocol grpc: host:port of a plugin that others start. Its files are read on this side only for the checks."""
+    tls: Tls | None = None
+    """How to trust the address; needed on the loopback only if it has TLS, elsewhere it always has."""
+    token: str | None = None
+    """The variable of the daemon's environment with the token that the plugin at the address asks for."""
     env: list[str] = msgspec.field(default_factory=list)
     """Variables of the daemon's environment that it gets."""
     timeout: str = "5m"
@@ -110,8 +131,7 @@ def _problems(manifest: Manifest) -> list[str]:
     found = []
     if not _NAME.fullmatch(manifest.plugin):
         found.append(f"plugin: {manifest.plugin!r} is no name: a-z, 0-9 and _, beginning with a letter")
-    if not manifest.command:
-        found.append("command: it names the program")
+    found += _reached(manifest)
     if not manifest.actions and not manifest.triggers:
         found.append("it brings neither actions nor triggers")
     specs: list[tuple[str, Any]] = [*manifest.actions.items(), *manifest.triggers.items()]
@@ -135,6 +155,32 @@ def _problems(manifest: Manifest) -> list[str]:
         except DurationError as error:
             found.append(f"limits.memory: {error}")
     return found
+
+
+def _reached(manifest: Manifest) -> list[str]:
+    """What is wrong with the way to the program."""
+    if manifest.protocol != "grpc":
+        found = [f"{name}: it is for protocol grpc" for name in ("address", "tls", "token") if getattr(manifest, name)]
+        return found if manifest.command else [*found, "command: it names the program"]
+    if (not manifest.command) == (manifest.address is None):
+        return ["command names the program, address says where it runs: one of them"]
+    if manifest.address is None:
+        return [f"{name}: it goes with address" for name in ("tls", "token") if getattr(manifest, name)]
+    found = []
+    if not _ADDRESS.fullmatch(manifest.address) or not 0 < int(manifest.address.rpartition(":")[2]) < 65536:
+        found.append(f"address: {manifest.address!r} is not host:port")
+    if manifest.env or manifest.limits != Limits():
+        found.append("env and limits are of programs that we start; this one has an address")
+    if manifest.tls is not None and (manifest.tls.cert is None) != (manifest.tls.key is None):
+        found.append("tls: cert and key go together")
+    if manifest.token is None:
+        found.append("token: it names the variable with the token that the plugin at the address asks for")
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _duration(what: str, text: str, least: float) -> list[str]:

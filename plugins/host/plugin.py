@@ -8,10 +8,9 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from plugins.host.jsonrpc import JsonRpcLink
+from plugins.host.life import begin
 from plugins.host.link import Link, down
 from plugins.host.manifest import Manifest
-from plugins.host.process import end, kill, pump_lines, spawn
 from plugins.host.script import ScriptLink
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected
@@ -97,28 +96,26 @@ class Plugin:
             self._up = anyio.Event()
 
     async def _live(self) -> str:
-        """One life of its process; why it ended."""
-        process = await spawn(self.manifest, self.hash, self.folder)
+        """One life of it; why it ended."""
+        life = await begin(self.manifest, self.hash, self.folder, self._publish, self.tell)
         reason = ["it ended"]
         try:
             async with anyio.create_task_group() as group:
-                link = JsonRpcLink(self.name, process, self._publish, self.tell)
 
-                async def read() -> None:
-                    reason[0] = await link.run()
+                async def run() -> None:
+                    reason[0] = await life.run()
                     group.cancel_scope.cancel()
 
-                group.start_soon(read)
-                group.start_soon(pump_lines, process.stderr, lambda line: self.tell("plugin.log", message=line))
-                await link.handshake(self.hash)
-                self._ready(link)
+                group.start_soon(run)
+                await life.link.handshake(self.hash)
+                self._ready(life.link)
                 await anyio.sleep_forever()
         except* NotConnected as errors:
             raise NotConnected(str(errors.exceptions[0])) from None
         finally:
             if self._scope is not None and not self._scope.cancel_called:
-                kill(process)
-            await end(process)
+                life.kill()
+            await life.close()
         return reason[0]
 
     def _ready(self, link: Link) -> None:

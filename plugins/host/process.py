@@ -7,8 +7,9 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -29,15 +30,17 @@ def environment(manifest: Manifest, hash: str) -> dict[str, str]:
     return {**inherited(manifest.env), "REACTOR_PLUGIN": manifest.plugin, MANIFEST_HASH: hash}
 
 
-async def spawn(manifest: Manifest, hash: str, folder: Path) -> anyio.abc.Process:
-    """Starts it, with pipes for all three streams. Raises NotConnected."""
+async def spawn(
+    manifest: Manifest, hash: str, folder: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> anyio.abc.Process:
+    """Starts it, with pipes for all three streams and `more` variables. Raises NotConnected."""
     program, *arguments = manifest.command
     if "/" in program:
         program = str((folder / program).absolute())
     try:
         process = await anyio.open_process(
             [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-            env=environment(manifest, hash), start_new_session=True,
+            env={**environment(manifest, hash), **more}, start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise NotConnected(f"{manifest.plugin}: cannot start {program}: {error.strerror or error}") from None

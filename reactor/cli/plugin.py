@@ -17,7 +17,28 @@ KITS = {
     "shell": (),
 }  # fmt: skip
 """Languages, and the files of the kit that go into the plugin's folder."""
+GRPC = {
+    "python": {
+        "reactor_plugin_grpc.py": "kits/python/reactor_plugin_grpc.py",
+        "requirements.txt": "kits/python/requirements.txt", "plugin_pb2.py": "pb/plugin_pb2.py",
+    },
+    "node": {
+        "reactor-plugin-grpc.mjs": "kits/node/reactor-plugin-grpc.mjs", "package.json": "kits/node/package.json",
+        "plugin.proto": "pb/plugin.proto",
+    },
+    "go": {
+        "reactor_grpc.go": "kits/go/grpc/reactor_grpc.go",
+        "go.mod": "kits/go/grpc/go.mod", "go.sum": "kits/go/grpc/go.sum",
+        "pb/plugin.pb.go": "kits/go/grpc/pb/plugin.pb.go", "pb/plugin_grpc.pb.go": "kits/go/grpc/pb/plugin_grpc.pb.go",
+    },
+}  # fmt: skip
+"""What is needed beside them to speak gRPC, and where it is."""
 NEXT = {"go": "build it: (cd {folder} && go build -o plugin .), then "}
+NEXT_GRPC = {
+    "python": "install its packages: python3 -m pip install -r {folder}/requirements.txt, then ",
+    "node": "install its packages: (cd {folder} && npm install), then ",
+    "go": "build it: (cd {folder} && go build -o plugin .), then ",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +46,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     new = commands.add_parser("new", help="a plugin that works, to be changed")
     new.add_argument("name", metavar="NAME", help="its name: a-z, 0-9 and _")
     new.add_argument("--language", required=True, choices=sorted(KITS), help="what it is written in")
+    new.add_argument(
+        "--protocol", choices=["jsonrpc", "grpc"], help="for python, node and go; jsonrpc, which needs no packages"
+    )
     new.add_argument("--directory", default="plugins", help="where its folder is made (plugins)")
     check = commands.add_parser("check", help="runs the conformance suite against a plugin")
     check.add_argument("folder", metavar="FOLDER", help="the folder with its plugin.yaml")
@@ -70,6 +94,8 @@ def run(options: Any) -> int:
 def _new(options: Any) -> int:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", options.name):
         raise ClientError(f"{options.name!r} is no name of a plugin: a-z, 0-9 and _, beginning with a letter")
+    if options.protocol is not None and options.language not in GRPC:
+        raise ClientError(f"--protocol is for {', '.join(sorted(GRPC))}: {options.language} has the protocol script")
     folder = Path(options.directory) / options.name
     if folder.exists():
         raise ClientError(f"{folder} is already there")
@@ -79,10 +105,22 @@ def _new(options: Any) -> int:
         (folder / file.name).write_text(file.read_text("utf-8").replace("NAME", options.name), "utf-8")
     for name in KITS[options.language]:
         (folder / name).write_text((kit / name).read_text("utf-8"), "utf-8")
+    if options.protocol == "grpc":
+        _speak_grpc(folder, options.language)
     print(folder)
-    hint = NEXT.get(options.language, "").format(folder=folder)
+    hint = NEXT_GRPC[options.language] if options.protocol == "grpc" else NEXT.get(options.language, "")
+    hint = hint.format(folder=folder)
     print(f"{hint}try it: reactor plugin test {folder} double --input '{{\"value\": 21}}'", file=sys.stderr)
     return 0
+
+
+def _speak_grpc(folder: Path, language: str) -> None:
+    plugins = importlib.resources.files("plugins")
+    for name, source in GRPC[language].items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text((plugins / source).read_text("utf-8").replace("NAME", folder.name), "utf-8")
+    manifest = folder / "plugin.yaml"
+    manifest.write_text(manifest.read_text("utf-8").replace("protocol: jsonrpc", "protocol: grpc", 1), "utf-8")
 
 
 def _bench(options: Any) -> int:

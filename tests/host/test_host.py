@@ -6,6 +6,7 @@ import collections
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -20,9 +21,10 @@ from reactor.cli.check import add_plugins
 from tests.daemon import Daemon, eventually
 from tests.host.test_languages import outputs
 
-KIT = Path(__file__).parent.parent.parent / "plugins/kits/python/reactor_plugin.py"
+PLUGINS = Path(__file__).parent.parent.parent / "plugins"
+KIT = ("kits/python/reactor_plugin.py", "kits/python/reactor_plugin_grpc.py", "pb/plugin_pb2.py")
 MANIFEST = """plugin: %s
-protocol: jsonrpc
+protocol: %s
 command: [%s, ./plugin.py]
 env: [PLUGIN_MARKS]
 timeout: 3s
@@ -112,14 +114,21 @@ def make(daemon: Daemon, name: str = "shop", code: str = ACTIONS, kinds: str = K
     folder = daemon.folder / "plugins" / name
     folder.mkdir(parents=True)
     (folder / "plugin.py").write_text(code)
-    (folder / "reactor_plugin.py").write_text(KIT.read_text())
-    (folder / "plugin.yaml").write_text(MANIFEST % (name, sys.executable, kinds))
+    for file in KIT:
+        shutil.copy(PLUGINS / file, folder)
+    (folder / "plugin.yaml").write_text(MANIFEST % (name, protocol_of(daemon), sys.executable, kinds))
     return folder
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Daemon:
-    return Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"), env={"PLUGIN_MARKS": str(tmp_path / "marks")})
+def protocol_of(daemon: Any) -> str:
+    return str(getattr(daemon, "env", {}).get("PLUGIN_PROTOCOL", "jsonrpc"))
+
+
+@pytest.fixture(params=["jsonrpc", "grpc"])
+def daemon(tmp_path: Path, request: pytest.FixtureRequest) -> Daemon:
+    """Its plugins are of both protocols that stay, one after the other."""
+    env = {"PLUGIN_MARKS": str(tmp_path / "marks"), "PLUGIN_PROTOCOL": request.param}
+    return Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"), env=env)
 
 
 def call(action: str, given: str = "{}", more: str = "") -> str:
@@ -161,6 +170,8 @@ def test_calls_errors_and_what_a_plugin_says(daemon: Daemon) -> None:
 )
 def test_what_breaks_costs_only_the_plugin(daemon: Daemon, action: str, type: str) -> None:
     make(daemon)
+    if action == "garbage" and protocol_of(daemon) == "grpc":
+        type = "plugin.timeout"  # its stdout is not the wire: the line is in the log
     daemon.flow("echo.yaml", call("echo", "{text: a}"))
     daemon.flow("it.yaml", call(action))
     with daemon:
@@ -168,10 +179,10 @@ def test_what_breaks_costs_only_the_plugin(daemon: Daemon, action: str, type: st
         error = daemon.post(f"/hooks/{action}?wait", {}).json["error"]
         assert error["type"] == type and error["retryable"], error
         after = pid_of(daemon)
-        assert (after == before) == (action == "hang")
+        assert (after == before) == (type == "plugin.timeout")
         if action == "hang":
             eventually(lambda: "cancelled" in (daemon.folder / "marks").read_text(), 30, "the call was not cancelled")
-        else:
+        elif type == "plugin.down":
             (shown,) = daemon.get("/api/v1/plugins")["items"]
             assert shown["restarts"] == 1 and shown["state"] == "up"
         assert daemon.stop() == 0
@@ -207,7 +218,8 @@ def test_another_manifest_or_protocol_is_refused_with_the_reason(daemon: Daemon)
             lambda: all(item["error"] for item in daemon.get("/api/v1/plugins")["items"]), 30, "no error is shown"
         )
         errors = {item["name"]: item["error"] for item in daemon.get("/api/v1/plugins")["items"]}
-        assert "sha256:other" in errors["shop"] and "no JSON-RPC" in errors["silent"], errors
+        said = "no JSON-RPC" if protocol_of(daemon) == "jsonrpc" else "did not answer the handshake"
+        assert "sha256:other" in errors["shop"] and said in errors["silent"], errors
         assert daemon.stop() == 0
 
 
@@ -224,6 +236,18 @@ def test_manifests_that_are_wrong_are_said(tmp_path: Path) -> None:
             "no JSON Schema",
         ),
         ("plugin: p\nprotocol: script\ncommand: [x]\ntimeout: soon\nactions: {a: {summary: A}}\n", "timeout"),
+        (
+            "plugin: p\nprotocol: script\naddress: a:1\ncommand: [x]\nactions: {a: {summary: A}}\n",
+            "address: it is for protocol grpc",
+        ),
+        ("plugin: p\nprotocol: grpc\nactions: {a: {summary: A}}\n", "one of them"),
+        ("plugin: p\nprotocol: grpc\naddress: nowhere\ntoken: T\nactions: {a: {summary: A}}\n", "is not host:port"),
+        ("plugin: p\nprotocol: grpc\naddress: a:1\nactions: {a: {summary: A}}\n", "token: it names the variable"),
+        ("plugin: p\nprotocol: grpc\ncommand: [x]\ntls: {}\nactions: {a: {summary: A}}\n", "tls: it goes with address"),
+        (
+            "plugin: p\nprotocol: grpc\naddress: a:1\ntoken: T\ntls: {cert: c}\nactions: {a: {summary: A}}\n",
+            "cert and key go together",
+        ),
         ("plugin: [\n", "plugin.yaml"),
     ):
         (tmp_path / "p/plugin.yaml").write_text(text)
@@ -374,7 +398,9 @@ def test_the_suite_finds_what_a_plugin_does_wrong(daemon: Daemon) -> None:
         "it ends when its stdin does": ACTIONS.replace("plugin.run()", "try:\n    plugin.run()\nfinally:\n    import time; time.sleep(60)"),
         "an action that is not there": ACTIONS.replace("plugin.run()", "plugin._act = lambda id, params: os._exit(1)\nplugin.run()"),
     }  # fmt: skip
-    (folder / "plugin.yaml").write_text(MANIFEST % ("shop", sys.executable, "actions: {echo: {summary: E.}}\n"))
+    (folder / "plugin.yaml").write_text(
+        MANIFEST % ("shop", protocol_of(daemon), sys.executable, "actions: {echo: {summary: E.}}\n")
+    )
     for check, code in wrong.items():
         (folder / "plugin.py").write_text(code)
         done = daemon.cli("plugin", "check", str(folder))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,24 @@ import pytest
 
 from tests.daemon import Daemon, eventually
 
-LANGUAGES = ("python", "node", "go", "php", "ruby", "shell")
+LANGUAGES = (
+    ("python", "jsonrpc"), ("node", "jsonrpc"), ("go", "jsonrpc"), ("php", "script"), ("ruby", "script"), ("shell", "script"),
+    ("python", "grpc"), ("node", "grpc"), ("go", "grpc"),
+)  # fmt: skip
 PROGRAMS = {"python": "python3", "node": "node", "go": "go", "php": "php", "ruby": "ruby", "shell": "sh"}
 
 
-def make(daemon: Daemon, language: str, name: str = "mine") -> Path:
+def make(daemon: Daemon, language: str, protocol: str, name: str = "mine") -> Path:
     """`reactor plugin new`, and what its page says to do then."""
     assert shutil.which(PROGRAMS[language]), f"{PROGRAMS[language]} is missing; `make services` installs it"
     folder = daemon.folder / "plugins" / name
-    done = daemon.cli("plugin", "new", name, "--language", language, "--directory", str(folder.parent))
+    more = ("--protocol", "grpc") if protocol == "grpc" else ()
+    done = daemon.cli("plugin", "new", name, "--language", language, "--directory", str(folder.parent), *more)
     assert done.returncode == 0, done.stderr
+    assert f"protocol: {protocol}" in (folder / "plugin.yaml").read_text()
+    if (language, protocol) == ("node", "grpc"):
+        npm = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(npm, cwd=folder, check=True, capture_output=True)
     if language == "go":
         subprocess.run(["go", "build", "-o", "plugin", "."], cwd=folder, check=True, capture_output=True)
     return folder
@@ -38,10 +48,12 @@ def outputs(daemon: Daemon, flow: str) -> list[Any]:
         store.close()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_an_action_and_a_trigger(language: str, tmp_path: Path) -> None:
-    daemon = Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"))
-    make(daemon, language)
+@pytest.mark.parametrize(("language", "protocol"), LANGUAGES)
+def test_an_action_and_a_trigger(language: str, protocol: str, tmp_path: Path) -> None:
+    # the packages of a plugin in Python are those of the python3 that runs it
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    daemon = Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"), env={"PATH": path})
+    make(daemon, language, protocol)
     checked = daemon.cli("plugin", "check", str(tmp_path / "plugins/mine"))
     assert checked.returncode == 0, checked.stdout + checked.stderr
     tried = daemon.cli("plugin", "test", str(tmp_path / "plugins/mine"), "double", "--input", '{"value": 4}')

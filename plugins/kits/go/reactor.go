@@ -1,4 +1,5 @@
-// The kit for Reactor plugins in Go: one file, standard library only. Put it beside your main.go.
+// The kit for Reactor plugins in Go: one file, standard library only; for gRPC, reactor_grpc.go beside it. Put it
+// beside your main.go.
 //
 //	func main() {
 //		Serve(Plugin{
@@ -131,9 +132,13 @@ type message struct {
 	Params json.RawMessage `json:"params,omitempty"`
 }
 
+// carry serves over something else than stdin and stdout, if it is told to; reactor_grpc.go sets it.
+var carry = func(hash string, take func([]byte)) bool { return false }
+
 var output sync.Mutex
 
-func send(value map[string]any) {
+// send gives the host a message.
+var send = func(value map[string]any) {
 	value["jsonrpc"] = "2.0"
 	line, err := json.Marshal(value)
 	if err != nil {
@@ -156,7 +161,7 @@ func fail(id any, err error) {
 	send(map[string]any{"id": id, "error": map[string]any{"code": -32000, "message": failure.Message, "data": failure}})
 }
 
-// Serve answers the host until it closes stdin.
+// Serve answers the host until it closes stdin; over gRPC where the environment says so.
 func Serve(plugin Plugin) {
 	executable, _ := os.Executable()
 	manifest, err := os.ReadFile(filepath.Join(filepath.Dir(executable), "plugin.yaml"))
@@ -187,12 +192,10 @@ func Serve(plugin Plugin) {
 			}
 		}()
 	}
-	input := bufio.NewScanner(os.Stdin)
-	input.Buffer(make([]byte, 64*1024), 32*1024*1024)
-	for input.Scan() {
+	take := func(line []byte) {
 		var got message
-		if json.Unmarshal(input.Bytes(), &got) != nil {
-			continue
+		if json.Unmarshal(line, &got) != nil {
+			return
 		}
 		var id int64
 		json.Unmarshal(got.ID, &id)
@@ -264,5 +267,13 @@ func Serve(plugin Plugin) {
 				send(map[string]any{"id": id, "error": map[string]any{"code": -32601, "message": "there is no method " + got.Method}})
 			}
 		}
+	}
+	if carry(hash, take) {
+		return
+	}
+	input := bufio.NewScanner(os.Stdin)
+	input.Buffer(make([]byte, 64*1024), 32*1024*1024)
+	for input.Scan() {
+		take(input.Bytes())
 	}
 }

@@ -1,4 +1,4 @@
-// Write a Reactor plugin in JavaScript: Node 18 or later, no packages.
+// Write a Reactor plugin in JavaScript: Node 18 or later, no packages; for gRPC, reactor-plugin-grpc.mjs beside it.
 //
 //   command: [node, ./reactor-plugin.mjs, ./plugin.mjs]
 //
@@ -27,7 +27,7 @@ export class Failure extends Error {
   }
 }
 
-const send = (message) => process.stdout.write(JSON.stringify({jsonrpc: '2.0', ...message}) + '\n')
+let send = (message) => process.stdout.write(JSON.stringify({jsonrpc: '2.0', ...message}) + '\n')
 const notify = (method, params) => send({method, params})
 const asked = new Map()
 let numbers = 0
@@ -63,8 +63,8 @@ class Listen {
   }
 }
 
-/** Serves actions and triggers until the host closes stdin. */
-export function serve({actions = {}, triggers = {}, only = null, hash}) {
+/** Serves actions and triggers until the host closes stdin; over gRPC where the environment says so. */
+export async function serve({actions = {}, triggers = {}, only = null, hash}) {
   const working = new Map()
   const listening = new Map()
 
@@ -103,8 +103,7 @@ export function serve({actions = {}, triggers = {}, only = null, hash}) {
     cancel: (_, {id}) => working.get(id)?.abort(),
   }
 
-  createInterface({input: process.stdin, crlfDelay: Infinity}).on('line', (line) => {
-    const {id, method, params, result, error} = JSON.parse(line)
+  const take = ({id, method, params, result, error}) => {
     if (method === undefined) {
       const promise = asked.get(id)
       asked.delete(id)
@@ -112,7 +111,16 @@ export function serve({actions = {}, triggers = {}, only = null, hash}) {
       else promise?.resolve(result)
     } else if (methods[method]) methods[method](id, params ?? {})
     else if (id !== undefined) send({id, error: {code: -32601, message: `there is no method ${method}`}})
-  }).on('close', () => process.exit(0))
+  }
+
+  if (process.env.REACTOR_PLUGIN_SOCKET || process.env.REACTOR_PLUGIN_LISTEN) {
+    const {carry} = await import('./reactor-plugin-grpc.mjs')
+    send = await carry(take, hash)
+  } else {
+    createInterface({input: process.stdin, crlfDelay: Infinity})
+      .on('line', (line) => take(JSON.parse(line)))
+      .on('close', () => process.exit(0))
+  }
 }
 
 const file = process.argv[2]
@@ -122,5 +130,5 @@ if (file && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const plugin = await import(pathToFileURL(path).href)
   const only = typeof plugin.default === 'function' ? plugin.default : null
   const whole = plugin.default && !only ? plugin.default : plugin
-  serve({actions: whole.actions, triggers: whole.triggers, only, hash: `sha256:${createHash('sha256').update(manifest).digest('hex')}`})
+  await serve({actions: whole.actions, triggers: whole.triggers, only, hash: `sha256:${createHash('sha256').update(manifest).digest('hex')}`})
 }

@@ -1,4 +1,4 @@
-"""Write a Reactor plugin in Python: standard library only, Python 3.9 or later.
+"""Write a Reactor plugin in Python 3.9 or later: standard library only; for gRPC, reactor_plugin_grpc.py beside it.
 
     from reactor_plugin import Failure, Plugin
 
@@ -23,6 +23,7 @@ The names are those of `plugin.yaml`. Print to stderr: stdout belongs to the pro
 import asyncio
 import hashlib
 import json
+import os
 import pathlib
 import sys
 
@@ -105,8 +106,13 @@ class Plugin:
         return await self._asked[id]
 
     def run(self):
-        """Serves until the host closes stdin."""
-        asyncio.run(self._serve())
+        """Serves until the host closes stdin; over gRPC where the environment says so (see reactor_plugin_grpc)."""
+        if "REACTOR_PLUGIN_SOCKET" in os.environ or "REACTOR_PLUGIN_LISTEN" in os.environ:
+            import reactor_plugin_grpc
+
+            asyncio.run(reactor_plugin_grpc.serve(self))
+        else:
+            asyncio.run(self._serve())
 
     async def _serve(self):
         loop = asyncio.get_running_loop()
