@@ -18,7 +18,6 @@ import msgspec
 
 from plugins.host.link import CREDIT, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from plugins.pb import plugin_pb2
-from reactor import __version__
 from reactor.contracts.errors import NotConnected, StepFailed
 
 pb: Any = plugin_pb2
@@ -30,6 +29,7 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+HOST = "reactor"
 HEALTH = 30.0
 """Seconds between two looks at a plugin's health."""
 ANSWER = 10.0
@@ -110,7 +110,7 @@ class GrpcLink:
         )
 
     async def handshake(self, hash: str) -> None:
-        request = pb.HandshakeRequest(protocols=[PROTOCOL], manifest=hash, host=__version__)
+        request = pb.HandshakeRequest(protocols=[PROTOCOL], manifest=hash, host=HOST)
         try:
             answer = await _owned(self._shake(request, metadata=self._metadata, timeout=HANDSHAKE, wait_for_ready=True))
         except grpc.aio.AioRpcError as error:

@@ -14,7 +14,6 @@ from typing import Any
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 
 from plugins.host.jsonrpc import JsonRpcLink
 from plugins.host.link import StandingLink
@@ -27,6 +26,7 @@ SOCKET = "REACTOR_PLUGIN_SOCKET"
 """The variable with the path of the unix socket on which a plugin of protocol grpc serves."""
 TOKEN = "REACTOR_PLUGIN_TOKEN"
 """The variable with the token that every call to it carries; another one in each life."""
+ENDED = "it ended"
 LAST_WORDS = 0.5
 """Seconds for what a process that has ended still had to say."""
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -44,25 +44,32 @@ class Life:
 
     async def run(self) -> str:
         """Serves the link until the plugin is gone; why it is."""
+        process, said = self.process, list[anyio.Event]()
         async with anyio.create_task_group() as group:
-            if self.process is not None:
-                for stream in (self.process.stderr, self.process.stdout if self.channel is not None else None):
-                    if stream is not None:
-                        group.start_soon(pump_lines, stream, lambda line: self._tell("plugin.log", message=line))
-                group.start_soon(self._until_ended, self.process)
+            if process is not None:
+                for stream in (process.stderr, process.stdout if self.channel is not None else None):
+                    said.append(anyio.Event())
+                    group.start_soon(self._log, stream, said[-1])
+                group.start_soon(self._until_ended, process)
             reason = await self.link.run()
-            if self.process is not None:
+            if process is not None and reason == ENDED:
                 with anyio.move_on_after(LAST_WORDS):
-                    await self.process.wait()
-                    await anyio.lowlevel.checkpoint()
-                if self.process.returncode:
-                    reason += f" ({_ended(self.process.returncode)})"
+                    await process.wait()
+                    for one in said:
+                        await one.wait()
+                if process.returncode:
+                    reason += f" ({_ended(process.returncode)})"
             group.cancel_scope.cancel()
         return reason
 
+    async def _log(self, stream: Any, done: anyio.Event) -> None:
+        if stream is not None:
+            await pump_lines(stream, lambda line: self._tell("plugin.log", message=line))
+        done.set()
+
     async def _until_ended(self, process: anyio.abc.Process) -> None:
         await process.wait()
-        self.link.lose("it ended")
+        self.link.lose(ENDED)
 
     def kill(self) -> None:
         if self.process is not None:

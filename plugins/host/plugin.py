@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from plugins.host.life import begin
+from plugins.host.life import LAST_WORDS, begin
 from plugins.host.link import Link, down
 from plugins.host.manifest import Manifest
 from plugins.host.script import ScriptLink
@@ -107,7 +107,12 @@ class Plugin:
                     group.cancel_scope.cancel()
 
                 group.start_soon(run)
-                await life.link.handshake(self.hash)
+                try:
+                    await life.link.handshake(self.hash)
+                except NotConnected:
+                    if life.link.gone is not None:  # how it ended says more
+                        await anyio.sleep(LAST_WORDS)
+                    raise
                 self._ready(life.link)
                 await anyio.sleep_forever()
         except* NotConnected as errors:

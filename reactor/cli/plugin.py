@@ -197,10 +197,28 @@ async def _test(options: Any) -> int:
     async with bench(Path(options.folder), lambda line: print(line, file=sys.stderr)) as made:
         name = options.kind.rpartition(".")[2]
         if name in made.manifest.actions:
-            show_json(await made.act(name, given))
+            show_json(await made.act(name, _checked(made.manifest.actions[name], given)))
         elif name in made.manifest.triggers:
+            given = _checked(made.manifest.triggers[name], given)
             await made.show(name, given, options.events, lambda event: print(json.dumps(event, ensure_ascii=False)))
         else:
             there = ", ".join((*made.manifest.actions, *made.manifest.triggers))
             raise ClientError(f"{made.manifest.plugin} brings no {name}; it brings {there}")
     return 0
+
+
+def _checked(spec: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """As a flow's options are: checked, and with their defaults."""
+    import msgspec
+
+    from plugins.host.options import given_options, options_struct
+    from reactor.schemas import compile_schema
+
+    try:
+        found = given_options(msgspec.convert(given, options_struct("Options", spec.options)))
+    except msgspec.ValidationError as error:
+        raise ClientError(f"--input does not fit: {error}") from None
+    problems = compile_schema(spec.options).problems(found) if spec.options else []
+    if problems:
+        raise ClientError(f"--input does not fit: {'; '.join(problems[:5])}")
+    return found

@@ -1,5 +1,5 @@
-"""Calls of a plugin's action through the host, without the journal, beside a bare exchange of lines with the same
-process; and what 50 idle plugins cost the daemon.
+"""Calls of a plugin's action through the host, without the journal, beside a bare exchange with the same program: lines
+over the pipes, gRPC over the unix socket. And what 50 idle plugins cost the daemon.
 
     make bench-plugins
 """
@@ -32,7 +32,9 @@ from tests.host.test_host import make  # noqa: E402
 from triggers._shared import Kind  # noqa: E402
 
 CALLS = 20_000
+GRPC_CALLS = 5_000
 AT_ONCE = 64
+ROUNDS = 3
 ECHO = """
 import json, sys
 from pathlib import Path
@@ -46,6 +48,28 @@ for line in sys.stdin.buffer:
         result = message["params"]["input"]
     sys.stdout.buffer.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
     sys.stdout.buffer.flush()
+"""
+GRPC_ECHO = """
+import asyncio, hashlib, os, sys
+from pathlib import Path
+import grpc, grpc.aio
+import plugin_pb2 as pb
+hash = "sha256:" + hashlib.sha256(Path("plugin.yaml").read_bytes()).hexdigest()
+async def handshake(request, context): return pb.HandshakeResponse(protocol=1, manifest=hash)
+async def act(request, context): return pb.ActResponse(result=request.input)
+async def attend(requests, context):
+    async for one in requests: yield pb.AttendResponse()
+async def main():
+    server = grpc.aio.server()
+    unary = lambda work, one, two: grpc.unary_unary_rpc_method_handler(work, one.FromString, two.SerializeToString)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("reactor.plugin.v1.Plugin", {
+        "Handshake": unary(handshake, pb.HandshakeRequest, pb.HandshakeResponse), "Act": unary(act, pb.ActRequest, pb.ActResponse),
+        "Attend": grpc.stream_stream_rpc_method_handler(attend, pb.AttendRequest.FromString, pb.AttendResponse.SerializeToString),
+    }),))
+    server.add_insecure_port("unix:" + os.environ["REACTOR_PLUGIN_SOCKET"])
+    await server.start()
+    await server.wait_for_termination()
+asyncio.run(main())
 """
 KINDS = "actions: {echo: {summary: Echoes., options: {type: object, properties: {text: {type: string}}}}}\n"
 
@@ -81,7 +105,60 @@ async def bare(folder: Path) -> tuple[float, float]:
     return rate, statistics.median(times)
 
 
-async def hosted(folder: Path) -> tuple[float, float]:
+async def bare_grpc(folder: Path) -> tuple[float, float]:
+    """The same of the library alone: the same program, the same socket, the same message."""
+    import grpc.aio
+
+    from plugins.pb import plugin_pb2
+
+    pb: Any = plugin_pb2
+    socket = folder / "bare"
+    process = subprocess.Popen(
+        [sys.executable, "plugin.py"], cwd=folder, env={**os.environ, "REACTOR_PLUGIN_SOCKET": str(socket)}
+    )
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+            act = channel.unary_unary(
+                "/reactor.plugin.v1.Plugin/Act",
+                request_serializer=pb.ActRequest.SerializeToString,
+                response_deserializer=pb.ActResponse.FromString,
+            )
+            request = pb.ActRequest(action="echo", input=b'{"text":"hello"}')
+            await act(request, wait_for_ready=True)
+
+            async def call() -> None:
+                await act(request)
+
+            return await measure(call, GRPC_CALLS)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def measure(call: Any, calls: int) -> tuple[float, float]:
+    """Calls a second with 64 under way, and the median of one at a time in µs."""
+    left = calls
+
+    async def one() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await call()
+
+    begun = time.monotonic()
+    async with anyio.create_task_group() as callers:
+        for _ in range(AT_ONCE):
+            callers.start_soon(one)
+    rate = calls / (time.monotonic() - begun)
+    times = []
+    for _ in range(2000):
+        begun = time.perf_counter()
+        await call()
+        times.append((time.perf_counter() - begun) * 1e6)
+    return rate, statistics.median(times)
+
+
+async def hosted(folder: Path, calls: int) -> tuple[float, float]:
     kinds = make_kinds(None)
     host = Host([folder], kinds, SystemClock(), Observers(), None, Kind)
     context: Any = SimpleNamespace(run="r", flow="f", step="s", attempt=1, idempotency_key="k", deadline=None)
@@ -90,35 +167,18 @@ async def hosted(folder: Path) -> tuple[float, float]:
         cls = kinds.actions.get("shop.echo")
         action, options = cls(), cls.Options(text="hello")
         await action.run(options, context)
-        left = CALLS
-
-        async def one() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                await action.run(options, context)
-
-        begun = time.monotonic()
-        async with anyio.create_task_group() as callers:
-            for _ in range(AT_ONCE):
-                callers.start_soon(one)
-        rate = CALLS / (time.monotonic() - begun)
-        times = []
-        for _ in range(2000):
-            begun = time.perf_counter()
-            await action.run(options, context)
-            times.append((time.perf_counter() - begun) * 1e6)
+        found = await measure(lambda: action.run(options, context), calls)
         await host.stop()
         group.cancel_scope.cancel()
-    return rate, statistics.median(times)
+    return found
 
 
-def idle() -> None:
+def idle(protocol: str) -> None:
     """Processor time of a daemon over 10 s, with 50 plugins and with none."""
     found = []
     for count in (0, 50):
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
-            daemon = Daemon(Path(name), "--plugins", str(Path(name) / "plugins"))
+            daemon = Daemon(Path(name), "--plugins", str(Path(name) / "plugins"), env={"PLUGIN_PROTOCOL": protocol})
             for number in range(count):
                 make(daemon, f"idle{number}")
             with daemon:
@@ -127,7 +187,7 @@ def idle() -> None:
                 before = cpu(daemon.pid)
                 time.sleep(10)
                 found.append((cpu(daemon.pid) - before) / 10 * 100)
-    print(f"\nidle: {found[0]:.1f} % of a core without plugins, {found[1]:.1f} % with 50")
+    print(f"\nidle, {protocol}: {found[0]:.1f} % of a core without plugins, {found[1]:.1f} % with 50")
 
 
 def _up(daemon: Daemon) -> int:
@@ -136,14 +196,21 @@ def _up(daemon: Daemon) -> int:
 
 def main() -> None:
     os.environ["PLUGIN_MARKS"] = "/dev/null"
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = make(SimpleNamespace(folder=Path(name)), "shop", ECHO, KINDS)  # type: ignore[arg-type]
-        first, second = anyio.run(bare, folder), anyio.run(hosted, folder)
-    print("| | calls/s, 64 under way | one at a time, µs |\n|---|---|---|")
-    print(f"| bare lines over the pipes | {first[0]:,.0f} | {first[1]:.0f} |")
-    print(f"| through the host | {second[0]:,.0f} | {second[1]:.0f} |")
-    print(f"ratio {second[0] / first[0]:.2f}")
-    idle()
+    rows = []
+    for protocol, code, exchange, calls in (("jsonrpc", ECHO, bare, CALLS), ("grpc", GRPC_ECHO, bare_grpc, GRPC_CALLS)):
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory(prefix="bench-") as name:
+                place: Any = SimpleNamespace(folder=Path(name), env={"PLUGIN_PROTOCOL": protocol})
+                folder = make(place, "shop", code, KINDS)
+                rows.append((protocol, anyio.run(exchange, folder), anyio.run(hosted, folder, calls)))
+    print("| | bare, calls/s at 64 | host, calls/s at 64 | ratio | bare, one at a time, µs | host, µs | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for protocol, (rate, alone), (through, host) in rows:
+        print(
+            f"| {protocol} | {rate:,.0f} | {through:,.0f} | {through / rate:.2f} | {alone:.0f} | {host:.0f} | {alone / host:.2f} |"
+        )
+    for protocol in ("jsonrpc", "grpc"):
+        idle(protocol)
 
 
 if __name__ == "__main__":

@@ -223,6 +223,16 @@ def test_another_manifest_or_protocol_is_refused_with_the_reason(daemon: Daemon)
         assert daemon.stop() == 0
 
 
+def test_one_that_does_not_start_is_shown_with_what_it_said(daemon: Daemon) -> None:
+    make(daemon, code="import sys\nsys.exit('no such thing as a shop')\n")
+    with daemon:
+        eventually(
+            lambda: daemon.get("/api/v1/plugins")["items"][0]["error"] == "it ended (exit code 1)", 30, "no reason"
+        )
+        daemon.wait_log("plugin.log", message="no such thing as a shop")
+        assert daemon.stop() == 0
+
+
 def test_manifests_that_are_wrong_are_said(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     for text, said in (
@@ -378,6 +388,8 @@ def test_the_command_line_says_what_is_wrong_in_a_line(daemon: Daemon) -> None:
     for arguments, said in (
         (["test", str(folder), "nope"], "brings no nope; it brings echo"),
         (["test", str(folder), "echo", "--input", "{"], "--input is no JSON"),
+        (["test", str(folder), "echo"], "--input does not fit: Object missing required field `text`"),
+        (["test", str(folder), "echo", "--input", '{"text": "01234567890"}'], "--input does not fit"),
         (["test", str(folder), "refuse"], "shop.closed: no luck"),
         (["test", str(folder), "crash"], "plugin.down"),
         (["check", str(daemon.folder)], "plugin.yaml: No such file"),

@@ -82,3 +82,48 @@ def test_an_action_and_a_trigger(language: str, protocol: str, tmp_path: Path) -
         )
         listed = daemon.cli("plugin", "list")
         assert "mine" in listed.stdout and "up" in listed.stdout
+
+
+SAYS = {
+    "go": """package main
+
+import "context"
+
+func main() {
+	Serve(Plugin{Actions: map[string]Action{"double": func(call *Call) (any, error) {
+		call.Log("warning", "told from go")
+		call.Progress(50, "half")
+		return Publish(context.Background(), Event{Type: "mine.opened", Data: map[string]any{"n": 7}, Key: "k"})
+	}}})
+}
+""",
+    "node": """import {publish} from './reactor-plugin.mjs'
+export const actions = {double: async (input, call) => {
+  call.log('told from node', 'warning')
+  call.progress(50, 'half')
+  return publish('mine.opened', {n: 7}, {key: 'k'})
+}}
+""",
+}
+PLACES = {"go": "main.go", "node": "plugin.mjs"}
+
+
+@pytest.mark.parametrize("protocol", ["jsonrpc", "grpc"])
+@pytest.mark.parametrize("language", sorted(SAYS))
+def test_what_a_plugin_says_by_itself(language: str, protocol: str, tmp_path: Path) -> None:
+    """Logs, progress and events; those of Python are in test_host.py."""
+    daemon = Daemon(tmp_path, "--plugins", str(tmp_path / "plugins"), "--log-level", "debug")
+    folder = make(daemon, language, protocol)
+    (folder / PLACES[language]).write_text(SAYS[language])
+    if language == "go":
+        subprocess.run(["go", "build", "-o", "plugin", "."], cwd=folder, check=True, capture_output=True)
+    flow = "flow: say\nwhen: [{http: POST /say}]\ndo: [{id: d, call: mine.double, with: {value: 1}}]\noutput: ${{ steps.d }}\n"
+    daemon.flow("say.yaml", flow)
+    daemon.flow("heard.yaml", "flow: heard\nwhen: [{event: mine.opened}]\ndo: []\noutput: ${{ event.data.n }}\n")
+    with daemon:
+        answer = daemon.post("/hooks/say?wait", {}).json
+        assert answer["runs"] == 1 and answer["event"].startswith("evt_"), answer
+        eventually(lambda: outputs(daemon, "heard") == [7], 30, "its event started nothing")
+        daemon.wait_log("plugin.log", message=f"told from {language}")
+        daemon.wait_log("plugin.progress", percent=50, message="half")
+        assert daemon.stop() == 0

@@ -74,6 +74,54 @@ func (call *Call) Log(level, message string) {
 	notify("log", map[string]any{"call": call.id, "level": level, "message": message})
 }
 
+// Progress tells how far the call is, in percent, and what it does.
+func (call *Call) Progress(percent float64, message string) {
+	notify("progress", map[string]any{"call": call.id, "percent": percent, "message": message})
+}
+
+// Accepted is what became of an event that was published.
+type Accepted struct {
+	Event string `json:"event"`
+	Runs  int    `json:"runs"`
+}
+
+var published struct {
+	sync.Mutex
+	last    int
+	waiting map[string]chan message
+}
+
+// Publish sends an event by itself; its Type is needed. Returns when it is durable.
+func Publish(ctx context.Context, event Event) (*Accepted, error) {
+	answer := make(chan message, 1)
+	published.Lock()
+	published.last++
+	id := fmt.Sprintf("p%d", published.last)
+	if published.waiting == nil {
+		published.waiting = map[string]chan message{}
+	}
+	published.waiting[id] = answer
+	published.Unlock()
+	defer func() {
+		published.Lock()
+		delete(published.waiting, id)
+		published.Unlock()
+	}()
+	send(map[string]any{"id": id, "method": "publish", "params": map[string]any{"event": event}})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case got := <-answer:
+		if len(got.Error) > 0 {
+			var failed struct{ Message string }
+			json.Unmarshal(got.Error, &failed)
+			return nil, &Failure{Type: "plugin.refused", Message: failed.Message}
+		}
+		accepted := &Accepted{}
+		return accepted, json.Unmarshal(got.Result, accepted)
+	}
+}
+
 // Event is what a trigger sends.
 type Event struct {
 	Data    any            `json:"data"`
@@ -130,6 +178,8 @@ type message struct {
 	ID     json.RawMessage `json:"id,omitempty"`
 	Method string          `json:"method,omitempty"`
 	Params json.RawMessage `json:"params,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  json.RawMessage `json:"error,omitempty"`
 }
 
 // carry serves over something else than stdin and stdout, if it is told to; reactor_grpc.go sets it.
@@ -195,6 +245,17 @@ func Serve(plugin Plugin) {
 	take := func(line []byte) {
 		var got message
 		if json.Unmarshal(line, &got) != nil {
+			return
+		}
+		if got.Method == "" {
+			var asked string
+			json.Unmarshal(got.ID, &asked)
+			published.Lock()
+			if answer := published.waiting[asked]; answer != nil {
+				answer <- got
+				delete(published.waiting, asked)
+			}
+			published.Unlock()
 			return
 		}
 		var id int64

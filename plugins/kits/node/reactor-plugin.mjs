@@ -123,12 +123,20 @@ export async function serve({actions = {}, triggers = {}, only = null, hash}) {
   }
 }
 
-const file = process.argv[2]
-if (file && import.meta.url === pathToFileURL(process.argv[1]).href) {
+// not awaited here: the plugin's file may itself import this one
+async function main(file) {
   const path = resolve(file)
   const manifest = readFileSync(join(dirname(path), 'plugin.yaml'))
   const plugin = await import(pathToFileURL(path).href)
   const only = typeof plugin.default === 'function' ? plugin.default : null
   const whole = plugin.default && !only ? plugin.default : plugin
-  await serve({actions: whole.actions, triggers: whole.triggers, only, hash: `sha256:${createHash('sha256').update(manifest).digest('hex')}`})
+  const hash = `sha256:${createHash('sha256').update(manifest).digest('hex')}`
+  await serve({actions: whole.actions, triggers: whole.triggers, only, hash})
+}
+
+if (process.argv[2] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main(process.argv[2]).catch((error) => {
+    console.error(error)
+    process.exit(1)
+  })
 }

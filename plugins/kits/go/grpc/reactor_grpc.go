@@ -40,6 +40,7 @@ type bridge struct {
 	last  int64
 	open  map[int64]chan map[string]any
 	calls map[int64]uint64
+	asked map[uint64]string
 }
 
 func serveGRPC(hash string, take func([]byte)) bool {
@@ -48,7 +49,7 @@ func serveGRPC(hash string, take func([]byte)) bool {
 		return false
 	}
 	made := &bridge{hash: hash, take: take, said: make(chan *pb.AttendResponse, 1000),
-		open: map[int64]chan map[string]any{}, calls: map[int64]uint64{}}
+		open: map[int64]chan map[string]any{}, calls: map[int64]uint64{}, asked: map[uint64]string{}}
 	send = made.send
 	token := []byte("Bearer " + os.Getenv("REACTOR_PLUGIN_TOKEN"))
 	check := func(ctx context.Context) error {
@@ -181,21 +182,54 @@ func (made *bridge) send(value map[string]any) {
 	made.mutex.Lock()
 	defer made.mutex.Unlock()
 	switch value["method"] {
+	case "progress":
+		call, _ := params["call"].(int64)
+		percent, _ := params["percent"].(float64)
+		report := &pb.Progress{Percent: &percent, Message: fmt.Sprint(params["message"]), Call: made.calls[call]}
+		made.say(&pb.AttendResponse{Report: &pb.AttendResponse_Progress{Progress: report}})
+		return
+	case "publish":
+		made.last++
+		number, event := uint64(made.last), params["event"].(Event)
+		made.asked[number], _ = value["id"].(string)
+		publish := &pb.Publish{Id: number, Event: eventMessage(event)}
+		go func() { made.said <- &pb.AttendResponse{Report: &pb.AttendResponse_Publish{Publish: publish}} }()
+		return
 	case "event":
 		id, _ = params["listen"].(int64)
 		value = params
 	case "log":
 		call, _ := params["call"].(int64)
 		report := &pb.Log{Level: fmt.Sprint(params["level"]), Message: fmt.Sprint(params["message"]), Call: made.calls[call]}
-		select {
-		case made.said <- &pb.AttendResponse{Report: &pb.AttendResponse_Log{Log: report}}:
-		default:
-		}
+		made.say(&pb.AttendResponse{Report: &pb.AttendResponse_Log{Log: report}})
 		return
 	}
 	if channel := made.open[id]; channel != nil {
 		channel <- value // never full: the credit bounds the events, and there is one answer
 	}
+}
+
+// say leaves a report out where the host does not read them.
+func (made *bridge) say(report *pb.AttendResponse) {
+	select {
+	case made.said <- report:
+	default:
+	}
+}
+
+// answered hands the kit what became of an event that it published.
+func (made *bridge) answered(given *pb.Published) {
+	made.mutex.Lock()
+	id := made.asked[given.Id]
+	delete(made.asked, given.Id)
+	made.mutex.Unlock()
+	answer := map[string]any{"id": id}
+	if accepted := given.GetAccepted(); accepted != nil {
+		answer["result"] = map[string]any{"event": accepted.Event, "runs": accepted.Runs}
+	} else {
+		answer["error"] = map[string]any{"message": given.GetFailure().GetMessage()}
+	}
+	made.take(encode(answer))
 }
 
 func (made *bridge) Handshake(context.Context, *pb.HandshakeRequest) (*pb.HandshakeResponse, error) {
@@ -289,6 +323,17 @@ func (made *bridge) Listen(stream pb.Plugin_ListenServer) error {
 }
 
 func (made *bridge) Attend(stream pb.Plugin_AttendServer) error {
+	go func() {
+		for {
+			request, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			if given := request.GetPublished(); given != nil {
+				made.answered(given)
+			}
+		}
+	}()
 	for {
 		select {
 		case <-stream.Context().Done():

@@ -39,7 +39,7 @@ type HandshakeRequest struct {
 	Protocols []uint32 `protobuf:"varint,1,rep,packed,name=protocols,proto3" json:"protocols,omitempty"`
 	// The SHA-256 of plugin.yaml as the host has it: `sha256:<hex>`.
 	Manifest string `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	// The host's own version, for a log.
+	// What the host is, for a log.
 	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 }
 
