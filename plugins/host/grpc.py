@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from plugins.host.link import CREDIT, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from plugins.pb import plugin_pb2
 from reactor.contracts.errors import NotConnected, StepFailed
 
@@ -118,7 +118,7 @@ class GrpcLink:
                 raise NotConnected(f"it did not answer the handshake in {HANDSHAKE:g} s") from None
             raise NotConnected(f"the handshake failed: {_told(error)}") from None
         except grpc.aio.UsageError:
-            raise NotConnected(self.gone or "it ended") from None
+            raise NotConnected(self.gone or ENDED) from None
         if answer.protocol != PROTOCOL:
             raise NotConnected(f"it does not speak protocol {PROTOCOL}, but {answer.protocol}")
         if answer.manifest != hash:
@@ -133,9 +133,9 @@ class GrpcLink:
                 group.start_soon(self._watch_health)
                 await self._attended(group)
                 group.cancel_scope.cancel()
-        except* (ValueError, NotConnected) as errors:
+        except* NotConnected as errors:
             self.gone = self.gone or str(errors.exceptions[0])
-        self.lose("it ended")
+        self.lose(ENDED)
         return str(self.gone)
 
     def lose(self, reason: str) -> None:
@@ -163,7 +163,7 @@ class GrpcLink:
                 self._tell("plugin.log", level="warning", message=message)
 
     async def _attended(self, group: anyio.abc.TaskGroup) -> None:
-        """Takes what the plugin says by itself, until it ends. Raises ValueError for what nobody understands."""
+        """Takes what the plugin says by itself, until it ends. Raises NotConnected."""
         call = self._attend(metadata=self._metadata)
         room = anyio.Semaphore(PUBLISHING)
         try:
@@ -213,7 +213,7 @@ class GrpcLink:
         except grpc.aio.AioRpcError as error:
             raise self.failed(error) from None
         except grpc.aio.UsageError:
-            raise down(self._plugin, self.gone or "it ended") from None
+            raise down(self._plugin, self.gone or ENDED) from None
         except NotConnected as error:
             raise down(self._plugin, self.gone or str(error)) from None
         outcome = answer.WhichOneof("outcome")

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from plugins.host.link import CREDIT, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from reactor.contracts.errors import NotConnected, StepFailed
 
 OUTBOX = 100
@@ -84,7 +84,7 @@ class JsonRpcLink:
             raise NotConnected(f"it did not answer the handshake in {HANDSHAKE:g} s")
 
     async def run(self) -> str:
-        reason = "it ended"
+        reason = ENDED
         rest = b""
         stdout = self._process.stdout
         assert stdout is not None

@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 
 from plugins.host.jsonrpc import JsonRpcLink
-from plugins.host.link import StandingLink
+from plugins.host.link import ENDED, StandingLink
 from plugins.host.manifest import Manifest, Tls, is_loopback
 from plugins.host.process import end, kill, pump_lines, spawn
 from reactor.contracts.durations import parse_duration
@@ -26,7 +26,6 @@ SOCKET = "REACTOR_PLUGIN_SOCKET"
 """The variable with the path of the unix socket on which a plugin of protocol grpc serves."""
 TOKEN = "REACTOR_PLUGIN_TOKEN"
 """The variable with the token that every call to it carries; another one in each life."""
-ENDED = "it ended"
 LAST_WORDS = 0.5
 """Seconds for what a process that has ended still had to say."""
 STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")

@@ -13,6 +13,8 @@ PROTOCOL = 1
 """The version that we speak, in JSON-RPC and gRPC alike."""
 CREDIT = 100
 """Events that a trigger may send before one is acknowledged."""
+ENDED = "it ended"
+"""Why a link is gone whose program is: whoever started it adds how it ended."""
 MAX_MESSAGE = 16 * 1024 * 1024
 HANDSHAKE = 20.0
 """Seconds in which a plugin answers the handshake."""

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 
 from plugins.host.life import LAST_WORDS, begin
-from plugins.host.link import Link, down
+from plugins.host.link import ENDED, Link, down
 from plugins.host.manifest import Manifest
 from plugins.host.script import ScriptLink
 from reactor.contracts.clock import Clock
@@ -98,7 +98,7 @@ class Plugin:
     async def _live(self) -> str:
         """One life of it; why it ended."""
         life = await begin(self.manifest, self.hash, self.folder, self._publish, self.tell)
-        reason = ["it ended"]
+        reason = [ENDED]
         try:
             async with anyio.create_task_group() as group:
 
