@@ -1,10 +1,12 @@
 """The rows that were there before, read in chunks by primary key while the stream goes on. A mark is written into the
 log before and behind each chunk; a row that the stream changes between the two is left to the stream (the watermarks
-of Netflix' DBLog, 2019). The position is committed with the rows, so that an interrupted snapshot goes on."""
+of Netflix' DBLog, 2019). The position is committed with the rows, so that an interrupted snapshot goes on. The log may
+bring marks of an earlier life again: each life has marks of its own."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 import anyio
@@ -26,8 +28,8 @@ ORDER BY a.attnum
 
 
 class Chunk:
-    def __init__(self, number: int, table: str) -> None:
-        self.number = number
+    def __init__(self, name: str, table: str) -> None:
+        self.name = name
         self.table = table
         self.keys: list[str] = []
         self.rows: list[dict[str, str | None]] = []
@@ -47,6 +49,7 @@ class Snapshot:
         self._types = types
         self._tables = tables
         self._chunk: Chunk | None = None
+        self._life = secrets.token_hex(8)
         self._number = 0
         self._since = ""
 
@@ -62,7 +65,7 @@ class Snapshot:
     async def _next(self, item: str, table: str, after: list[str] | None) -> Any:
         """One chunk; the new position."""
         self._number += 1
-        chunk = Chunk(self._number, table)
+        chunk = Chunk(f"{self._life}/{self._number}", table)
         async with self._database.session(60.0) as session:
             columns = (await session.run(COLUMNS_QUERY, {"table": quote_name(table, "postgres")})).rows
             keys = sorted((c for c in columns if c["place"] >= 0), key=lambda column: int(column["place"]))
@@ -74,9 +77,9 @@ class Snapshot:
             while asked:
                 asked = self._types.learn((await session.run(TYPES_QUERY, {"oids": asked})).rows, asked)
             self._chunk = chunk
-            await self._write(session, f"low {chunk.number}")
+            await self._write(session, f"low {chunk.name}")
             chunk.rows = (await session.run(*self._query(table, columns, keys, after), limit=10_000)).rows
-            await self._write(session, f"high {chunk.number}")
+            await self._write(session, f"high {chunk.name}")
         await chunk.done.wait()
         self._chunk = None
         if len(chunk.rows) < self._options.batch:
@@ -121,9 +124,9 @@ class Snapshot:
 
     async def mark(self, text: str, begin: wire.Begin) -> None:
         """A mark of ours has come by; behind a chunk, its rows are handed over, with the position."""
-        word, _, number = text.partition(" ")
+        word, _, name = text.partition(" ")
         chunk = self._chunk
-        if chunk is None or number != str(chunk.number):
+        if chunk is None or name != chunk.name:
             return
         if word == "low":
             chunk.begun = True

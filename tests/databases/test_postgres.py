@@ -18,6 +18,7 @@ from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
 from tests.services import Postgres as Server
+from triggers._postgres_snapshot import Snapshot
 from triggers.postgres import Notify, Postgres
 
 pytestmark = pytest.mark.anyio
@@ -385,6 +386,47 @@ async def test_a_snapshot_is_one_with_the_stream(postgres_server: Server) -> Non
     assert not any(event.fields["snapshot"] for event in made.events), "the snapshot is not taken again"
     there = {(part, id): n for part, id, n in await sql(postgres_server, "SELECT part, id, n FROM orders")}
     assert state == there
+
+
+async def test_marks_of_an_earlier_life_end_no_chunk(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not confirmed comes again: the marks around a chunk that an earlier life read say nothing of this one's
+    first chunk, which was taken as handed over before its rows were read."""
+    await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders SELECT generate_series(1, 1000)")  # fmt: skip
+    written: list[str] = []
+    again: list[str] = []
+    taken: list[str] = []
+    plain_write, plain_mark = Snapshot._write, Snapshot.mark
+
+    async def write(self: Snapshot, session: Any, mark: str) -> None:
+        await plain_write(self, session, mark)
+        written.append(mark)
+        if again:
+            for earlier in [*again, "fence"]:
+                await plain_write(self, session, earlier)
+            again.clear()
+            while "fence" not in taken:
+                await anyio.sleep(0.005)
+
+    async def mark(self: Snapshot, text: str, begin: Any) -> None:
+        if text.startswith("high") and "fence" in taken:
+            with anyio.move_on_after(0.5):  # nobody may leave the chunk while its own mark is late
+                while self._chunk is not None:
+                    await anyio.sleep(0.005)
+        await plain_mark(self, text, begin)
+        taken.append(text)
+
+    monkeypatch.setattr(Snapshot, "_write", write)
+    monkeypatch.setattr(Snapshot, "mark", mark)
+    position: dict[str, Any] = {}
+    ids: set[int] = set()
+    for until_done in (False, True):
+        again += written
+        async with listening(postgres_server, position, snapshot="initial", batch=100) as made:
+            with anyio.fail_after(20):
+                while position.get("snapshot public.orders", "") != "done" if until_done else not position.get("snapshot public.orders"):  # fmt: skip
+                    await anyio.sleep(0.005)
+        ids |= {event.data["id"] for event in made.events}
+    assert "fence" in taken and ids == set(range(1, 1001))
 
 
 async def test_notifications(postgres_server: Server) -> None:
