@@ -23,7 +23,7 @@ from reactor import __version__
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
-from reactor.config import Config
+from reactor.config import Config, is_loopback
 from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Event
@@ -103,6 +103,7 @@ class Daemon(Operations):
         self.notify = Notify()
         self.failed: str | None = None
         self.port = 0
+        self.admin_port = 0
         self.stopping = anyio.Event()
 
     def stop(self) -> None:
@@ -112,6 +113,7 @@ class Daemon(Operations):
         """Runs until stopped. Raises ConfigError when it cannot start, StoreFailed when the disk fails."""
         from reactor.server.app import HttpServer
         from reactor.server.auth import Access
+        from reactor.server.front import Address
         from reactor.server.hooks import Hooks
         from reactor.server.routes import all_routes
 
@@ -186,14 +188,19 @@ class Daemon(Operations):
                 server = HttpServer(
                     all_routes(self._services()),
                     hooks,
-                    Access(config.admin_token, config.loopback, frozenset(config.allowed_host)),
                     self.observer,
                     self.store.payloads.incoming,
                 )
                 await catalog.load()
                 socket = config.data / "reactor.sock" if config.store != "memory:" else None
-                await server.open(config.host, config.port, socket)
-                self.port = server.port
+
+                def address(host: str, port: int, option: str) -> Address:
+                    access = Access(config.admin_token, is_loopback(host), frozenset(config.allowed_host))
+                    return Address(host, port, access, option)
+
+                admin = address(*config.admin_address, "--admin-listen") if config.admin_address else None
+                await server.open(address(config.host, config.port, "--listen"), admin, socket)
+                self.port, self.admin_port = server.port, server.admin_port
                 group.start_soon(self._guarded, pool.run)
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
@@ -203,9 +210,10 @@ class Daemon(Operations):
                 group.start_soon(self.feed.run)
                 group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
+                apart = {"admin": f"http://{admin.host}:{self.admin_port}"} if admin else {}
                 self.observer.observe(
                     "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
-                    version=__version__, pid=os.getpid(),
+                    version=__version__, pid=os.getpid(), **apart,
                 )  # fmt: skip
                 self.started.set()
                 self.notify.say("READY=1", f"MAINPID={os.getpid()}", f"STATUS={len(catalog.flows.plans)} flows")

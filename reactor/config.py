@@ -38,6 +38,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("plugins", "list", [], "directories of plugins, watched: folders with a plugin.yaml"),
     Option("data", "text", "./data", "directory of the store, the socket and the lock"),
     Option("listen", "text", "127.0.0.1:8420", "address and port of the HTTP server; port 0 takes a free one"),
+    Option(
+        "admin_listen",
+        "text",
+        None,
+        "address and port of all but /hooks and POST /api/v1/events; else --listen has all",
+    ),
     Option("admin_token", "text", None, "token for everything but /hooks; only from the environment", secret=True),
     Option("store", "text", "sqlite", "sqlite, sqlite:///DIRECTORY or memory:"),
     Option("allow", "list", [], "what flows may do beyond the safe set: shell"),
@@ -67,6 +73,7 @@ class Config:
     data: Path
     host: str
     port: int
+    admin_address: tuple[str, int] | None
     admin_token: str | None
     store: str
     allow: frozenset[str]
@@ -140,12 +147,14 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
             raw[option.name] = (option.default, "default")
     values = {option.name: _convert(option, raw[option.name][0]) for option in OPTIONS}
     host, port = parse_address(values["listen"])
+    admin = parse_address(values["admin_listen"], "--admin-listen") if values["admin_listen"] else None
     config = Config(
         flows=tuple(values["flows"]),
         plugins=tuple(values["plugins"]),
         data=Path(values["data"]),
         host=host,
         port=port,
+        admin_address=admin,
         admin_token=values["admin_token"],
         store=values["store"],
         allow=frozenset(values["allow"]),
@@ -180,9 +189,10 @@ def _check(config: Config) -> None:
             raise ConfigError(f"--allow-network {network}: {error}") from None
     if config.otlp is not None and not config.otlp.startswith(("http://", "https://")):
         raise ConfigError(f"--otlp {config.otlp}: it is a URL such as http://127.0.0.1:4318")
-    if not config.loopback and not config.admin_token:
+    outer = [host for host, _ in ((config.host, 0), config.admin_address or ("localhost", 0)) if not is_loopback(host)]
+    if outer and not config.admin_token:
         raise ConfigError(
-            f"listening on {config.host} lets others in, and no token is set; set REACTOR_ADMIN_TOKEN"
+            f"listening on {outer[0]} lets others in, and no token is set; set REACTOR_ADMIN_TOKEN"
             ' (such as REACTOR_ADMIN_TOKEN="$(openssl rand -hex 32)"), or listen on 127.0.0.1'
         )
     if config.admin_token is not None and len(config.admin_token) < 16:
@@ -233,10 +243,10 @@ def _convert(option: Option, value: Any) -> Any:
         raise ConfigError(f"{option.name} ({option.variable}): {error}") from None
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:8420` or `[::1]:8420`. Raises ConfigError."""
+def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:
+    """`127.0.0.1:8420` or `[::1]:8420`. Raises ConfigError, which names the option."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(f"--listen {text!r} is an address and a port such as 127.0.0.1:8420")
+        raise ConfigError(f"{option} {text!r} is an address and a port such as 127.0.0.1:8420")
     return host, int(port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
@@ -35,10 +36,27 @@ ABSENT = 60.0
 
 
 class Frame(NamedTuple):
+    """`event` is it as a server-sent event (WHATWG HTML), `message` as one JSON object {id, event, data}."""
+
     number: int
     fact: str
     flow: str | None
-    data: bytes
+    event: bytes
+    message: str
+
+
+def frame(boot: str, number: int, fact: str, flow: str | None, text: str) -> Frame:
+    """`text` is its data, JSON. A frame without number is told one client only and has no id."""
+    id = f"{boot}-{number}" if number else None
+    event = f"id: {id}\n" if id else ""
+    message = f'{{"id":"{id}",' if id else "{"
+    return Frame(
+        number,
+        fact,
+        flow,
+        f"{event}event: {fact}\ndata: {text}\n\n".encode(),
+        f'{message}"event":"{fact}","data":{text}}}',
+    )
 
 
 class Feed:
@@ -106,9 +124,7 @@ class Feed:
         if self._mask is not None:
             text = self._mask(text)
         self._number += 1
-        self._frames.append(
-            Frame(self._number, fact, flow, f"id: {self.boot}-{self._number}\nevent: {fact}\ndata: {text}\n\n".encode())
-        )
+        self._frames.append(frame(self.boot, self._number, fact, flow, text))
 
     def close(self) -> None:
         """Ends all that follow."""
@@ -120,48 +136,47 @@ class Feed:
         boot, _, number = (last or "").partition("-")
         if not last:
             return self._number, False
-        if boot != self.boot or not number.isdigit():
+        if boot != self.boot or not re.fullmatch("[0-9]{1,18}", number):
             return self._frames[0].number - 1 if self._frames else self._number, True
         return min(int(number), self._number), False
 
-    async def follow(
+    def follow(
         self, last: str | None, facts: frozenset[str] | None = None, flow: str | None = None
-    ) -> AsyncGenerator[bytes, None]:
-        """Server-sent events (WHATWG HTML) from behind `last`, a Last-Event-ID; comments while nothing happens."""
-        place, restarted = self.position(last)
+    ) -> AsyncGenerator[list[Frame], None]:
+        """Frames from behind `last`, the id of one, or from now; an empty list every `HEARTBEAT` of silence."""
+        return self._follow(*self.position(last), facts, flow)
+
+    async def _follow(
+        self, place: int, restarted: bool, facts: frozenset[str] | None, flow: str | None
+    ) -> AsyncGenerator[list[Frame], None]:
         self.clients += 1
         try:
-            async for part in self._parts(place, restarted, facts, flow):
-                yield part
+            if restarted:
+                yield [frame(self.boot, 0, "restarted", None, "{}")]
+            while not self.closed:
+                news = self._news
+                if place < self._number:
+                    frames, place = self._since(place, facts, flow)
+                    if frames:
+                        yield frames
+                    continue
+                with anyio.move_on_after(HEARTBEAT) as scope:
+                    await news.wait()
+                if scope.cancelled_caught:
+                    yield []
         finally:
             self.clients -= 1
             self._forget = self._clock.monotonic() + ABSENT
 
-    async def _parts(
-        self, place: int, restarted: bool, facts: frozenset[str] | None, flow: str | None
-    ) -> AsyncGenerator[bytes, None]:
-        yield b"retry: 2000\n" + (b"event: restarted\ndata: {}\n\n" if restarted else b": hello\n\n")
-        while not self.closed:
-            news = self._news
-            if place < self._number:
-                chunk, place = self._since(place, facts, flow)
-                if chunk:
-                    yield chunk
-                continue
-            with anyio.move_on_after(HEARTBEAT) as scope:
-                await news.wait()
-            if scope.cancelled_caught:
-                yield b": still here\n\n"
-
-    def _since(self, place: int, facts: frozenset[str] | None, flow: str | None) -> tuple[bytes, int]:
+    def _since(self, place: int, facts: frozenset[str] | None, flow: str | None) -> tuple[list[Frame], int]:
         first = self._frames[0].number if self._frames else self._number + 1
-        parts = []
+        found = []
         if place + 1 < first:
-            parts.append(b'event: lost\ndata: {"lost": %d}\n\n' % (first - place - 1))
+            found.append(frame(self.boot, 0, "lost", None, f'{{"lost": {first - place - 1}}}'))
             place = first - 1
         for index in range(place + 1 - first, len(self._frames)):
-            frame = self._frames[index]
-            wanted = facts is None or frame.fact in facts or frame.fact == "counts"
-            if wanted and (flow is None or frame.flow in (flow, None)):
-                parts.append(frame.data)
-        return b"".join(parts), self._number
+            one = self._frames[index]
+            wanted = facts is None or one.fact in facts or one.fact == "counts"
+            if wanted and (flow is None or one.flow in (flow, None)):
+                found.append(one)
+        return found, self._number

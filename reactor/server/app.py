@@ -1,4 +1,4 @@
-"""The HTTP server: one port, two fronts (TCP and the socket in the data directory), one table of routes.
+"""The HTTP server: one port (or two, with --admin-listen) and the socket in the data directory, one table of routes.
 
 aiohttp's low-level server parses; routing, limits and rights are ours, because the hot path needs no more.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import mmap
 import socket as _socket
 import urllib.parse
@@ -21,12 +22,13 @@ from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFail
 from reactor.contracts.observe import Observer
 from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
-from reactor.server.auth import Access
 from reactor.server.bodies import inflate, read_body, ready_body, spool_body
 from reactor.server.connection import Server
+from reactor.server.front import Address, Front, everything, the_rest, ways_in
 from reactor.server.hooks import Hooks
 from reactor.server.response import Response
-from reactor.server.routing import Answer, Problem, Request, Route, Table
+from reactor.server.routing import Answer, Problem, Request, Route
+from reactor.server.websocket import check_handshake, send_messages
 
 LARGEST = 64 * 1024 * 1024
 MAX_HEADERS = 100
@@ -39,20 +41,51 @@ SECURITY = {
 
 
 class HttpServer:
-    def __init__(self, routes: list[Route], hooks: Hooks, access: Access, observer: Observer, incoming: Path) -> None:
+    def __init__(self, routes: list[Route], hooks: Hooks, observer: Observer, incoming: Path) -> None:
         self._incoming = incoming
-        self.table = Table(routes)
+        self.routes = routes
         self._hooks = hooks
-        self._access = access
         self._observer = observer
-        self._runner: web.ServerRunner | None = None
+        self._runners: list[web.ServerRunner] = []
         self.port = 0
+        self.admin_port = 0
+        """The port of `admin`, else the same."""
         self._socket: Path | None = None
 
-    async def open(self, host: str, port: int, socket: Path | None) -> None:
-        """Raises ConfigError when the address is taken."""
+    async def open(self, address: Address, admin: Address | None, socket: Path | None) -> None:
+        """`admin` takes all but the ways in away from `address`; the socket has everything. Raises ConfigError when an
+        address is taken."""
+        outer = everything if admin is None else ways_in
+        self.port = self.admin_port = await self._listen(address, outer(self.routes, address.access))
+        if admin is not None:
+            self.admin_port = await self._listen(admin, the_rest(self.routes, admin.access))
+        if socket is not None and len(str(socket.absolute())) < 104:
+            with contextlib.suppress(FileNotFoundError):
+                socket.unlink()
+            runner = await self._runner(everything(self.routes, address.access))
+            unix = web.UnixSite(runner, str(socket))
+            await unix.start()
+            socket.chmod(0o600)
+            self._socket = socket
+
+    async def _listen(self, address: Address, front: Front) -> int:
+        """The port."""
+        runner = await self._runner(front)
+        try:
+            site = web.TCPSite(runner, address.host, address.port, backlog=1024, reuse_address=True)
+            await site.start()
+        except OSError as error:
+            await self.close()
+            raise ConfigError(
+                f"cannot listen on {address.host}:{address.port}: {error.strerror or error}; choose another with"
+                f" {address.option}"
+            ) from None
+        port: int = runner.addresses[0][1]
+        return port
+
+    async def _runner(self, front: Front) -> web.ServerRunner:
         server = Server(
-            self._handle,
+            functools.partial(self._handle, front),
             request_factory=_request,
             handler_cancellation=False,
             access_log=None,
@@ -60,36 +93,21 @@ class HttpServer:
             lingering_time=2.0,
             auto_decompress=False,
         )
-        self._runner = web.ServerRunner(server, handle_signals=False, access_log=None)
-        await self._runner.setup()
-        try:
-            site = web.TCPSite(self._runner, host, port, backlog=1024, reuse_address=True)
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen"
-            ) from None
-        self.port = self._runner.addresses[0][1]
-        if socket is not None and len(str(socket.absolute())) < 104:
-            with contextlib.suppress(FileNotFoundError):
-                socket.unlink()
-            unix = web.UnixSite(self._runner, str(socket))
-            await unix.start()
-            socket.chmod(0o600)
-            self._socket = socket
+        runner = web.ServerRunner(server, handle_signals=False, access_log=None)
+        await runner.setup()
+        self._runners.append(runner)
+        return runner
 
     async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        while self._runners:
+            await self._runners.pop().cleanup()
         if self._socket is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._socket.unlink()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, front: Front, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            answer = await self._answer(request)
+            answer = await self._answer(front, request)
         except Problem as problem:
             answer = problem.answer()
         except Refused as error:
@@ -104,6 +122,8 @@ class HttpServer:
         except Exception as error:
             self._observer.observe("request.failed", method=request.method, path=request.path, error=repr(error))
             answer = Problem(500, "Internal error", "the daemon's log has the reason").answer()
+        if answer.stream is not None and answer.status == 101:
+            return await send_messages(request, answer.stream, STUCK)
         if answer.stream is not None:
             return await self._stream(request, answer, answer.stream)
         unread = answer.status >= 400 and not request.content.at_eof()
@@ -126,7 +146,7 @@ class HttpServer:
             await parts.aclose()
         return response
 
-    async def _answer(self, request: web.BaseRequest) -> Answer:
+    async def _answer(self, front: Front, request: web.BaseRequest) -> Answer:
         begun = getattr(request.protocol, "begun", None)
         if begun is not None:
             begun()
@@ -134,17 +154,19 @@ class HttpServer:
         method = request.method
         headers = _headers(request)
         query = _query(request)
-        if path.startswith("/hooks/") or path == "/hooks":
+        if front.hooks and (path.startswith("/hooks/") or path == "/hooks"):
             inner = path[6:].rstrip("/") or "/"
             return await self._hook(request, method, inner, headers, query)
-        api, params = self.table.find(method, path)
-        self._access.check(api.right, headers, _is_local(request))
+        api, params = front.table.find(method, path)
+        front.access.check(api.right, headers, _is_local(request))
         raw = b""
         if request.can_read_body:
             raw = ready_body(request, api.limit) or await read_body(request, api.limit)
         if "content-encoding" in headers:
             raw = inflate(raw, headers["content-encoding"], api.limit)
         answer = await api.handler(Request(method, path, params, query, headers, raw))
+        if answer.status == 101:
+            check_handshake(request)
         for name, value in SECURITY.items():
             answer.headers.setdefault(name, value)
         return answer

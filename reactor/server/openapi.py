@@ -38,6 +38,7 @@ ERRORS = {
     413: "Too large.",
     415: "This media type or encoding is not read.",
     422: "It does not fit the schema.",
+    426: "This path speaks WebSocket.",
     503: "Overloaded or not ready; nothing was stored.",
 }
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -40,7 +40,7 @@ class Answer:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     stream: AsyncGenerator[bytes, None] | None = None
-    """What follows, as it comes; `body` is empty then."""
+    """What follows, as it comes; `body` is empty then. With status 101 each part is a message of a WebSocket."""
 
 
 Handler = Callable[[Request], Awaitable[Answer]]

@@ -84,6 +84,70 @@ def test_an_action_and_a_trigger(language: str, protocol: str, tmp_path: Path) -
         assert "mine" in listed.stdout and "up" in listed.stdout
 
 
+TYPED = """import {publish, Failure, type Action, type Trigger} from './reactor-plugin.mjs'
+
+const double: Action<{value: number}, {result: number}> = async (input, call) => {
+  if (input.value > 1e9) throw new Failure('too large', {type: 'mine.limit', retryable: false})
+  call.log(`${call.flow} ${call.step} ${call.attempt}`, 'debug')
+  call.progress(50)
+  return {result: input.value * 2}
+}
+const ticks: Trigger<{count: number}, number> = async ({count}, listen) => {
+  for (let n = (listen.cursor ?? 0) + 1; n <= count && !listen.signal.aborted; n++) {
+    await listen.durable(await listen.emit({data: {n}, key: `${n}`}, n))
+  }
+}
+export const actions = {double, told: async () => (await publish('mine.opened', {n: 1}, {key: 'k'})).runs}
+export const triggers = {ticks}
+"""
+WRONG = (
+    (
+        "return {result: input.value * 2}",
+        "return {result: String(input.value)}",
+        "'string' is not assignable to type 'number'",
+    ),
+    ("call.progress(50)", "call.progress('half')", "'string' is not assignable to parameter of type 'number'"),
+    ("{data: {n}, key: `${n}`}", "{data: {n}, kee: `${n}`}", "'kee' does not exist"),
+    ("'debug'", "'loud'", "'\"loud\"' is not assignable"),
+)
+
+
+def test_a_plugin_in_typescript(tmp_path: Path) -> None:
+    """Its types, by the real compiler: what is right runs, what is wrong is said."""
+    daemon = Daemon(tmp_path)
+    folder = make(daemon, "node", "jsonrpc")
+    npm = [
+        "npm",
+        "install",
+        "--no-save",
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+        "--prefix",
+        str(tmp_path),
+        "typescript@5.9.3",
+    ]
+    subprocess.run(npm, cwd=tmp_path, check=True, capture_output=True)
+
+    def compile(text: str) -> subprocess.CompletedProcess[str]:
+        (folder / "plugin.mts").write_text(text)
+        options = ["--strict", "--module", "nodenext", "--target", "es2022", "--typeRoots", str(folder)]
+        program = tmp_path / "node_modules/.bin/tsc"
+        return subprocess.run([program, *options, "plugin.mts"], cwd=folder, capture_output=True, text=True)
+
+    for right, wrong, said in WRONG:
+        assert right in TYPED
+        done = compile(TYPED.replace(right, wrong))
+        assert done.returncode != 0 and said in done.stdout, done.stdout
+    (folder / "plugin.mjs").unlink()
+    done = compile(TYPED)
+    assert done.returncode == 0, done.stdout
+    checked = daemon.cli("plugin", "check", str(folder))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    tried = daemon.cli("plugin", "test", str(folder), "double", "--input", '{"value": 4}')
+    assert json.loads(tried.stdout) == {"result": 8}, tried.stderr
+
+
 SAYS = {
     "go": """package main
 

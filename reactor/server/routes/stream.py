@@ -1,15 +1,21 @@
-"""`/api/v1/stream`: what happens, as server-sent events, resumable."""
+"""`/api/v1/stream` and `/api/v1/ws`: what happens, as server-sent events or over a WebSocket, resumable."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 from reactor.server.routing import Answer, Doc, Problem, Request, Route
 from reactor.server.services import Services
 
 MAX_CLIENTS = 200
+"""Of both kinds together."""
 
 
 def routes(services: Services) -> list[Route]:
-    async def stream(request: Request) -> Answer:
+    def frames(request: Request) -> AsyncGenerator[list[Any], None]:
+        """What the query and Last-Event-ID ask for. Raises Problem 400 and 503."""
         feed = services.feed
         if feed.clients >= MAX_CLIENTS:
             raise Problem(503, "Too many", f"{MAX_CLIENTS} clients follow the stream", {"Retry-After": "5"})
@@ -19,11 +25,40 @@ def routes(services: Services) -> list[Route]:
         if facts is not None and not all(fact in feed.facts for fact in facts):
             unknown = sorted(fact for fact in facts if fact not in feed.facts)
             raise Problem(400, "Bad facts", f"there is no fact {unknown[0]!r}")
-        frames = feed.follow(last, facts, request.query.get("flow"))
-        return Answer(200, b"", {"Content-Type": "text/event-stream"}, frames)
+        found: AsyncGenerator[list[Any], None] = feed.follow(last, facts, request.query.get("flow"))
+        return found
 
-    doc = Doc(
-        "What happens, as server-sent events; resumable", "text/event-stream",
-        query=("facts", "flow", "last_event_id"), errors=(400, 503), headers=("Last-Event-ID",),
-    )  # fmt: skip
-    return [Route("GET", "/api/v1/stream", "admin", stream, doc)]
+    async def stream(request: Request) -> Answer:
+        return Answer(200, b"", {"Content-Type": "text/event-stream"}, _events(frames(request)))
+
+    async def socket(request: Request) -> Answer:
+        if request.headers.get("upgrade", "").lower() != "websocket":
+            raise Problem(426, "Upgrade required", "this path speaks WebSocket", {"Upgrade": "websocket"})
+        return Answer(101, stream=_messages(frames(request)))
+
+    query, headers = ("facts", "flow", "last_event_id"), ("Last-Event-ID",)
+    return [
+        Route("GET", "/api/v1/stream", "admin", stream, Doc(
+            "What happens, as server-sent events; resumable", "text/event-stream",
+            query=query, errors=(400, 503), headers=headers,
+        )),
+        Route("GET", "/api/v1/ws", "admin", socket, Doc(
+            "The same over a WebSocket: a JSON object {id, event, data} a message", "text/plain", 101,
+            query=query, errors=(400, 426, 503), headers=headers,
+        )),
+    ]  # fmt: skip
+
+
+async def _events(frames: AsyncGenerator[list[Any], None]) -> AsyncGenerator[bytes, None]:
+    """Comments stand where nothing happened, so that both sides see that the other is there."""
+    yield b"retry: 2000\n: hello\n\n"
+    async with aclosing(frames):
+        async for some in frames:
+            yield b"".join([frame.event for frame in some]) or b": still here\n\n"
+
+
+async def _messages(frames: AsyncGenerator[list[Any], None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(frames):
+        async for some in frames:
+            for frame in some:
+                yield frame.message.encode()
