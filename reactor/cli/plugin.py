@@ -13,8 +13,8 @@ from typing import Any
 from reactor.cli.client import Client, ClientError, add_server, show_json, table
 
 KITS = {
-    "python": ("reactor_plugin.py",), "node": ("reactor-plugin.mjs", "reactor-plugin.d.mts"), "go": ("reactor.go",), "php": (), "ruby": (),
-    "shell": (),
+    "python": ("reactor_plugin.py",), "node": ("reactor-plugin.mjs", "reactor-plugin.d.mts"), "go": ("reactor.go",),
+    "php": (), "ruby": (), "shell": (),
 }  # fmt: skip
 """Languages, and the files of the kit that go into the plugin's folder."""
 GRPC = {
