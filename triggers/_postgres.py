@@ -13,20 +13,21 @@ import msgspec
 import psycopg2
 
 from reactor.contracts.durations import parse_size
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
 from triggers import _pgoutput as wire
 from triggers._acknowledge import Acknowledger
 from triggers._changes import Durable, change_event
 from triggers._pgoutput import UNCHANGED, lsn_text
 from triggers._pgtypes import TYPES_QUERY, Convert, Types
+from triggers._postgres_publication import make_publication
 from triggers._postgres_setup import (
     SLOT_QUERY,
     SLOW,
+    Server,
     check_server,
     drop_slot,
     find_tables,
-    make_publication,
     make_slot,
     slot_name,
 )
@@ -38,12 +39,18 @@ LOOK = 10.0
 """Seconds between two looks at what the slot holds back."""
 AT_ONCE = 200
 """Messages read before others have a turn."""
+ANCESTORS_QUERY = """
+SELECT n.nspname::text || '.' || c.relname::text AS name FROM pg_partition_ancestors(:oid::int8::oid::regclass) a
+JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
 
 
 class Table(msgspec.Struct):
     """A table as the stream describes it at present."""
 
     name: str
+    part: str
+    """The partition that it is, else the same."""
     columns: list[str]
     converts: list[Convert | None]
     keys: list[int]
@@ -62,7 +69,8 @@ class Stream:
         self._index = 0
         self._durable = Durable()
         self._acknowledger = Acknowledger(self._acknowledge)
-        self._system = ""
+        self._server = Server("", 0)
+        self._publication = options.publication or self._slot
         self._given_up = False
         self._cursor: Any = None
         self.named: list[str] = []
@@ -70,16 +78,15 @@ class Stream:
 
     async def run(self) -> None:
         ctx, options = self._ctx, self._options
-        publication = options.publication or self._slot
         async with self._database.session(SLOW) as session:
-            self._system = await check_server(session)
+            self._server = await check_server(session)
             self.named = await find_tables(session, options)
-            await make_publication(session, publication, options)
-            await make_slot(ctx, session, self._slot, self._system, options)
+            await make_publication(session, self._publication, options, self._server)
+            await make_slot(ctx, session, self._slot, self._server.system, options)
         connection = await self._database.replicate()
         try:
             self._cursor = connection.cursor()
-            quoted = '"' + publication.replace('"', '""') + '"'
+            quoted = '"' + self._publication.replace('"', '""') + '"'
             await anyio.to_thread.run_sync(self._start, quoted)
             if options.snapshot == "initial":
                 self._snapshot = Snapshot(ctx, self._database, options, self._slot, self._types, self.named)
@@ -136,7 +143,7 @@ class Stream:
             for relation in message.relations:
                 table = self._tables[relation]
                 if self._snapshot is not None:
-                    self._snapshot.truncated(table.name)
+                    self._snapshot.truncated(table.part)
                 await self._offer("truncate", table, None, None, [])
         elif isinstance(message, wire.Message) and message.prefix == self._slot and self._snapshot is not None:
             assert self._begin is not None
@@ -150,14 +157,25 @@ class Stream:
             async with self._database.session(SLOW) as session:
                 rows = (await session.run(TYPES_QUERY, {"oids": asked})).rows
             asked = self._types.learn(rows, asked)
-        name = f"{relation.schema}.{relation.name}"
-        whole = f"{relation.schema}.*"
-        wanted = name in self.named or whole in self._options.tables
+        name, wanted = await self._named(relation)
         self._tables[relation.id] = Table(
-            name, [column.name for column in relation.columns],
+            name, f"{relation.schema}.{relation.name}", [column.name for column in relation.columns],
             [self._types.convert(column.oid) for column in relation.columns],
             [place for place, column in enumerate(relation.columns) if column.key], wanted,
         )  # fmt: skip
+
+    async def _named(self, relation: wire.Relation) -> tuple[str, bool]:
+        """The name under which a table's changes go, and whether they are wanted. A given publication may have a
+        table's partitions each by itself: they go as the table."""
+        name = f"{relation.schema}.{relation.name}"
+        if name in self.named:
+            return name, True
+        async with self._database.session(SLOW) as session:
+            above = (await session.run(ANCESTORS_QUERY, {"oid": relation.id})).rows
+        for row in above:
+            if row["name"] in self.named:
+                return row["name"], True
+        return name, f"{relation.schema}.*" in self._options.tables
 
     async def _change(self, change: wire.Change) -> None:
         table = self._tables[change.relation]
@@ -188,8 +206,9 @@ class Stream:
         if not table.wanted or operation not in self._options.operations:
             return
         position = lsn_text(begin.lsn)
+        name = table.part if operation == "truncate" else table.name
         event: Event = change_event(
-            "postgres", operation, table.name, old, new, key=f"{self._system}/{position}/{index}", position=position,
+            "postgres", operation, name, old, new, key=f"{self._server.system}/{position}/{index}", position=position,
             committed=begin.committed, transaction=begin.transaction, unchanged=unchanged,
         )  # fmt: skip
         self._durable.offered()
@@ -210,7 +229,8 @@ class Stream:
             self._feedback()
 
     async def _watch(self) -> None:
-        """What the slot holds back: shown, warned of at half of `max_lag`, given up beyond it."""
+        """What the slot holds back: shown, warned of at half of `max_lag`, given up beyond it. And whether a table was
+        dropped and made again, which takes it out of the publication."""
         limit = parse_size(self._options.max_lag)
         while True:
             async with self._database.session(SLOW) as session:
@@ -224,9 +244,21 @@ class Stream:
                     await self._ctx.move({"lost": reason})
                     self._given_up = True
                     raise NotConnected(f"postgres: the slot {self._slot} was given up: {reason}")
-                warning = f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"
-                self._ctx.warn(warning if held > limit / 2 else None)
+                warnings = [f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"]
+                if held <= limit / 2:
+                    warnings.clear()
+                warnings += await self._follow_tables(session)
+                self._ctx.warn("; ".join(warnings) or None)
             await self._ctx.clock.sleep(LOOK)
+
+    async def _follow_tables(self, session: Any) -> list[str]:
+        """What to warn of."""
+        try:
+            await find_tables(session, self._options)
+            added = await make_publication(session, self._publication, self._options, self._server)
+        except (NotConnected, StepFailed) as error:
+            return [str(error)]
+        return [f"{table} was made again: its changes until now were not seen" for table in added]
 
 
 def _value(text: str | wire.Unchanged | None, convert: Convert | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.sql import quote_name
@@ -12,9 +12,14 @@ OLDEST = 140_000
 SLOW = 60.0
 """Seconds for statements that wait for others: making a slot waits for the transactions that are open."""
 
+WHOLE_SCHEMAS = 150_000
+"""The first version whose publications take all tables of a schema."""
+
 TABLES_QUERY = """
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS identity,
-       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS keyed
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS keyed,
+       ARRAY(SELECT a.oid::int8 FROM pg_partition_ancestors(c.oid) p JOIN pg_class a ON a.oid = p.relid
+             WHERE a.oid <> c.oid) AS above, c.oid::int8 AS oid
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname = :schema AND (c.relname = :name OR :name = '*')
 ORDER BY 2
@@ -26,6 +31,11 @@ FROM pg_replication_slots WHERE slot_name = :slot
 """
 
 
+class Server(NamedTuple):
+    system: str
+    version: int
+
+
 def slot_name(ctx: Any, options: Any) -> str:
     """The given one, or one that this daemon and source always has."""
     if options.slot:
@@ -33,8 +43,8 @@ def slot_name(ctx: Any, options: Any) -> str:
     return f"reactor_{hashlib.sha256(ctx.identity().encode()).hexdigest()[:20]}"
 
 
-async def check_server(session: Any) -> str:
-    """The system's identifier. Raises NotConnected for a server that cannot be followed."""
+async def check_server(session: Any) -> Server:
+    """Raises NotConnected for a server that cannot be followed."""
     (row,) = (await session.run(
         "SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS level,"
         " (SELECT system_identifier::text FROM pg_control_system()) AS system"
@@ -45,13 +55,14 @@ async def check_server(session: Any) -> str:
         raise NotConnected(
             f"postgres: wal_level is {row['level']}: ALTER SYSTEM SET wal_level = logical, and restart the server"
         )
-    return str(row["system"])
+    return Server(str(row["system"]), row["version"])
 
 
 async def find_tables(session: Any, options: Any) -> list[str]:
-    """The tables that the options name, as schema.table. Raises NotConnected when one is not there, or when a
-    publication of it would make the server refuse the application's updates."""
-    found = []
+    """The tables that the options name, as schema.table; a partition goes with the table that it is a part of. Raises
+    NotConnected when one is not there, or when a publication of it would make the server refuse the application's
+    updates."""
+    found: dict[int, tuple[str, list[int]]] = {}
     for pattern in options.tables:
         schema, _, name = pattern.rpartition(".")
         rows = (await session.run(TABLES_QUERY, {"schema": schema or "public", "name": name})).rows
@@ -65,32 +76,8 @@ async def find_tables(session: Any, options: Any) -> list[str]:
                     f"postgres: {table} has no primary key, so the server could not tell its rows apart, and would"
                     f" refuse updates and deletes: ALTER TABLE {table} REPLICA IDENTITY FULL, or operations: [insert]"
                 )
-            if table not in found:
-                found.append(table)
-    return found
-
-
-async def make_publication(session: Any, name: str, options: Any) -> None:
-    """One of our own for these tables and operations; made before the slot, which needs it at each position. Raises
-    NotConnected when a given one is not there: the server would stop at the first change."""
-    if (await session.run("SELECT 1 FROM pg_publication WHERE pubname = :name", {"name": name})).rows:
-        return
-    if options.publication is not None:
-        raise NotConnected(f"postgres: there is no publication {name}")
-    tables, schemas = [], []
-    for pattern in options.tables:
-        schema, _, table = pattern.rpartition(".")
-        schema = schema or "public"
-        if table == "*":
-            schemas.append(quote_name(schema, "postgres"))
-        else:
-            tables.append(quote_name(f"{schema}.{table}", "postgres"))
-    parts = [f"TABLE {', '.join(tables)}"] if tables else []
-    parts += [f"TABLES IN SCHEMA {', '.join(schemas)}"] if schemas else []
-    publish = ", ".join(options.operations)
-    await session.run(
-        f"CREATE PUBLICATION {quote_name(name, 'postgres')} FOR {', '.join(parts)} WITH (publish = '{publish}')"
-    )
+            found[row["oid"]] = (table, row["above"])
+    return [table for table, above in found.values() if not any(oid in found for oid in above)]
 
 
 async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any) -> None:
@@ -141,11 +128,12 @@ async def drop_slot(session: Any, name: str) -> None:
 
 
 async def give_up(ctx: Any, database: Any, options: Any) -> None:
-    """Drops slot and publication if they are the trigger's own."""
+    """Drops slot and publication if they are the trigger's own. The publication of a slot that stays is what its
+    changes are read with: it stays too."""
     name = slot_name(ctx, options)
     async with database.session(SLOW) as session:
         if options.slot is None:
             await drop_slot(session, name)
-        if options.publication is None:
+        if options.slot is None and options.publication is None:
             await session.run(f"DROP PUBLICATION IF EXISTS {quote_name(name, 'postgres')}")
     await forget(ctx)

@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 class Postgres:
     name = "postgres"
-    summary = "A PostgreSQL database, from version 12 (change capture from 15)."
+    summary = "A PostgreSQL database, from version 12 (change capture from 14)."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ("postgresql", "postgres")
     example = (

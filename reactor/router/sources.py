@@ -225,7 +225,7 @@ class Source:
         self.lag: float | None = None
         self.warning: str | None = None
         self.ready = anyio.Event()
-        self.scope: anyio.CancelScope | None = None
+        self.scope = anyio.CancelScope()
         self.gone = anyio.Event()
 
 
@@ -332,9 +332,8 @@ class Sources:
                 self.group.start_soon(self._supervise, fresh)
 
     async def _stop(self, source: Source) -> None:
-        if source.scope is not None:
-            source.scope.cancel()
-            await source.gone.wait()
+        source.scope.cancel()
+        await source.gone.wait()
 
     async def stop(self) -> None:
         """Stops all sources; nothing more comes in."""
@@ -344,11 +343,10 @@ class Sources:
 
     async def _supervise(self, source: Source) -> None:
         try:
-            with anyio.CancelScope() as scope:
-                source.scope = scope
+            with source.scope:
                 if source.name in self._retiring:
                     await self._retiring[source.name].wait()
-                while True:
+                while not source.scope.cancel_called:
                     pause = await self._listen(source)
                     source.ready.set()
                     await self.clock.sleep(pause)

@@ -51,6 +51,8 @@ class Recorder:
         self.payloads: Any = None
         self.behind: float | None = None
         self.warning: str | None = None
+        self.warnings: list[str] = []
+        """All that was warned of, in its order."""
         self.messages: list[QueueMessage] = []
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
@@ -121,6 +123,8 @@ class Recorder:
 
     def warn(self, message: str | None) -> None:
         self.warning = message
+        if message is not None:
+            self.warnings.append(message)
 
     def random(self) -> float:
         return 0.5

@@ -39,7 +39,7 @@ def clean(postgres_server: Server) -> Iterator[None]:
         for row in await connection.fetch(
             "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'shop')"
         ):
-            await connection.execute(f"DROP TABLE {row['name']} CASCADE")
+            await connection.execute(f"DROP TABLE IF EXISTS {row['name']} CASCADE")
         await connection.close()
 
     anyio.run(drop)
@@ -198,6 +198,73 @@ async def test_operations_schemas_and_given_names(postgres_server: Server) -> No
     assert await sql(postgres_server, "SELECT slot_name::text FROM pg_replication_slots WHERE slot_name = 'mine'") == [
         ("mine",)
     ]
+
+
+async def test_tables_change_without_a_gap_on_a_slot_with_a_name(postgres_server: Server) -> None:
+    """Other tables are another source, which finds the slot, and a publication that is to follow; the one before gives
+    back nothing of it, not even late."""
+    await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE extra (id int PRIMARY KEY)")
+    async with listening(postgres_server, slot="mine", operations=["insert"]) as first:
+        await sql(postgres_server, "INSERT INTO orders VALUES (1)")
+        await first.wait_events(1)
+    await sql(postgres_server, "INSERT INTO orders VALUES (2)")
+    given: dict[str, Any] = {"slot": "mine", "tables": ["orders", "extra"]}
+    async with listening(postgres_server, **given) as second:
+        await Postgres(options(slot="mine", operations=["insert"])).retire(first)
+        await sql(postgres_server, "INSERT INTO extra VALUES (3)", "DELETE FROM orders WHERE id = 2")
+        events = await second.wait_events(3)
+        assert [(event.type, event.fields["table"]) for event in events] == [
+            ("row.inserted", "public.orders"), ("row.inserted", "public.extra"), ("row.deleted", "public.orders"),
+        ]  # fmt: skip
+    async with listening(postgres_server, second.position, **given) as again:
+        await sql(postgres_server, "INSERT INTO orders VALUES (4)")
+        await again.wait_events(1)
+    async with listening(postgres_server, slot="mine", tables=["public.*"]) as third:
+        await sql(postgres_server, "CREATE TABLE later (id int PRIMARY KEY)", "INSERT INTO later VALUES (5)")
+        assert (await third.wait_events(1))[-1].fields["table"] == "public.later"
+
+
+@pytest.mark.parametrize("given", [None, "parts"])
+async def test_a_partitioned_table_is_one(postgres_server: Server, given: str | None) -> None:
+    """With a publication of its own, and with one that has each partition by itself."""
+    await sql(postgres_server, "CREATE TABLE orders (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+              "CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (10)",
+              "CREATE TABLE orders_2 PARTITION OF orders FOR VALUES FROM (10) TO (20)",
+              "INSERT INTO orders SELECT g, g % 20 FROM generate_series(1, 40) g",
+              "CREATE PUBLICATION parts FOR TABLE orders_1, orders_2")  # fmt: skip
+    position: dict[str, Any] = {}
+    for tables in (["orders"], ["public.*"]):
+        position.clear()
+        async with listening(
+            postgres_server, position, snapshot="initial", batch=7, tables=tables, publication=given
+        ) as made:
+            with anyio.fail_after(20):
+                while position.get("snapshot public.orders") != "done":
+                    await anyio.sleep(0.005)
+            await sql(postgres_server, "INSERT INTO orders VALUES (100, 1)", "UPDATE orders SET at = 11 WHERE id = 100", "DELETE FROM orders WHERE id = 100")  # fmt: skip
+            events = await made.wait_events(44)
+        assert {event.fields["table"] for event in events} == {"public.orders"}
+        assert sorted(event.data["id"] for event in events[:40]) == list(range(1, 41))
+        assert [event.type for event in events[40:]] == ["row.inserted", "row.deleted", "row.inserted", "row.deleted"]
+        assert not any(name.startswith("snapshot public.orders_") for name in position)
+        await Postgres(options(tables=tables)).retire(made)
+
+
+async def test_a_table_made_again_is_followed_again(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triggers._postgres.LOOK", 0.1)
+    await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)")
+    async with listening(postgres_server) as made:
+        await sql(postgres_server, "DROP TABLE orders")
+        with anyio.fail_after(20):
+            while made.warning is None or "there is no table orders" not in made.warning:
+                await anyio.sleep(0.005)
+        await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)")
+        with anyio.fail_after(20):
+            while not await sql(postgres_server, "SELECT 1 FROM pg_publication_tables WHERE tablename = 'orders'"):
+                await anyio.sleep(0.005)
+        await sql(postgres_server, "INSERT INTO orders VALUES (1)")
+        assert [event.data for event in await made.wait_events(1)] == [{"id": 1}]
+        assert any("orders was made again" in warning for warning in made.warnings)
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,18 @@ async def test_a_source_that_stops_gives_up_what_waits() -> None:
         async with listening(store, listen):
             await done.wait()
     assert store.taken == [] and store.refusals < 1_000_000
+
+
+async def test_a_source_that_is_taken_back_before_it_began_never_listens() -> None:
+    """Two changes of the flows in one turn of the loop: the first one's source has no task yet that could be stopped."""
+    begun: list[Any] = []
+
+    async def listen(context: Any) -> None:
+        begun.append(context)
+        await anyio.sleep_forever()
+
+    async with listening(SlowStore(), listen) as sources:
+        with anyio.fail_after(10):
+            await sources.stop()
+            await anyio.wait_all_tasks_blocked()
+        assert begun == [] and not sources.active

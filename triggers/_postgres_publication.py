@@ -1,0 +1,70 @@
+"""The publication that says which changes the server sends: one of our own follows the options and the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reactor.contracts.errors import NotConnected
+from reactor.contracts.sql import quote_name
+from triggers._postgres_setup import WHOLE_SCHEMAS, Server
+
+PUBLICATION_QUERY = """
+SELECT p.puballtables AS everything, p.pubviaroot AS root,
+       ARRAY_REMOVE(ARRAY[CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
+                          CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END], NULL)
+         AS operations,
+       ARRAY(SELECT n.nspname::text || '.' || c.relname::text FROM pg_publication_rel r
+             JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE r.prpubid = p.oid) AS tables
+FROM pg_publication p WHERE p.pubname = :name
+"""
+SCHEMAS_QUERY = """
+SELECT n.nspname::text AS name FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+JOIN pg_namespace n ON n.oid = s.pnnspid WHERE p.pubname = :name
+"""
+
+
+async def make_publication(session: Any, name: str, options: Any, server: Server) -> list[str]:
+    """Makes one of our own, or changes it to these tables and operations; before the slot, which needs it at each
+    position. Gives the tables that it did not have yet: one that was dropped and made again is among them. Raises
+    NotConnected when a given one is not there: the server would stop at the first change."""
+    rows = (await session.run(PUBLICATION_QUERY, {"name": name})).rows
+    if options.publication is not None:
+        if not rows:
+            raise NotConnected(f"postgres: there is no publication {name}")
+        return []
+    tables, schemas = _wanted(options)
+    if schemas and server.version < WHOLE_SCHEMAS:
+        raise NotConnected(f"postgres: {schemas[0]}.* takes PostgreSQL 15 or later; name the tables")
+    parts = [f"TABLE {', '.join(quote_name(table, 'postgres') for table in tables)}"] if tables else []
+    parts += [f"TABLES IN SCHEMA {', '.join(quote_name(one, 'postgres') for one in schemas)}"] if schemas else []
+    settings = f"publish = '{', '.join(options.operations)}', publish_via_partition_root = true"
+    quoted = quote_name(name, "postgres")
+    if not rows:
+        await session.run(f"CREATE PUBLICATION {quoted} FOR {', '.join(parts)} WITH ({settings})")
+        return []
+    (there,) = rows
+    if there["everything"]:
+        return []
+    if set(there["operations"]) != set(options.operations) or not there["root"]:
+        await session.run(f"ALTER PUBLICATION {quoted} SET ({settings})")
+    whole = []
+    if server.version >= WHOLE_SCHEMAS:
+        whole = [row["name"] for row in (await session.run(SCHEMAS_QUERY, {"name": name})).rows]
+    if set(there["tables"]) == set(tables) and set(whole) == set(schemas):
+        return []
+    await session.run(f"ALTER PUBLICATION {quoted} SET {', '.join(parts)}")
+    return [table for table in tables if table not in there["tables"]]
+
+
+def _wanted(options: Any) -> tuple[list[str], list[str]]:
+    """Tables as schema.table, and whole schemas."""
+    tables, schemas = list[str](), list[str]()
+    for pattern in options.tables:
+        schema, _, table = pattern.rpartition(".")
+        schema = schema or "public"
+        if table == "*":
+            schemas.append(schema)
+        else:
+            tables.append(f"{schema}.{table}")
+    return tables, schemas
