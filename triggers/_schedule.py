@@ -11,6 +11,10 @@ MAX_MISSED = 1000
 """Missed instants that `missed: all` makes up for at most."""
 LONGEST_SLEEP = 30.0
 """Seconds after which the wall clock is looked at again, so that a jump is noticed."""
+SET_BACK = 3600.0
+"""Seconds by which the position may be in the future: beyond, the clock was wrong, and the schedule goes on from now.
+What fired in the meantime is known by its key."""
+FIRST_LOOK = 60.0
 
 
 async def fire(
@@ -18,39 +22,46 @@ async def fire(
 ) -> None:
     """Emits one event an instant for ever. The instant is the event's key, so none is doubled; the position is
     committed with the event, so none is lost. An instant that is older than `within` seconds counts as missed."""
-    stored = await ctx.cursor()
-    now = ctx.clock.now()
-    last = stored.get("last")
+    last = (await ctx.cursor()).get("last")
     if not isinstance(last, (int, float)):
-        last = now
+        last = ctx.clock.now()
         await ctx.move({"last": last})
     await ctx.ready()
-    late = _overdue(following, last, now)
-    if late:
-        last = await _make_up(ctx, late, kind, missed, within, now)
+    began = False
+    expected, pause = 0.0, 0.0
     while True:
-        due = following(max(last, 0.0))
-        pause = jitter * ctx.random() if jitter else 0.0
-        await _sleep_until(ctx, due + pause)
         now = ctx.clock.now()
-        late = _overdue(following, last, now)
-        if len(late) > 1:
+        if last - now > SET_BACK:
+            last = now
+            await ctx.move({"last": last})
+        late = _overdue(following, last, now, within)
+        due = late[0] if late else following(max(last, 0.0))
+        if due != expected:
+            expected, pause = due, jitter * ctx.random() if jitter else 0.0
+        if late and (len(late) > 1 or not began):
             last = await _make_up(ctx, late, kind, missed, within, now)
-        elif late:
-            await _emit(ctx, late[0], kind)
-            last = late[0]
+        elif late and now >= due + pause:
+            await _emit(ctx, due, kind)
+            last = due
+        else:
+            await ctx.clock.sleep(min(due + pause - now, LONGEST_SLEEP))
+        began = True
 
 
-def _overdue(following: Callable[[float], float], last: float, now: float) -> list[float]:
-    """Instants after `last` up to `now`, the newest MAX_MISSED of them."""
-    found: list[float] = []
-    instant = following(last)
-    while instant <= now:
-        found.append(instant)
-        if len(found) > 2 * MAX_MISSED:
-            del found[:MAX_MISSED]
-        instant = following(instant)
-    return found[-MAX_MISSED:]
+def _overdue(following: Callable[[float], float], last: float, now: float, within: float) -> list[float]:
+    """Instants after `last` up to `now`: the newest MAX_MISSED of them, and of those that are older than `within` only
+    the newest. Looks back further and further, so that it costs no more when years were missed."""
+    window = FIRST_LOOK
+    while True:
+        since = max(last, now - window)
+        found: list[float] = []
+        instant = following(since)
+        while instant <= now:
+            found.append(instant)
+            instant = following(instant)
+        if since == last or len(found) >= MAX_MISSED or (found and window > within):
+            return found[-MAX_MISSED:]
+        window *= 4
 
 
 async def _make_up(ctx: Any, late: list[float], kind: str, missed: str, within: float, now: float) -> float:
@@ -78,8 +89,3 @@ async def _emit(ctx: Any, instant: float, kind: str) -> None:
         fields={"scheduled_at": stamp},
     )
     await ctx.emit(event, cursors=[ctx.at("last", instant)])
-
-
-async def _sleep_until(ctx: Any, due: float) -> None:
-    while (left := due - ctx.clock.now()) > 0:
-        await ctx.clock.sleep(min(left, LONGEST_SLEEP))

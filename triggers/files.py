@@ -94,6 +94,8 @@ class _Watch:
         self._poll = parse_duration(options.poll)
         self._ledger: dict[str, Seen] = {}
         self._unsettled: dict[str, tuple[Seen, float]] = {}
+        self._unread: dict[str, str] = {}
+        """Folders and files that could not be looked at, and why: nothing is known of what is there."""
 
     async def run(self) -> None:
         if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
@@ -123,14 +125,20 @@ class _Watch:
                 stop.set()  # the watcher's thread looks at this; cancellation alone would wait for its time-out
 
     def _scan(self) -> dict[str, Seen]:
-        """All matching regular files. Links are not followed out of the folder."""
+        """All matching regular files. Links are not followed out of the folder. What cannot be read is not gone."""
         found: dict[str, Seen] = {}
+        self._unread = {}
         stack = [self._root]
         while stack:
             folder = stack.pop()
             try:
                 entries = list(os.scandir(folder))
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                if folder == self._root:
+                    raise NotConnected(f"the folder {folder} cannot be read: {error.strerror}") from None
+                self._unread[folder + os.sep] = error.strerror or "unknown"
                 continue
             for entry in entries:
                 try:
@@ -140,7 +148,10 @@ class _Watch:
                     if not self._matches(entry.path):
                         continue
                     info = entry.stat(follow_symlinks=False)
-                except OSError:
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    self._unread[entry.path] = error.strerror or "unknown"
                     continue
                 if stat.S_ISREG(info.st_mode):
                     found[entry.path] = Seen(info.st_size, info.st_mtime_ns, info.st_ino)
@@ -152,7 +163,9 @@ class _Watch:
         """Compares the folder with the ledger and emits what settled; seconds until the next look."""
         found = await anyio.to_thread.run_sync(self._scan)
         now = self._ctx.clock.monotonic()
-        gone = {name: seen for name, seen in self._ledger.items() if name not in found}
+        unread = tuple(self._unread)
+        gone = {n: seen for n, seen in self._ledger.items() if n not in found and not n.startswith(unread)}
+        self._ctx.warn(next((f"{name} cannot be read: {why}" for name, why in self._unread.items()), None))
         by_inode = {(seen.inode, seen.size): name for name, seen in gone.items()}
         soonest = self._poll
         for name, seen in sorted(found.items(), key=lambda item: (item[1].modified, item[0])):

@@ -131,6 +131,42 @@ def test_a_clock_that_jumps_back_fires_nothing_twice() -> None:
     assert len(found) == len(set(found))
 
 
+def test_a_clock_that_was_years_ahead_does_not_hold_a_schedule_back() -> None:
+    """A board without a battery for its clock: the first start is in the wrong year, in either direction."""
+    year = 365 * 86_400
+    found = play(Cron, {"at": "* * * * *"}, 1200, {}, START, jump=-year)
+    assert len(found) == len(set(found)) >= 18
+    position: dict[str, Any] = {}
+    play(Cron, {"at": "* * * * *"}, 130, position, START)
+    assert len(play(Cron, {"at": "* * * * *"}, 130, position, START - year)) == 2
+    assert len(play(Every, {"period": "10s"}, 600, {}, 0.0, jump=56 * year)) >= 59
+
+
+@pytest.mark.parametrize(("missed", "made_up"), [("run_once", 1), ("all", 1000), ("skip", 1)])
+def test_what_was_missed_in_years_costs_no_more(missed: str, made_up: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second's schedule, away for ten years: 315 million instants, which are not counted one by one."""
+    asked = 0
+    plain = Schedule.following
+
+    def following(self: Schedule, moment: float) -> float:
+        nonlocal asked
+        asked += 1
+        return plain(self, moment)
+
+    monkeypatch.setattr(Schedule, "following", following)
+    options = {"at": "* * * * * *", "missed": missed, "within": "3650d"}
+    late = play(Cron, options, 0.5, {"last": START - 3650 * 86_400}, START)
+    assert len(late) == made_up and asked < 20_000
+    assert late == sorted(late) and late[-1] == rfc3339(START)
+
+
+def test_an_old_instant_does_not_hide_that_it_was_missed() -> None:
+    """The newest is older than `within`: it is passed over, once, and the position moves behind it."""
+    position: dict[str, Any] = {"last": START - 86_400 * 40}
+    assert play(Cron, {"at": "0 0 1 * *", "within": "1d"}, 10, position, START + 86_400 * 10) == []
+    assert position["last"] == START
+
+
 def test_every_stands_at_multiples_and_jitter_keeps_scheduled_at() -> None:
     found = play(Every, {"period": "10s"}, 65, {}, START)
     assert len(found) == 6 and all(stamp[17:19].endswith("0") for stamp in found)
