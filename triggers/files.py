@@ -18,7 +18,7 @@ from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
 from triggers._glob import compile_glob, literal_root
-from triggers._shared import Kind
+from triggers._shared import Kind, first_of
 from triggers._watch import Bell, notice
 
 Change = Literal["created", "modified", "deleted", "moved"]
@@ -80,7 +80,10 @@ class Files(Kind):
         return super().source(msgspec.structs.replace(options, path=path), folder)
 
     async def listen(self, ctx: Any) -> None:
-        await _Watch(ctx, self.options).run()
+        try:
+            await _Watch(ctx, self.options).run()
+        except* NotConnected as errors:
+            raise NotConnected(str(first_of(errors))) from None
 
 
 class _Watch:

@@ -1,0 +1,98 @@
+"""What cannot be read is not gone: a folder that is away for a while starts nothing twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+import pytest
+
+from reactor.contracts.errors import NotConnected
+from reactor.testing.trigger_suite import Recorder
+from triggers.files import Files
+
+pytestmark = pytest.mark.anyio
+
+
+def files(**given: Any) -> Files:
+    changes = ["created", "modified", "deleted", "moved"]
+    options = {"path": "in/**/*.csv", "events": changes, "settle": "0s", "poll": "100ms", **given}
+    return Files(msgspec.convert(options, Files.Options))
+
+
+@asynccontextmanager
+async def listening(folder: Path, position: dict[str, Any]) -> AsyncIterator[Recorder]:
+    made = Recorder(position, folder=str(folder))
+    async with anyio.create_task_group() as group:
+        group.start_soon(files().listen, made)
+        with anyio.fail_after(10):
+            await made.is_ready.wait()
+        yield made
+        group.cancel_scope.cancel()
+
+
+class Broken:
+    """`os.scandir`, which fails for some folders."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folders: dict[str, OSError] = {}
+        self.asked = 0
+        plain = os.scandir
+
+        def scandir(path: str) -> Any:
+            error = self.folders.get(path)
+            if error is not None:
+                self.asked += 1
+                raise error
+            return plain(path)
+
+        monkeypatch.setattr("triggers.files.os.scandir", scandir)
+
+
+async def test_a_folder_that_cannot_be_read_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in/far").mkdir(parents=True)
+    (tmp_path / "in/far/a.csv").write_text("a")
+    (tmp_path / "in/b.csv").write_text("b")
+    broken = Broken(monkeypatch)
+    async with listening(tmp_path, {}) as made:
+        await made.wait_events(2)
+        broken.folders[str(tmp_path / "in/far")] = PermissionError(13, "Permission denied")
+        with anyio.fail_after(10):
+            while broken.asked < 3:
+                await anyio.sleep(0.01)
+        assert made.warning == f"{tmp_path}/in/far/ cannot be read: Permission denied"
+        (tmp_path / "in/c.csv").write_text("c")
+        await made.wait_events(3)
+        broken.folders.clear()
+        (tmp_path / "in/b.csv").unlink()
+        events = await made.wait_events(4)
+        with anyio.fail_after(10):
+            while made.warning is not None:
+                await anyio.sleep(0.01)
+    told = sorted((event.type, event.fields["name"]) for event in events)
+    assert told == [("file.created", "a.csv"), ("file.created", "b.csv"), ("file.created", "c.csv"), ("file.deleted", "b.csv")]  # fmt: skip
+
+
+async def test_a_root_that_cannot_be_read_ends_the_listening_and_keeps_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("a")
+    position: dict[str, Any] = {}
+    async with listening(tmp_path, position) as made:
+        await made.wait_events(1)
+    known = dict(position)
+    broken = Broken(monkeypatch)
+    broken.folders[str(tmp_path / "in")] = OSError(5, "Input/output error")
+    with pytest.raises(NotConnected, match="in cannot be read: Input/output error"), anyio.fail_after(10):
+        await files().listen(Recorder(position, folder=str(tmp_path)))
+    assert position == known
+    broken.folders.clear()
+    async with listening(tmp_path, position) as made:
+        (tmp_path / "in/b.csv").write_text("b")
+        assert [event.fields["name"] for event in await made.wait_events(1)] == ["b.csv"]
