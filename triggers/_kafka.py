@@ -31,6 +31,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         self.consumer = consumer
         self.options = options
         self.owned: set[Any] = set()
+        self.turn = 0
+        """Counts how often partitions were taken away: what was read before may have been another member's since."""
         self.read: dict[Any, int] = {}
         self.polled = 0.0
         self.failed: Exception | None = None
@@ -50,6 +52,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """No more of these is offered; what was offered is awaited and committed before another member begins."""
         self.owned -= set(revoked)
+        self.turn += 1
         with anyio.move_on_after(RELEASE):
             await self.acknowledger.quiet()
 
@@ -134,9 +137,10 @@ async def _read(ctx: Any, member: Member, options: Any) -> None:
         if not ready and member.assigned.is_set():
             ready = True
             await ctx.ready()
+        turn = member.turn
         for partition, messages in found.items():
             for message in messages:
-                if partition not in member.owned:
+                if member.turn != turn or partition not in member.owned:
                     break
                 receipt = await ctx.offer(_event(message, options))
                 await member.acknowledger.add(receipt, message)
@@ -151,7 +155,8 @@ async def _stay(ctx: Any, member: Member) -> None:
         if ctx.clock.monotonic() - member.polled > SIGN_OF_LIFE:
             paused = list(member.consumer.assignment())
             member.consumer.pause(*paused)
-            await member.consumer.getmany(timeout_ms=0)
+            for partition, messages in (await member.consumer.getmany(timeout_ms=0)).items():
+                member.consumer.seek(partition, messages[0].offset)  # one that came meanwhile
             member.consumer.resume(*[one for one in paused if one in member.consumer.assignment()])
 
 

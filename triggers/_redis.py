@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,9 +24,12 @@ ALIVE = 30
 """Seconds after which a consumer of a list that says nothing is taken for dead."""
 
 TAKE = """
-local found = redis.call('HGETALL', KEYS[3])
-if ARGV[2] == 'own' then return found end
-found = {}
+redis.call('SET', KEYS[5], ARGV[3], 'NX')
+local found = {redis.call('GET', KEYS[5])}
+if ARGV[2] == 'own' then
+  for _, one in ipairs(redis.call('HGETALL', KEYS[3])) do found[#found + 1] = one end
+  return found
+end
 for _ = 1, tonumber(ARGV[1]) do
   local value = redis.call('LPOP', KEYS[2]) or redis.call('LPOP', KEYS[1])
   if not value then break end
@@ -36,7 +40,8 @@ for _ = 1, tonumber(ARGV[1]) do
 end
 return found
 """
-"""KEYS: list, arrivals, own elements, counter. Moves elements into the consumer's hash, each with its number."""
+"""KEYS: list, arrivals, own elements, counter, birth. Moves elements into the consumer's hash, each with its number. In
+front of them stands the birth: what tells this counter from one that the server has lost."""
 ADOPT = """
 if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 local left = redis.call('HGETALL', KEYS[1])
@@ -207,20 +212,26 @@ async def listen_list(ctx: Any, client: Any, options: Any) -> None:
     tag = options.list if "{" in options.list else f"{{{options.list}}}"
     arrivals, counter, consumers = f"{tag}:reactor:in", f"{tag}:reactor:number", f"{tag}:reactor:consumers"
     own, alive = f"{tag}:reactor:of:{name}", f"{tag}:reactor:alive:{name}"
-    keys = [options.list, arrivals, own, counter]
+    keys = [options.list, arrivals, own, counter, f"{tag}:reactor:birth"]
     take, adopt = client.register_script(TAKE), client.register_script(ADOPT)
 
     async def acknowledge(numbers: list[Any]) -> None:
         await client.hdel(own, *numbers)
 
-    async def offer(found: list[Any], acknowledger: Acknowledger) -> None:
+    async def elements(which: str) -> tuple[str, list[Any]]:
+        birth, *found = await take(keys=keys, args=[BATCH, which, secrets.token_hex(8)])
+        return text(birth), found
+
+    async def offer(birth: str, found: list[Any], acknowledger: Acknowledger) -> None:
         for number, value in zip(found[::2], found[1::2], strict=True):
             data, invalid = decode(value, options.decode)
+            # a server that loses its last second counts on from before: the same number, but another element
+            digest = hashlib.blake2b(value, digest_size=8).hexdigest()
             event = Event(
                 type="redis.message",
                 source=f"redis:{options.list}",
                 data=data,
-                key=text(number),
+                key=f"{birth}/{text(number)}/{digest}",
                 fields={"list": options.list, "number": int(number)},
                 invalid=invalid,
             )
@@ -244,14 +255,14 @@ async def listen_list(ctx: Any, client: Any, options: Any) -> None:
         group.start_soon(acknowledger.run)
         group.start_soon(live)
         await ctx.ready()
-        await offer(await take(keys=keys, args=[BATCH, "own"]), acknowledger)
+        await offer(*await elements("own"), acknowledger)
         while True:
             if adopted.is_set():
                 adopted = anyio.Event()
                 await acknowledger.quiet()
-                await offer(await take(keys=keys, args=[BATCH, "own"]), acknowledger)
-            found = await take(keys=keys, args=[BATCH, "new"])
-            await offer(found, acknowledger)
+                await offer(*await elements("own"), acknowledger)
+            birth, found = await elements("new")
+            await offer(birth, found, acknowledger)
             if not found:
                 ctx.lag(0)
                 await client.blmove(options.list, arrivals, BLOCK, "LEFT", "RIGHT")

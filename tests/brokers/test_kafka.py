@@ -12,8 +12,10 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.structs import OffsetAndMetadata
 
 from plugins.actions import kafka as actions
 from plugins.connections.kafka import Kafka as Kind
@@ -23,6 +25,7 @@ from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
+from triggers._kafka import Member
 from triggers.kafka import Kafka
 
 pytestmark = pytest.mark.anyio
@@ -68,8 +71,6 @@ def behind(server: Server, group: str, topic: str) -> int:
     """Messages that are not committed."""
 
     async def main() -> int:
-        from aiokafka import TopicPartition
-
         async with AIOKafkaConsumer(
             bootstrap_servers=address(server), group_id=group, enable_auto_commit=False
         ) as consumer:
@@ -167,6 +168,54 @@ def test_from_is_meant_once_and_new_partitions_begin_at_their_beginning(kafka_se
         daemon.flow("sink.yaml", sink % (kafka_server.url, "timed", moment))
         eventually(lambda: {5, 6} <= set(numbers(daemon)), 30, "not from the time on")
         assert not {0, 1, 2, 3, 4} & set(numbers(daemon))
+
+
+async def test_what_was_read_before_a_rebalance_is_not_taken_after_it(
+    kafka_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store had no room, the partition was another member's, which took the messages: they are its own."""
+    await anyio.to_thread.run_sync(make_topic, kafka_server, "stale", 1)
+    await anyio.to_thread.run_sync(send, kafka_server, "stale", [(None, b"%d" % n) for n in range(10)])
+    room, full, assigned = anyio.Event(), anyio.Event(), 0
+    made = recorder(Kind, {"servers": address(kafka_server)})
+    plain_offer, plain_assigned = made.offer, Member.on_partitions_assigned
+
+    async def offer(event: Any, cursors: Any = ()) -> Any:
+        full.set()
+        await room.wait()
+        return await plain_offer(event, cursors)
+
+    async def on_partitions_assigned(self: Member, partitions: Any) -> None:
+        nonlocal assigned
+        await plain_assigned(self, partitions)
+        assigned += 1
+
+    monkeypatch.setattr(made, "offer", offer)
+    monkeypatch.setattr(Member, "on_partitions_assigned", on_partitions_assigned)
+    options = {"connection": "x", "topic": "stale", "group": "stale", "from": "earliest"}
+    async with anyio.create_task_group() as group:
+        group.start_soon(Kafka(msgspec.convert(options, Kafka.Options)).listen, made)
+        with anyio.fail_after(60):
+            await full.wait()
+            other = AIOKafkaConsumer(
+                "stale", bootstrap_servers=address(kafka_server), group_id="stale", enable_auto_commit=False,
+                partition_assignment_strategy=[StickyPartitionAssignor],
+            )  # fmt: skip
+            await other.start()
+            while assigned < 2:
+                await anyio.sleep(0.05)
+            # as if it had had the partition meanwhile: past the library's own check, the broker takes it of a member
+            offsets = {TopicPartition("stale", 0): OffsetAndMetadata(10, "")}
+            await other._coordinator.commit_offsets(other._subscription.subscription.assignment, offsets)
+            await other.stop()
+            while assigned < 3:
+                await anyio.sleep(0.05)
+            room.set()
+            await anyio.to_thread.run_sync(send, kafka_server, "stale", [(None, b"10"), (None, b"11")])
+            while not made.events or made.events[-1].data != 11:
+                await anyio.sleep(0.05)
+        group.cancel_scope.cancel()
+    assert [event.data for event in made.events] == [0, 10, 11], "the one that was on its way, and the new ones"
 
 
 def test_order_fields_and_dead_letters(kafka_server: Server, tmp_path: Path) -> None:

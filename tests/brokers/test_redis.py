@@ -16,7 +16,7 @@ from plugins.actions import redis as actions
 from plugins.connections.redis import Redis as Kind
 from plugins.connections.redis import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
+from tests.brokers.harness import SINK, Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Redis as Server
@@ -91,6 +91,24 @@ def test_two_daemons_share_a_stream_and_a_list(redis_server: Server, tmp_path: P
             f"redis: {{connection: '{redis_server.url}', {kind}}}",
             5000,
         )
+
+
+def test_a_list_whose_server_forgot_what_it_counted(redis_server: Server, tmp_path: Path) -> None:
+    """Numbers of another counter, or of one that was set back by a crash, are not those of before: equal elements are
+    new ones, and other elements under a number that was used are not lost."""
+    daemon = Daemon(tmp_path)
+    daemon.flow("sink.yaml", SINK % f"redis: {{connection: '{redis_server.url}', list: forgot}}")
+    push = pusher(redis_server, "forgot")
+    with redis.Redis.from_url(redis_server.url) as client, daemon:
+        push(range(3))
+        eventually(lambda: numbers(daemon) == {0: 1, 1: 1, 2: 1}, 20, f"{numbers(daemon)}")
+        eventually(lambda: not client.exists(*client.keys("{forgot}:reactor:of:*") or ["-"]), 10, "not acknowledged")
+        client.delete(*client.keys("{forgot}:reactor:*"))
+        push(range(3))
+        eventually(lambda: numbers(daemon) == {0: 2, 1: 2, 2: 2}, 20, f"{numbers(daemon)}")
+        client.set("{forgot}:reactor:number", 0)
+        push(range(5, 8))
+        eventually(lambda: set(numbers(daemon)) == {0, 1, 2, 5, 6, 7}, 20, f"{numbers(daemon)}")
 
 
 def test_down_at_the_start_delays_only_its_own(redis_server: Server, tmp_path: Path) -> None:
