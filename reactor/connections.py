@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -81,10 +81,13 @@ class Connections:
         entry = self._entries.get(name)
         return entry.given if entry is not None else {}
 
+    def lend(self, name: str) -> AbstractAsyncContextManager[Any]:
+        """The client of a connection, by name or URL. Raises NotConnected when it is entered."""
+        return self._lend(lambda: self._entry(name))
+
     @asynccontextmanager
-    async def lend(self, name: str) -> AsyncIterator[Any]:
-        """The client of a connection, by name or URL. Raises NotConnected."""
-        entry = self._entry(name)
+    async def _lend(self, find: Callable[[], Entry]) -> AsyncIterator[Any]:
+        entry = find()
         entry.users += 1
         try:
             client = await self._open(entry)
@@ -141,6 +144,8 @@ class Connections:
                     raise NotConnected(f"{entry.name} did not open within {OPEN_WITHIN:g} s") from None
                 except NotConnected as error:
                     raise NotConnected(mask(str(error), entry.given)) from None
+                except Exception as error:
+                    raise NotConnected(mask(_unexpected(entry, error), entry.given)) from None
                 self._up(entry)
         return entry.client
 
@@ -175,16 +180,25 @@ class Connections:
     async def check(self, name: str) -> str | None:
         """Opens a connection and makes one exchange; None, or what is wrong."""
         try:
-            async with self.lend(name) as client:
-                try:
-                    with anyio.fail_after(CHECK_WITHIN):
-                        await self._entries[name].instance.check(client)
-                except TimeoutError:
-                    raise NotConnected(f"no answer within {CHECK_WITHIN:g} s") from None
+            entry = self._entry(name)
+            async with self._lend(lambda: entry) as client:
+                await self._try(entry, client)
         except NotConnected as error:
             return str(error)
-        self._up(self._entries[name])
+        self._up(entry)
         return None
+
+    async def _try(self, entry: Entry, client: Any) -> None:
+        """Raises NotConnected, whatever the client's library raises: that costs this connection, not the daemon."""
+        try:
+            with anyio.fail_after(CHECK_WITHIN):
+                await entry.instance.check(client)
+        except TimeoutError:
+            raise NotConnected(f"no answer within {CHECK_WITHIN:g} s") from None
+        except (NotConnected, StepFailed) as error:
+            raise NotConnected(mask(str(error), entry.given)) from None
+        except Exception as error:
+            raise NotConnected(mask(_unexpected(entry, error), entry.given)) from None
 
     async def watch(self) -> None:
         """Looks after what is open, until cancelled."""
@@ -194,6 +208,8 @@ class Connections:
                 if not entry.users:
                     await self._close(entry)
             for name, entry in list(self._entries.items()):
+                if self._entries.get(name) is not entry:
+                    continue
                 idle = self._clock.monotonic() - entry.used
                 if entry.file is None and not entry.users and (idle > IDLE_URL or len(self._entries) > MAX_URLS):
                     del self._entries[name]
@@ -230,3 +246,7 @@ def shown(name: str) -> str:
 
 def _no_expression(*_: Any) -> Any:
     raise ValueError("a URL holds no expression")
+
+
+def _unexpected(entry: Entry, error: Exception) -> str:
+    return f"{entry.kind}: {type(error).__name__}: {error}"

@@ -57,7 +57,7 @@ def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
                 "type": shown.replace("plugins.actions.http.", "").replace("triggers._verify.", ""),
                 "required": required,
                 "default": default,
-                "description": docs.get(field.encode_name, docs.get(field.name, "")),
+                "description": " ".join(docs.get(field.encode_name, docs.get(field.name, "")).split()),
             }
         )
     return rows

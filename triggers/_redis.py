@@ -93,6 +93,8 @@ async def listen_channel(ctx: Any, client: Any, options: Any) -> None:
 
 
 async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
+    if not hasattr(client, "connection_pool"):
+        raise NotConnected("redis: in a cluster each node tells of its own keys alone; name one server's URL")
     found = await client.config_get("notify-keyspace-events")
     flags = str(found.get("notify-keyspace-events") or found.get(b"notify-keyspace-events", b"").decode())
     if "K" not in flags:

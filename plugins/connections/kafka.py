@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import ssl
 import urllib.parse
 from typing import Any, ClassVar, Literal
@@ -104,14 +106,14 @@ class Kafka:
         from aiokafka import AIOKafkaProducer
         from aiokafka.errors import KafkaError
 
-        quiet()
+        reasons = _reasons()
         settings = self.settings()
         producer = AIOKafkaProducer(**settings, enable_idempotence=True, acks="all")
         try:
             await producer.start()
         except (KafkaError, OSError, TimeoutError) as error:
             await producer.stop()
-            raise NotConnected(f"kafka: {error}") from None
+            raise NotConnected(f"kafka: {reasons.of(settings['bootstrap_servers']) or error}") from None
         return Client(producer, settings)
 
     async def check(self, client: Client) -> None:
@@ -126,8 +128,30 @@ class Kafka:
         await client.producer.stop()
 
 
-def quiet() -> None:
-    """The library's own lines stay out of the log: what matters comes up as an error."""
-    import logging
+class _Reasons(logging.Handler):
+    """Why a server could not be reached: the library says it in its log alone, and raises that none could."""
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._last: dict[str, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(record.args, tuple) and len(record.args) == 3:
+            host, port, error = record.args
+            if len(self._last) > 100:
+                self._last.clear()
+            self._last[f"{host}:{port}"] = str(error)
+
+    def of(self, servers: list[str]) -> str | None:
+        """The last reason of one of them; it is forgotten then."""
+        found = [f"{server}: {reason}" for server in servers if (reason := self._last.pop(server, None))]
+        return found[0] if found else None
+
+
+@functools.cache
+def _reasons() -> _Reasons:
+    """Also keeps the library's own lines out of the log: what matters comes up as an error."""
+    handler, logger = _Reasons(), logging.getLogger("aiokafka")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.ERROR)
+    return handler

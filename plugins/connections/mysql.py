@@ -80,7 +80,10 @@ class Mysql:
         import aiomysql
 
         database = urllib.parse.unquote(urllib.parse.urlsplit(self.options.url).path.strip("/"))
-        settings = self.settings()
+        try:
+            settings = self.settings()
+        except (OSError, ssl.SSLError) as error:
+            raise NotConnected(f"mysql: the certificates cannot be read: {error}") from None
         try:
             pool = await aiomysql.create_pool(
                 minsize=0, maxsize=self.options.pool, autocommit=True, db=database, pool_recycle=600,
@@ -283,7 +286,8 @@ def _faults(timeout: float) -> Any:
     except pymysql.MySQLError as error:
         number, message = error.args[:2] if len(error.args) > 1 else (None, str(error))
         if number in LOST or (number is None and isinstance(error, pymysql.InterfaceError)):
-            raise NotConnected(f"mysql: {message or error}") from None
+            reason = f" ({error.__cause__})" if error.__cause__ is not None else ""
+            raise NotConnected(f"mysql: {message or error}{reason}") from None
         if number in STOPPED:
             raise too_slow(timeout) from None
         state = SQLSTATES.get(number) if isinstance(number, int) else None

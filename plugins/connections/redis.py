@@ -9,14 +9,16 @@ import msgspec
 
 from reactor.contracts.errors import NotConnected
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+SCHEMES = (
+    "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 MAX_CONNECTIONS = 200
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str
-    """redis://user:password@host:6379/0, rediss:// (TLS), unix:///path, redis+sentinel://host:26379,host2/name/0,
-    redis+cluster://host:6379."""
+    """redis://user:password@host:6379/0, unix:///path, redis+sentinel://host:26379,host2/name/0,
+    redis+cluster://host:6379; with TLS rediss://, rediss+sentinel://, rediss+cluster://."""
     user: str | None = None
     """The user, when it is not in the URL."""
     password: str | None = None
@@ -33,7 +35,7 @@ class Redis:
     name = "redis"
     summary = "A Redis or Valkey server, a Sentinel's primary, or a cluster."
     Options = Settings
-    schemes: ClassVar[tuple[str, ...]] = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+    schemes: ClassVar[tuple[str, ...]] = tuple(scheme for scheme in SCHEMES if scheme != "unix")
     example = "kind: redis\nsettings:\n  url: redis://cache.example:6379/0\n  password: ${{ secrets.redis_password }}"
 
     def __init__(self, options: Settings) -> None:
@@ -51,8 +53,10 @@ class Redis:
             return [("url", str(error))]
         if parts.scheme not in SCHEMES:
             return [("url", f"the URL begins with {', '.join(SCHEMES)}")]
-        if parts.scheme == "redis+sentinel" and not parts.path.strip("/"):
+        if parts.scheme.endswith("+sentinel") and not parts.path.strip("/"):
             return [("url", "a Sentinel URL names its service: redis+sentinel://host:26379/mymaster")]
+        if not parts.scheme.startswith("rediss") and (options.ca, options.cert, options.key) != (None, None, None):
+            return [("url", f"ca, cert and key are for TLS: rediss{parts.scheme.removeprefix('redis')}://")]
         return []
 
     async def open(self) -> Any:
@@ -76,19 +80,20 @@ class Redis:
         given = {"username": options.user, "password": options.password}
         common |= {name: value for name, value in given.items() if value is not None}
         parts = urllib.parse.urlsplit(options.url)
-        if parts.scheme in ("rediss",) or options.ca is not None:
-            files = {"ssl_ca_certs": options.ca, "ssl_certfile": options.cert, "ssl_keyfile": options.key}
-            common |= {name: value for name, value in files.items() if value is not None}
-        if parts.scheme == "redis+cluster":
-            return redis.RedisCluster.from_url(options.url.replace("redis+cluster", "redis", 1), **common)
-        if parts.scheme == "redis+sentinel":
+        files = {"ssl_ca_certs": options.ca, "ssl_certfile": options.cert, "ssl_keyfile": options.key}
+        tls: dict[str, Any] = {name: value for name, value in files.items() if value is not None}
+        if parts.scheme.endswith("+cluster"):
+            return redis.RedisCluster.from_url(options.url.replace("+cluster", "", 1), **common, **tls)
+        if parts.scheme.endswith("+sentinel"):
             hosts = [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in _hosts(parts)]
             service, _, database = parts.path.strip("/").partition("/")
             own = {"password": urllib.parse.unquote(parts.password)} if parts.password else {}
-            sentinel: Any = Sentinel(hosts, **common)  # type: ignore[no-untyped-call]
+            tls |= {"ssl": True} if parts.scheme.startswith("rediss") else {}
+            asking = {"socket_connect_timeout": 5, **tls}
+            sentinel: Any = Sentinel(hosts, sentinel_kwargs=asking, **common, **tls)  # type: ignore[no-untyped-call]
             return sentinel.master_for(service, db=int(database or 0), **own)
         retry = Retry(NoBackoff(), 0)
-        return redis.Redis.from_url(options.url, max_connections=MAX_CONNECTIONS, retry=retry, **common)
+        return redis.Redis.from_url(options.url, max_connections=MAX_CONNECTIONS, retry=retry, **common, **tls)
 
     async def check(self, client: Any) -> None:
         from redis.exceptions import RedisError

@@ -1,0 +1,123 @@
+"""Connections that are looked after: whatever a client's library raises costs the connection, not the daemon."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import anyio
+import msgspec
+import pytest
+
+from flows.connections import Connection
+from flows.expressions.template import compile_template
+from reactor.clock import SystemClock
+from reactor.connections import Connections, _no_expression
+from reactor.contracts.errors import NotConnected, StepFailed
+
+pytestmark = pytest.mark.anyio
+
+
+class Options(msgspec.Struct):
+    password: str = ""
+
+
+class Moody:
+    """A kind whose library raises what it likes."""
+
+    Options = Options
+    schemes: ClassVar[tuple[str, ...]] = ()
+    opening: ClassVar[Exception | None] = None
+    checking: ClassVar[Exception | None] = None
+    checks: ClassVar[int] = 0
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @classmethod
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
+        return []
+
+    async def open(self) -> object:
+        if Moody.opening is not None:
+            raise Moody.opening
+        return object()
+
+    async def check(self, client: object) -> None:
+        Moody.checks += 1
+        if Moody.checking is not None:
+            raise Moody.checking
+
+    async def close(self, client: object) -> None:
+        return None
+
+
+class Clock(SystemClock):
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(0.001)
+
+
+class Facts:
+    def observe(self, fact: str, **fields: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
+    for name in ("opening", "checking"):
+        monkeypatch.setattr(Moody, name, None)
+    kinds = SimpleNamespace(names=lambda: ["moody"], get=lambda kind: Moody)
+    made = Connections(kinds, lambda name: "s3cret", {}, Clock(), Facts())
+    settings = compile_template({"password": "s3cret"}, _no_expression)
+    made.update({"one": Connection("one.yaml", "one", "moody", settings, source="source")})
+    return made
+
+
+FAULTS = [
+    (TypeError("unexpected keyword 's3'"), "moody: TypeError: unexpected keyword 's3'"),
+    (StepFailed("sql.timeout", "took too long"), "took too long"),
+    (NotConnected("moody: gone"), "moody: gone"),
+]
+
+
+@pytest.mark.parametrize(("error", "said"), FAULTS)
+async def test_a_fault_is_said_and_the_watch_goes_on(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    assert await connections.check("one") is None
+    async with anyio.create_task_group() as group:
+        group.start_soon(connections.watch)
+        monkeypatch.setattr(Moody, "checking", error)
+        with anyio.fail_after(10):
+            while connections.items()[0]["state"] != "disconnected":
+                await anyio.sleep(0.001)
+        assert connections.items()[0]["error"] == said == await connections.check("one")
+        monkeypatch.setattr(Moody, "checking", None)
+        assert await connections.check("one") is None, "it is opened anew"
+        seen = Moody.checks
+        with anyio.fail_after(10):
+            while Moody.checks < seen + 3:
+                await anyio.sleep(0.001)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("error", "said"), [FAULTS[0], FAULTS[2]])
+async def test_a_connection_that_cannot_be_opened(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    monkeypatch.setattr(Moody, "opening", error)
+    assert await connections.check("one") == said
+    with pytest.raises(NotConnected, match="moody"):
+        async with connections.lend("one"):
+            raise AssertionError("it was not opened")
+
+
+async def test_one_that_is_taken_away_while_it_is_tried(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(self: Moody, client: object) -> None:
+        connections.update({})
+
+    monkeypatch.setattr(Moody, "check", check)
+    assert await connections.check("one") is None
+    assert connections.items() == []
