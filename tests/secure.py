@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from tests import services
 
@@ -32,9 +33,10 @@ class Papers:
         self.own_cert, self.own_key = self._issue(authority, "client", "reactor@example.org")
         self.both = self.folder / "both.pem"
         """The server's key as PKCS #8 and its certificates, in one file."""
-        eight = subprocess.run(
-            ["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", str(self.key)], check=True, capture_output=True
-        ).stdout
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None)
+        eight = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         self.both.write_bytes(eight + self.cert.read_bytes() + self.ca.read_bytes())
         for file in self.folder.iterdir():
             file.chmod(0o644)
