@@ -3,6 +3,7 @@ and their documents."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flows.nodes import Node, parse_documents
@@ -12,14 +13,27 @@ SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILE = 1024 * 1024
 
 
-def definition_files(directory: Path, folder: str) -> list[Path]:
-    """The files of all folders of that name under a directory, in order of their paths."""
+def files_under(directory: Path) -> list[Path]:
+    """The files that may be read by us, but hidden ones and those of hidden folders, in order of their paths. What goes
+    away while it looks is not there. Raises OSError when the disk fails: what it holds is not known then."""
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
+            raise error
+
     found = []
-    for path in sorted(directory.rglob(f"{folder}/*")):
-        parts = path.relative_to(directory).parts
-        if path.suffix in SUFFIXES and not any(part.startswith(".") for part in parts) and path.is_file():
-            found.append(path)
-    return found
+    for folder, folders, names in os.walk(directory, onerror=failed):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if path.suffix in SUFFIXES and not name.startswith(".") and path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
+def definition_files(directory: Path, folder: str) -> list[Path]:
+    """The files of all folders of that name under a directory, in order of their paths. Raises OSError."""
+    return [path for path in files_under(directory) if path.parent.name == folder and path.parent != directory]
 
 
 def definition_documents(path: Path, what: str, has: str) -> tuple[list[Node], list[Problem]]:

@@ -10,12 +10,12 @@ from typing import Any
 from flows.compile import compile_flow, default_name
 from flows.connections import Connection, use_problem
 from flows.context import Kinds
+from flows.definitions import files_under
 from flows.nodes import Node, parse_documents
 from flows.problems import Problem, suggest
 from reactor.contracts import plan
 from reactor.contracts.event import type_matches
 
-SUFFIXES = (".yaml", ".yml", ".json")
 NOT_FLOWS = frozenset({"collections", "connections", "forms", "schemas"})
 MAX_FILE = 1024 * 1024
 
@@ -37,15 +37,14 @@ class Document:
 
 
 def flow_files(directory: Path) -> list[Path]:
-    """The flow files under a directory, in order of their paths. Raises ValueError for one that is a Python package."""
+    """The flow files under a directory, in order of their paths. Raises ValueError for one that is a Python package,
+    OSError when the disk fails."""
     if (directory / "__init__.py").exists():
         raise ValueError(f"{directory} is a Python package, not a directory of flows; name another with --flows")
     found = []
-    for path in sorted(directory.rglob("*")):
-        parts = path.relative_to(directory).parts
-        if any(part.startswith(".") for part in parts) or NOT_FLOWS.intersection(parts[:-1]):
-            continue
-        if path.suffix in SUFFIXES and not path.name.endswith((".test.yaml", ".test.yml")) and path.is_file():
+    for path in files_under(directory):
+        inside = NOT_FLOWS.intersection(path.relative_to(directory).parts[:-1])
+        if not inside and not path.name.endswith((".test.yaml", ".test.yml")):
             found.append(path)
     return found
 

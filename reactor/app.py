@@ -271,7 +271,7 @@ class Daemon(Operations):
 
     async def _plugins_changed(self) -> None:
         """Flows that use the plugin's kinds are checked and loaded at once."""
-        await self.catalog.reload()
+        await self.catalog.refresh(anew=True)
 
     async def _published(self, given: dict[str, Any]) -> dict[str, Any]:
         """An event that a plugin sends by itself."""
@@ -327,7 +327,8 @@ async def serve(daemon: Daemon) -> None:
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
                 async for number in received:
                     if number == signal.SIGHUP:
-                        await daemon.catalog.load()
+                        if daemon.started.is_set():
+                            await daemon.catalog.refresh()
                     elif asked is None:
                         asked = daemon.clock.monotonic()
                         daemon.stop()

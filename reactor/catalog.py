@@ -31,6 +31,14 @@ LOOK = 1.0
 """Seconds between looks where the kernel gives no notice."""
 
 
+class Unreadable(ConfigError):
+    """A directory cannot hold flows, or nobody knows whether it does."""
+
+    def __init__(self, directory: Path, message: str) -> None:
+        super().__init__(message)
+        self.directory = directory
+
+
 class Catalog:
     def __init__(
         self,
@@ -52,6 +60,9 @@ class Catalog:
         self._vanished: dict[Path, float] = {}
         self._compiled: dict[str, Plan] = {}
         self._told: set[Problem] = set()
+        self._there: set[Path] = set()
+        """Directories that were there at a look."""
+        self._lock = anyio.Lock()
         self.flows = FlowSet([])
         self.problems: list[Problem] = []
         self.collections: list[Collection] = []
@@ -60,14 +71,23 @@ class Catalog:
         self.connected: Callable[[dict[str, Connection]], Awaitable[None]] | None = None
         """Told of the connections at each look, before the flows."""
 
-    async def reload(self) -> None:
-        """Reads everything again: the kinds that flows are checked against have changed."""
-        self._cache.clear()
-        await self.load()
+    async def refresh(self, anew: bool = False) -> None:
+        """As `load`, but a directory that cannot hold flows any more is said, and its flows run on. With `anew`
+        everything is read again: the kinds that flows are checked against have changed."""
+        if anew:
+            self._cache.clear()
+        try:
+            await self.load()
+        except Unreadable as error:
+            rest = [problem for problem in self.problems if problem.message != str(error)]
+            self._report([*rest, Problem(str(error.directory), 1, 1, str(error))])
 
-    async def load(self) -> bool:
-        """Reads what changed; True when the set of flows is another one. Raises ConfigError for a directory that
-        cannot hold flows."""
+    async def load(self) -> None:
+        """Reads what changed. Raises Unreadable for a directory that cannot hold flows."""
+        async with self._lock:
+            await self._load()
+
+    async def _load(self) -> None:
         documents, connections, collections = await anyio.to_thread.run_sync(self._read)
         self.collections = collections
         plans: dict[str, Plan] = {}
@@ -91,9 +111,8 @@ class Catalog:
             await self.connected({one.name: one for one in reversed(connections) if one.name})
         flows = FlowSet(plans.values())
         if flows.hash == self.flows.hash and set(flows.plans) == set(self.flows.plans):
-            return False
+            return
         await self._install(flows, documents)
-        return True
 
     async def _install(self, flows: FlowSet, documents: list[Document]) -> None:
         files = {document.plan.version: document.files for document in documents if document.plan is not None}
@@ -148,7 +167,13 @@ class Catalog:
             try:
                 paths.extend(flow_files(directory))
             except ValueError as error:
-                raise ConfigError(str(error)) from None
+                raise Unreadable(directory, str(error)) from None
+            except OSError as error:
+                raise Unreadable(directory, f"the directory cannot be read: {error.strerror}") from None
+            if directory.is_dir():
+                self._there.add(directory)
+            elif directory in self._there:
+                raise Unreadable(directory, "the directory is gone; its flows run on until it is back")
             if directory.is_dir():
                 connections += [
                     one for path in connection_files(directory) for one in load_connections(path, self._kinds)
@@ -194,10 +219,7 @@ class Catalog:
                     with anyio.move_on_after(LOOK):
                         await wake.wait()
                     wake.clear()
-                    try:
-                        await self.load()
-                    except ConfigError as error:
-                        self._observer.observe("flow.refused", message=str(error))
+                    await self.refresh()
             finally:
                 stop.set()  # the watcher's thread looks at this; cancellation alone would wait for its time-out
 

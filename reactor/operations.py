@@ -290,7 +290,7 @@ class Operations:
         }  # fmt: skip
 
     async def _reload(self) -> None:
-        await self.catalog.load()
+        await self.catalog.refresh()
 
 
 def _options(options: Any) -> Any:

@@ -40,7 +40,7 @@ class Plugin:
         self._publish = publish
         self._link: Link | None = None
         self._up = anyio.Event()
-        self._scope: anyio.CancelScope | None = None
+        self._scope = anyio.CancelScope()
         self._gone = anyio.Event()
 
     @property
@@ -64,7 +64,7 @@ class Plugin:
     async def run(self) -> None:
         """Keeps it up until `stop`."""
         try:
-            with anyio.CancelScope() as self._scope:
+            with self._scope:
                 if self.manifest.protocol == "script":
                     self._ready(ScriptLink(self.manifest, self.hash, self.folder, self.tell))
                     await anyio.sleep_forever()
@@ -118,7 +118,7 @@ class Plugin:
         except* NotConnected as errors:
             raise NotConnected(str(errors.exceptions[0])) from None
         finally:
-            if self._scope is not None and not self._scope.cancel_called:
+            if not self._scope.cancel_called:
                 life.kill()
             await life.close()
         return reason[0]
@@ -131,6 +131,5 @@ class Plugin:
         self.tell("plugin.up", version=self.manifest.version)
 
     async def stop(self) -> None:
-        if self._scope is not None:
-            self._scope.cancel()
-            await self._gone.wait()
+        self._scope.cancel()
+        await self._gone.wait()
