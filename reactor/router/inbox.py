@@ -70,8 +70,10 @@ class Inbox:
         cursors: Sequence[Cursor] = (),
         uploads: Sequence[Upload] = (),
         taken: str | None = None,
+        shield: bool = True,
     ) -> Receipt:
-        """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused."""
+        """Returns when the event is durable. Raises Overloaded (nothing stored) and Refused. `shield` is False for
+        callers that nobody cancels."""
         try:
             prepared = self.prepare(origin, event, self._clock.now(), cursors=cursors)
             if not prepared.acceptance.starts:
@@ -79,7 +81,7 @@ class Inbox:
             prepared.acceptance.taken = taken
             if uploads:
                 prepared.acceptance.uploads = list(uploads)
-            return await self.commit(prepared, wait)
+            return await self.commit(prepared, wait, shield)
         except Refused as error:
             self._observer.observe("event.refused", origin=origin, type=event.type, status=error.status)
             raise
@@ -92,14 +94,20 @@ class Inbox:
         while self._in_flight >= MAX_IN_FLIGHT:
             await self._room.wait()
 
-    async def commit(self, prepared: Prepared, wait: float | None = None) -> Receipt:
+    async def commit(self, prepared: Prepared, wait: float | None = None, shield: bool = True) -> Receipt:
+        """What is on its way to the disk is waited for, also when the caller is cancelled: its runs are claimed by this
+        daemon, and nobody else would take them up."""
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Overloaded("too many events are being accepted", 1.0)
         if self.closed:
             raise Overloaded("the daemon is stopping", 5.0)
         self._in_flight += 1
         try:
-            accepted = await self._store.accept(prepared.acceptance)
+            if shield:
+                with anyio.CancelScope(shield=True):
+                    accepted = await self._store.accept(prepared.acceptance)
+            else:
+                accepted = await self._store.accept(prepared.acceptance)
         finally:
             self._in_flight -= 1
             if self._in_flight == MAX_IN_FLIGHT - 1:

@@ -79,10 +79,11 @@ class SourceContext:
         self, event: Event, wait: float | None, cursors: Sequence[Cursor], uploads: Sequence[Upload], taken: str | None
     ) -> Receipt:
         inbox, origin = self._sources.inbox, self._source.name
+        own = self._source.kind != "http"  # a request's handler goes on when the source is stopped
         try:
-            return await inbox.emit(origin, event, wait, cursors, uploads, taken)
+            return await inbox.emit(origin, event, wait, cursors, uploads, taken, own)
         except Refused as error:
-            if self._source.kind == "http" or event.invalid is not None:
+            if not own or event.invalid is not None:
                 raise
             # a broker would send it again and again: it is kept, and said
             kept = msgspec.structs.replace(event, invalid=str(error))

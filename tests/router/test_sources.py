@@ -52,8 +52,11 @@ class SlowStore(MemoryStore):
 
 
 class Facts:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
     def observe(self, fact: str, **fields: Any) -> None:
-        pass
+        self.seen.append(fact)
 
 
 @asynccontextmanager
@@ -149,3 +152,24 @@ async def test_a_source_that_is_taken_back_before_it_began_never_listens() -> No
             await sources.stop()
             await anyio.wait_all_tasks_blocked()
         assert begun == [] and not sources.active
+
+
+async def test_an_event_whose_source_is_stopped_while_it_is_stored_is_settled() -> None:
+    """Its runs are claimed by this daemon in the same commit: were they not taken up here, they would hang until the
+    next start."""
+    store = SlowStore()
+    store.open_gate = anyio.Event()
+
+    async def listen(context: Any) -> None:
+        await context.emit(Event(type="own.event", source="own", data=1, key="1"))
+
+    async with listening(store, listen) as sources:
+        with anyio.fail_after(10):
+            await store.asked.wait()
+            async with anyio.create_task_group() as group:
+                group.start_soon(sources.stop)
+                await anyio.wait_all_tasks_blocked()
+                assert store.taken == []
+                store.open_gate.set()
+        facts: Any = sources.observer
+        assert store.taken == [1] and facts.seen.count("event.accepted") == 1
