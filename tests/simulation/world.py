@@ -20,6 +20,7 @@ from reactor.contracts.journal import AnyEntry, Child, Ended, Started
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Status
 from reactor.contracts.store import Signal
+from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
@@ -39,6 +40,10 @@ REST = 4000.0
 
 class Violation(AssertionError):
     """An invariant does not hold."""
+
+
+class Crashed(BaseException):
+    """The power is cut: nothing holds it up, no shield either."""
 
 
 class SimClock:
@@ -113,7 +118,8 @@ class World:
         self.plans: dict[str, Plan] = {d.plan.version: d.plan for d in loaded if d.plan is not None}
         self.flows = FlowSet(self.plans.values())
         self.chaos = True
-        self.scope: trio.CancelScope | None = None
+        self.cut = trio.Event()
+        """Ends the present life from outside."""
         self.crashes = 0
         self.acknowledged: dict[str, list[str]] = {}
         self.sent: dict[str, Event] = {}
@@ -127,24 +133,23 @@ class World:
     async def crash(self, where: str) -> None:
         self.crashes += 1
         self.trace.append(f"{trio.current_time():.3f} crash {where}")
-        if self.scope is not None:
-            self.scope.cancel()
-        await trio.sleep_forever()
+        raise Crashed(where)
 
     async def live(self) -> None:
         """One life of the daemon after another, until told that it is enough."""
         while True:
             self.performing.clear()
             self.deaths += 1
-            with trio.CancelScope() as scope:
-                self.scope = scope
+            self.cut = trio.Event()
+            try:
                 await self.store.open()
                 self.store._hints.clear()
-                async with trio.open_nursery() as nursery:
-                    await self.boot(nursery)
+                await self.boot()
+            except* Crashed:
+                pass
             await trio.sleep(0.1)
 
-    async def boot(self, nursery: trio.Nursery) -> None:
+    async def boot(self) -> None:
         import anyio
 
         store: Any = SimStore(self.store, self)
@@ -162,6 +167,8 @@ class World:
             pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
+            await self.cut.wait()
+            raise Crashed("chaos")
 
     def observe(self, fact: str, **fields: Any) -> None:
         self.trace.append(f"{trio.current_time():.3f} {fact} {sorted(fields.items())}")
@@ -178,7 +185,8 @@ class World:
                 self.sent[key] = Event(type=f"go.{name}", source="sim", key=key, data=data)
             again = key in self.acknowledged and self.random.random() < 0.2
             if key not in self.acknowledged or again:
-                receipt = await self.inbox.emit("event", self.sent[key])
+                while (receipt := await self.emit(self.sent[key])) is None:
+                    await trio.sleep(self.random.random())
                 runs = [run.id for run in receipt.runs]
                 before = self.acknowledged.setdefault(key, runs)
                 if before != runs:
@@ -186,6 +194,24 @@ class World:
                 if receipt.event not in self.store._events:
                     raise Violation(f"I1: {receipt.event} was acknowledged and is not stored")
             await trio.sleep(self.random.random() * 5)
+
+    async def emit(self, event: Event) -> Receipt | None:
+        """None for a source that was stopped in the middle of it: it sends the event again when it is back."""
+        receipt = None
+        with trio.CancelScope() as scope:
+            if self.random.random() < 0.2:
+                async with trio.open_nursery() as nursery:
+
+                    async def stop(after: int) -> None:
+                        for _ in range(after):
+                            await trio.lowlevel.checkpoint()
+                        scope.cancel()
+
+                    nursery.start_soon(stop, self.random.randrange(4))
+                    await self.inbox.emit("event", event)
+            else:
+                receipt = await self.inbox.emit("event", event)
+        return receipt
 
     async def perform(self, run: machine.Run, frame: Any, deadline: float | None) -> Any:
         """The outside world: slow, sometimes failing, always the same for one step, attempt and run."""
@@ -344,10 +370,10 @@ async def simulate(seed: int) -> World:
             await trio.sleep(world.random.random() * 10)
             if world.random.random() < 0.3:
                 world.clock.offset += world.random.uniform(-5, 5)
-            if world.random.random() < 0.2 and world.scope is not None:
+            if world.random.random() < 0.2 and not world.cut.is_set():
                 world.trace.append(f"{trio.current_time():.3f} crash by chaos")
                 world.crashes += 1
-                world.scope.cancel()
+                world.cut.set()
             world.check_replay()
         world.chaos = False
         while trio.current_time() < REST:
