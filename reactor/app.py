@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
@@ -25,7 +26,7 @@ from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
 from reactor.config import Config, is_loopback
 from reactor.connections import Connections
-from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
+from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change
@@ -191,7 +192,7 @@ class Daemon(Operations):
                     self.observer,
                     self.store.payloads.incoming,
                 )
-                await catalog.load()
+                await self._load(catalog)
                 socket = config.data / "reactor.sock" if config.store != "memory:" else None
 
                 def address(host: str, port: int, option: str) -> Address:
@@ -269,6 +270,16 @@ class Daemon(Operations):
             except StoreFull:
                 self.observer.observe("store.full")
 
+    async def _load(self, catalog: Catalog) -> None:
+        """On a full disk, flows that the store does not know wait for room."""
+        while True:
+            try:
+                await catalog.load()
+                return
+            except StoreFull as error:
+                self.observer.observe("store.full")
+                await self.clock.sleep(error.retry_after)
+
     async def _plugins_changed(self) -> None:
         """Flows that use the plugin's kinds are checked and loaded at once."""
         await self.catalog.refresh(anew=True)
@@ -293,10 +304,29 @@ class Daemon(Operations):
         """Sources follow the flows; flows that listen for it are told what was loaded."""
         await self.sources.update(flows)
         kind = f"{RESERVED_PREFIX}flow.loaded"
-        for plan in new if flows.listens(kind) else ():
-            data = {"flow": plan.flow, "version": plan.version, "file": plan.file}
-            event = Event(type=kind, source=f"/flows/{plan.flow}", data=data)
-            await self.inbox.commit(self.inbox.prepare("event", event, self.clock.now(), own=True))
+        told = [
+            Event(
+                type=kind,
+                source=f"/flows/{plan.flow}",
+                data={"flow": plan.flow, "version": plan.version, "file": plan.file},
+            )
+            for plan in new
+            if flows.listens(kind)
+        ]
+        if told:
+            self.sources.group.start_soon(self._guarded, functools.partial(self._tell, told))
+
+    async def _tell(self, events: list[Event]) -> None:
+        """The daemon's own events, once there is room for them."""
+        for event in events:
+            while True:
+                try:
+                    await self.inbox.commit(self.inbox.prepare("event", event, self.clock.now(), own=True))
+                    break
+                except Overloaded as error:
+                    if self.stopping.is_set():
+                        return
+                    await self.clock.sleep(error.retry_after)
 
     def _told(self, run: str, flow: str, change: Change) -> None:
         self.inbox.waiters.tell(outcome_of(run, flow, change))

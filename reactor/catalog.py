@@ -19,7 +19,7 @@ from flows.context import Kinds
 from flows.loader import Document, cross_check, flow_files, load_file, load_text
 from flows.problems import Problem
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import ConfigError
+from reactor.contracts.errors import ConfigError, StoreFull
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Journal, PlanRecord
@@ -78,6 +78,8 @@ class Catalog:
             self._cache.clear()
         try:
             await self.load()
+        except StoreFull:
+            self._observer.observe("store.full")  # what is new is installed at the next look
         except Unreadable as error:
             rest = [problem for problem in self.problems if problem.message != str(error)]
             self._report([*rest, Problem(str(error.directory), 1, 1, str(error))])

@@ -58,7 +58,10 @@ class StoreCollections:
 
     async def delete(self, collection: str, key: str, expected: int | None = None) -> bool | None:
         self._collection(collection, key)
-        return await self._store.delete_item(collection, key, expected)
+        try:
+            return await self._store.delete_item(collection, key, expected)
+        except Overloaded as error:
+            raise StepFailed("data.store", f"not deleted: {error}", retryable=True) from None
 
     async def page(self, collection: str, after: str, limit: int) -> Sequence[Item]:
         self._collection(collection, "x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reactor.contracts.errors import Overloaded, StepFailed
 from reactor.contracts.event import Cursor
 from reactor.contracts.store import Journal
 
@@ -19,7 +20,10 @@ class ActionMemory:
         return (await self._store.cursor(self._source)).get(name)
 
     async def set(self, name: str, value: Any) -> None:
-        await self._store.move([Cursor(self._source, name, value)])
+        try:
+            await self._store.move([Cursor(self._source, name, value)])
+        except Overloaded as error:
+            raise StepFailed("data.store", f"not written: {error}", retryable=True) from None
 
     async def items(self) -> dict[str, Any]:
         return await self._store.cursor(self._source)

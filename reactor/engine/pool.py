@@ -174,7 +174,7 @@ class Pool:
         error = error_object(type, message, retryable=False)
         change = Change(status=Status.paused, at=self._clock.now(), error=error, release=True)
         consumed = max((signal.seq for signal in claimed.signals), default=0)
-        await self._store.append(claimed.claim, claimed.record.next_seq, [], change, consumed=consumed)
+        await self._pause(claimed.claim, claimed.record.next_seq, change, consumed)
         self._observer.observe("run.paused", run=claimed.record.id, error=message)
 
     async def _drive(self, id: str, live: Live) -> None:
@@ -206,9 +206,19 @@ class Pool:
         record = error_object("broken", f"{type(error).__name__}: {error}", retryable=False)
         change = Change(status=Status.paused, at=self._clock.now(), error=record, release=True)
         try:
-            await self._store.append(live.claim, live.seq, [], change)
+            await self._pause(live.claim, live.seq, change, 0)
         except StaleClaim:
             self._observer.observe("run.lost", run=id)
+
+    async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int) -> None:
+        """Waits while the disk is full."""
+        while True:
+            try:
+                await self._store.append(claim, seq, [], change, consumed=consumed)
+                return
+            except StoreFull as error:
+                self._observer.observe("store.full", run=claim.run)
+                await self._clock.sleep(error.retry_after)
 
     def _ended(self, id: str) -> None:
         self._active.pop(id, None)
