@@ -33,8 +33,9 @@ class Kind:
 
     @classmethod
     def source(cls, options: Any, folder: str) -> str:
-        """The name of the shared source: equal for equal options."""
-        data = msgspec.json.encode(options, order="deterministic")
+        """The name of the shared source: equal for equal options, written out or not. An option that a later release
+        adds changes no name, and no position is lost with it."""
+        data = msgspec.json.encode(_given(options), order="deterministic")
         return f"{cls.name}:{hashlib.sha256(data).hexdigest()[:16]}"
 
     @classmethod
@@ -46,6 +47,17 @@ class Kind:
     def secrets(cls, options: Any) -> list[tuple[str, str]]:
         """Secrets that the options name: (option, secret)."""
         return []
+
+
+def _given(options: Any) -> dict[str, Any]:
+    """The options that are not what they would be by themselves."""
+    given = {}
+    for field in msgspec.structs.fields(options):
+        value = getattr(options, field.name)
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if value != default:
+            given[field.encode_name] = value
+    return given
 
 
 def first_of(error: BaseException) -> BaseException:

@@ -65,6 +65,10 @@ class Verdict(msgspec.Struct, omit_defaults=True):
     trigger: str | None = None
 
 
+SENT = frozenset({"event", "manual"})
+"""Origins of events that have no source of their own."""
+
+
 class StoredEvent(msgspec.Struct, kw_only=True):
     """An accepted event: the trigger's, with our id, the accepting time and what was decided about it."""
 
@@ -78,6 +82,15 @@ class StoredEvent(msgspec.Struct, kw_only=True):
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     invalid: str | None = None
     """Why the event was kept without being matched (a schema, an undecodable body)."""
+
+    @property
+    def scope(self) -> str:
+        """What the event's key is unique in. What is sent to us says where it comes from (CloudEvents source + id, a
+        path): however it came in, it is the same event. What a trigger reads is that trigger's own: another group of
+        the same topic, another query of the same database, reads it for itself."""
+        if self.origin in SENT or self.origin.startswith("http:"):
+            return self.event.source
+        return f"{self.origin} {self.event.source}"
 
     shown: dict[str, Any] | None = None
     """What `names` gave; it is asked for several times on the way in."""

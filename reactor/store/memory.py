@@ -112,7 +112,7 @@ class MemoryStore(MemoryItems):
         stored = acceptance.event
         key = stored.event.key
         if key is not None:
-            identity = (stored.event.source, key)
+            identity = (stored.scope, key)
             known = self._identities.get(identity)
             if known is not None and known[0] > stored.at:
                 first = self._events.get(known[1])

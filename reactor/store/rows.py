@@ -42,7 +42,7 @@ class Rows(Queues, ItemRows, Upkeep):
         stored = acceptance.event
         key = stored.event.key
         if key is not None:
-            known = self._identity(stored.event.source, key, stored.at, stored.id)
+            known = self._identity(stored.scope, key, stored.at, stored.id)
             if known is not None:
                 self.move(acceptance.cursors)
                 return known
@@ -72,17 +72,17 @@ class Rows(Queues, ItemRows, Upkeep):
             self.accept(other)
         return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
 
-    def _identity(self, source: str, key: str, at: float, id: str) -> Accepted | None:
+    def _identity(self, scope: str, key: str, at: float, id: str) -> Accepted | None:
         """The first answer for a known identity; else remembers this one."""
         self.flush()
-        row = self._one("SELECT until, event FROM identities WHERE source = ? AND key = ?", source, key)
+        row = self._one("SELECT until, event FROM identities WHERE source = ? AND key = ?", scope, key)
         if row is not None and row[0] > at:
             first = self._one("SELECT verdicts FROM events WHERE id = ?", row[1])
             verdicts = decode_verdicts(first[0]) if first is not None else []
             outcomes = [Outcome(v.flow, v.verdict, v.run) for v in verdicts if v.run is not None]
             return Accepted(event=row[1], outcomes=outcomes, verdicts=verdicts, duplicate=True)
         self._db.execute(
-            "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (source, key, at + IDENTITY_WINDOW, id)
+            "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?)", (scope, key, at + IDENTITY_WINDOW, id)
         )
         return None
 

@@ -92,6 +92,20 @@ async def an_event_key_is_taken_once_and_answers_the_same(store: Store) -> None:
 
 
 @check
+async def a_key_is_its_source_s_own(store: Store) -> None:
+    """Two groups of one topic, two queries of one database: each reads the same message for itself. What is sent, or
+    asked for over HTTP, is the same event by whatever way it comes."""
+    for number, (origin, known) in enumerate([
+        ("kafka:a", False), ("kafka:b", False), ("kafka:a", True), ("event", False), ("http:1", True), ("http:2", True),
+    ]):  # fmt: skip
+        made = event(f"evt_{number}", key="k")
+        made.origin = origin
+        given = Acceptance(event=made, starts=[start(f"run_{number}", begun=over())], owner=OWNER)
+        accepted = await store.accept(given)
+        require(accepted.duplicate is known, (origin, accepted))
+
+
+@check
 async def concurrent_duplicates_start_one_run(store: Store) -> None:
     results: list[Accepted] = []
 

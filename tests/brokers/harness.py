@@ -88,6 +88,18 @@ def share(first: Daemon, second: Daemon, publish: Callable[[Sequence[int]], None
         assert daemon.stop() == 0
 
 
+def each(daemon: Daemon, publish: Callable[[Sequence[int]], None], triggers: Sequence[str], count: int = 50) -> None:
+    """Several triggers that read the same messages, each for itself, in one daemon: each gets all of them."""
+    for number, trigger in enumerate(triggers):
+        daemon.flow(f"each{number}.yaml", (SINK % trigger).replace("flow: sink", f"flow: each{number}"))
+    with daemon:
+        settle(daemon)
+        publish(range(count))
+        for number in range(len(triggers)):
+            ended = wait_runs(daemon, f"each{number}", count)
+            assert sorted(run["output"] for run in ended) == list(range(count)), f"{triggers[number]} has not all"
+
+
 def memory(daemon: Daemon) -> int:
     text = open(f"/proc/{daemon.pid}/status").read()  # noqa: SIM115, PTH123
     return int(text.partition("VmRSS:")[2].split()[0]) * 1024

@@ -21,7 +21,7 @@ from plugins.actions import kafka as actions
 from plugins.connections.kafka import Kafka as Kind
 from plugins.connections.kafka import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
+from tests.brokers.harness import Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
@@ -138,6 +138,13 @@ def test_a_member_that_joins_in_the_middle_doubles_nothing(kafka_server: Server,
         eventually(lambda: len(numbers(daemons[0]) + numbers(daemons[1])) == 10_000, 60, "not all came")
         both = numbers(daemons[0]) + numbers(daemons[1])
         assert max(both.values()) == 1, [n for n, times in both.items() if times > 1][:10]
+
+
+def test_two_groups_of_a_topic_get_each_message(kafka_server: Server, tmp_path: Path) -> None:
+    make_topic(kafka_server, "each")
+    trigger = "kafka: {{connection: '{url}', topic: each, group: {one}, from: earliest}}"
+    triggers = [trigger.format(url=kafka_server.url, one=one) for one in ("one", "two")]
+    each(Daemon(tmp_path), publisher(kafka_server, "each"), triggers)
 
 
 def test_down_at_the_start_delays_only_its_own(kafka_server: Server, tmp_path: Path) -> None:

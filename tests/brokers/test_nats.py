@@ -18,7 +18,7 @@ from plugins.actions import nats as actions
 from plugins.connections.nats import Nats as Kind
 from plugins.connections.nats import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
+from tests.brokers.harness import Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Nats as Server
@@ -88,6 +88,13 @@ def test_two_daemons_share_a_consumer(nats_server: Server, tmp_path: Path) -> No
         folder.mkdir()
     trigger = f"nats: {{connection: '{nats_server.url}', stream: shared, durable: d, from: earliest}}"
     share(Daemon(folders[0]), Daemon(folders[1]), publisher(nats_server, "shared"), trigger, 5000)
+
+
+def test_two_consumers_of_a_stream_get_each_message(nats_server: Server, tmp_path: Path) -> None:
+    make_stream(nats_server, "each")
+    trigger = "nats: {{connection: '{url}', stream: each, durable: {one}, from: earliest}}"
+    triggers = [trigger.format(url=nats_server.url, one=one) for one in ("one", "two")]
+    each(Daemon(tmp_path), publisher(nats_server, "each"), triggers)
 
 
 def test_down_at_the_start_delays_only_its_own(nats_server: Server, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from plugins.actions import redis as actions
 from plugins.connections.redis import Redis as Kind
 from plugins.connections.redis import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import SINK, Lent, down_and_back, numbers, recorder, settle, share, survive, wait_runs
+from tests.brokers.harness import SINK, Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Redis as Server
@@ -109,6 +109,12 @@ def test_a_list_whose_server_forgot_what_it_counted(redis_server: Server, tmp_pa
         client.set("{forgot}:reactor:number", 0)
         push(range(5, 8))
         eventually(lambda: set(numbers(daemon)) == {0, 1, 2, 5, 6, 7}, 20, f"{numbers(daemon)}")
+
+
+def test_two_groups_of_a_stream_get_each_message(redis_server: Server, tmp_path: Path) -> None:
+    trigger = "redis: {{connection: '{url}', stream: each, group: {one}, from: earliest}}"
+    triggers = [trigger.format(url=redis_server.url, one=one) for one in ("one", "two")]
+    each(Daemon(tmp_path), adder(redis_server, "each"), triggers)
 
 
 def test_down_at_the_start_delays_only_its_own(redis_server: Server, tmp_path: Path) -> None:

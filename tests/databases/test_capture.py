@@ -14,7 +14,7 @@ import psycopg2
 import pymysql
 import pytest
 
-from tests.brokers.harness import settle
+from tests.brokers.harness import settle, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.services import Mariadb, Postgres, Service
 
@@ -51,6 +51,12 @@ class Writer:
                     pass
                 connection = None
                 time.sleep(0.05)
+
+
+def connect(server: Service) -> Any:
+    if isinstance(server, Postgres):
+        return psycopg2.connect(server.url, connect_timeout=3)
+    return pymysql.connect(host=server.host, port=server.port, user="root", database="shop", connect_timeout=3)
 
 
 def outputs(daemon: Daemon) -> list[int]:
@@ -97,13 +103,30 @@ def survive(daemon: Daemon, kind: str, server: Service, url: str, connect: Calla
 def test_100_000_changes(kind: str, tmp_path: Path) -> None:
     server = Postgres() if kind == "postgres" else Mariadb()
     server.start()
-
-    def connect() -> Any:
-        if kind == "postgres":
-            return psycopg2.connect(server.url, connect_timeout=3)
-        return pymysql.connect(host=server.host, port=server.port, user="root", database="shop", connect_timeout=3)
-
     try:
-        survive(Daemon(tmp_path), kind, server, server.url, connect)
+        survive(Daemon(tmp_path), kind, server, server.url, lambda: connect(server))
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_two_triggers_on_one_table_get_each_change(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Other options make another source: what one of them has had is not taken from the other."""
+    server = request.getfixturevalue("postgres_server" if kind == "postgres" else "mariadb_server")
+    with connect(server) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS twice")
+        cursor.execute("CREATE TABLE twice (n INT PRIMARY KEY)")
+        connection.commit()
+    daemon = Daemon(tmp_path)
+    for name, more in (("some", "operations: [insert]"), ("all", "operations: [insert, delete]")):
+        trigger = f"{kind}: {{connection: '{server.url}', tables: [twice], {more}}}"
+        daemon.flow(f"{name}.yaml", f"flow: {name}\nwhen:\n  - {trigger}\ndo: []\noutput: ${{{{ event.type }}}}\n")
+    with daemon:
+        settle(daemon)
+        with connect(server) as connection, connection.cursor() as cursor:
+            for n in range(20):
+                cursor.execute(f"INSERT INTO twice VALUES ({n})")
+            cursor.execute("DELETE FROM twice")
+            connection.commit()
+        assert len(wait_runs(daemon, "some", 20)) == 20
+        assert len(wait_runs(daemon, "all", 40)) == 40

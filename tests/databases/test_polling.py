@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import msgspec
 import pytest
 
@@ -17,7 +18,7 @@ from plugins.connections.postgres import Postgres
 from reactor.contracts.errors import NotConnected
 from reactor.testing.trigger_suite import Recorder
 from tests import services
-from tests.brokers.harness import down_and_back, numbers, settle
+from tests.brokers.harness import down_and_back, numbers, settle, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.databases.conftest import Known
 from tests.flows_help import KINDS
@@ -176,3 +177,18 @@ def test_a_database_that_is_down_delays_only_its_own(tmp_path: Path) -> None:
         down_and_back(Daemon(tmp_path), server, publish, f"sql: {{connection: '{server.url}', query: 'SELECT * FROM late WHERE n > :cursor ORDER BY n', cursor: n, start: -1, every: 100ms}}")  # fmt: skip
     finally:
         server.close()
+
+
+def test_equal_rows_of_two_queries_are_two_events(tmp_path: Path) -> None:
+    """Two tables whose rows have the same keys, in one database: none is taken for the other's."""
+    database = tmp_path / "shop.db"
+    with apsw.Connection(str(database)) as shop:
+        shop.execute("CREATE TABLE a (id INTEGER); CREATE TABLE b (id INTEGER)")
+        shop.execute("INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (2), (1)")
+    daemon = Daemon(tmp_path)
+    for table in ("a", "b"):
+        trigger = f"sql: {{connection: 'sqlite://{database}', query: 'SELECT id FROM {table}', key: id, every: 50ms}}"
+        daemon.flow(f"{table}.yaml", f"flow: {table}\nwhen: [{{{trigger}}}]\ndo: []\noutput: ${{{{ event.row.id }}}}\n")
+    with daemon:
+        for table in ("a", "b"):
+            assert sorted(run["output"] for run in wait_runs(daemon, table, 2)) == [1, 2]
