@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
@@ -27,7 +28,7 @@ from reactor.collections import StoreCollections
 from reactor.config import Config, is_loopback
 from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
-from reactor.contracts.event import RESERVED_PREFIX, Event
+from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change
 from reactor.contracts.store import Retention, Store
@@ -176,7 +177,7 @@ class Daemon(Operations):
                     self.secrets.get,
                     self.observer,
                     connections,
-                    f"{_socket.gethostname()}:{config.data.absolute()}",
+                    await self._home(),
                 )
                 self.observer.add(self.sources)
                 plugins = self.plugins = Host(
@@ -269,6 +270,17 @@ class Daemon(Operations):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
+
+    async def _home(self) -> str:
+        """What tells this daemon from others on the same brokers and databases: it goes with the data, so that sessions
+        and slots are found again in another container, or in a directory that was moved."""
+        made = f"{_socket.gethostname()}:{self.config.data.absolute()}"
+        known = (await self.store.cursor("reactor")).get("home")
+        if isinstance(known, str):
+            return known
+        with contextlib.suppress(StoreFull):
+            await self.store.move([Cursor("reactor", "home", made)])
+        return made
 
     async def _load(self, catalog: Catalog) -> None:
         """On a full disk, flows that the store does not know wait for room."""

@@ -71,7 +71,7 @@ class Session:
         self.subscribed: asyncio.Future[None] = self.loop.create_future()
         self.lost: asyncio.Future[str] = self.loop.create_future()
         self.five = self.settings.version == "5"
-        name = hashlib.sha256(f"{ctx.identity()}{options}".encode()).hexdigest()[:12]
+        name = hashlib.sha256(ctx.identity().encode()).hexdigest()[:12]
         self.client = Receiver(
             CallbackAPIVersion.VERSION2,
             client_id=options.client_id or f"reactor-{name}",

@@ -109,6 +109,33 @@ def test_100_000_changes(kind: str, tmp_path: Path) -> None:
         server.close()
 
 
+def test_a_daemon_that_moves_keeps_its_slot(tmp_path: Path, postgres_server: Postgres) -> None:
+    """In a container of another name, or with its data elsewhere, it is the same daemon: nothing is lost in between."""
+
+    def write(n: int) -> None:
+        with connect(postgres_server) as connection, connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO moved VALUES ({n})")
+            connection.commit()
+
+    with connect(postgres_server) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS moved")
+        cursor.execute("CREATE TABLE moved (n INT PRIMARY KEY)")
+        connection.commit()
+    daemon = Daemon(tmp_path)
+    daemon.flow("sink.yaml", SINK.replace("flood", "moved") % ("postgres", postgres_server.url))
+    with daemon:
+        settle(daemon)
+        write(1)
+        eventually(lambda: outputs(daemon) == [1], 20, "it does not come")
+        assert daemon.stop() == 0
+    write(2)
+    daemon.data = daemon.data.rename(tmp_path / "elsewhere")
+    with daemon:
+        settle(daemon)
+        write(3)
+        eventually(lambda: outputs(daemon) == [1, 2, 3], 20, f"{outputs(daemon)}")
+
+
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
 def test_two_triggers_on_one_table_get_each_change(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Other options make another source: what one of them has had is not taken from the other."""
