@@ -6,8 +6,14 @@ from reactor.contracts.store import Retention
 from reactor.store.codec import decode_verdicts
 from reactor.store.gathered import Gathered
 
+PAGES = 4
+"""Pages of events that a call looks through for one to remove."""
+
 
 class Upkeep(Gathered):
+    _passed = 0
+    """How far the events were looked through: those before are held by runs."""
+
     def collect(self) -> None:
         """After a commit: removes the files that no row names any more."""
         for sha256 in set(self.dropped):
@@ -49,15 +55,22 @@ class Upkeep(Gathered):
         return 0 if first is None else int(last) - int(first[0]) + 1 - retention.count
 
     def _prune_events(self, cutoff: float, limit: int) -> int:
-        """Removes the oldest events whose runs are all gone."""
-        sql = "SELECT seq, verdicts, id FROM events WHERE at <= ? ORDER BY seq LIMIT ?"
-        removed = 0
-        for seq, verdicts, id in list(self._db.execute(sql, (cutoff, limit))):
-            runs = [verdict.run for verdict in decode_verdicts(verdicts) if verdict.run is not None]
-            if not any(self._one("SELECT 1 FROM runs WHERE id = ?", run) is not None for run in runs):
-                self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
-                self._drop(id)
-                removed += 1
+        """Removes the oldest events whose runs are all gone. Those that others hold, such as runs that wait for months,
+        are passed over, a few pages in a call; the next call goes on behind them."""
+        sql = "SELECT seq, verdicts, id FROM events WHERE at <= ? AND seq > ? ORDER BY seq LIMIT ?"
+        removed, again = 0, self._passed > 0
+        for _ in range(PAGES):
+            page = list(self._db.execute(sql, (cutoff, self._passed, limit)))
+            for seq, verdicts, id in page:
+                runs = [verdict.run for verdict in decode_verdicts(verdicts) if verdict.run is not None]
+                if not any(self._one("SELECT 1 FROM runs WHERE id = ?", run) is not None for run in runs):
+                    self._db.execute("DELETE FROM events WHERE seq = ?", (seq,))
+                    self._drop(id)
+                    removed += 1
+            self._passed = page[-1][0] if len(page) == limit else 0
+            if removed or not (self._passed or again):
+                break
+            again = again and self._passed > 0
         return removed
 
     def _used(self) -> int:

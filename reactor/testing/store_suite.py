@@ -92,6 +92,18 @@ async def an_event_key_is_taken_once_and_answers_the_same(store: Store) -> None:
 
 
 @check
+async def events_that_runs_hold_do_not_keep_the_rest(store: Store) -> None:
+    """Runs that wait for months hold their events; there may be more of them than one look takes in."""
+    for number in range(60):
+        held = number < 45
+        await accept(store, start(f"run_{number}", begun=None if held else over()), id=f"evt_{number}")
+    for _ in range(40):
+        await store.prune(5100.0, Retention(age=1000.0), 5)
+    found = await store.counts()
+    require((found["runs"], found["events"]) == (45, 45), found)
+
+
+@check
 async def a_key_is_its_source_s_own(store: Store) -> None:
     """Two groups of one topic, two queries of one database: each reads the same message for itself. What is sent, or
     asked for over HTTP, is the same event by whatever way it comes."""
