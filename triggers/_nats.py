@@ -12,6 +12,7 @@ from reactor.contracts.errors import NotConnected, Refused
 from reactor.contracts.event import Event
 from triggers._acknowledge import Acknowledger
 from triggers._decode import decode
+from triggers._kept import Kept
 from triggers._position import parse_time
 
 BATCH = 500
@@ -78,8 +79,9 @@ async def _answer(ctx: Any, client: Any, message: Any, event: Event) -> None:
         await client.connection.publish(message.reply, body, headers=headers or None)
 
 
-async def _consumer(client: Any, options: Any) -> tuple[Any, str]:
-    """The durable consumer, made at the first time, and when its stream was made."""
+async def _consumer(ctx: Any, client: Any, options: Any) -> tuple[Any, str, Kept]:
+    """The durable consumer, made at the first time, and when its stream was made. `from` is meant once: a consumer that
+    the server has no more goes on where this daemon was, and in a stream that was made anew at its beginning."""
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
     from nats.js.errors import NotFoundError
 
@@ -87,6 +89,7 @@ async def _consumer(client: Any, options: Any) -> tuple[Any, str]:
     subject = f"$KV.{options.bucket}.{options.keys}" if options.bucket is not None else options.subject
     made = await client.jetstream.stream_info(stream)
     created = str(getattr(made, "created", "") or "")
+    place = (await ctx.cursor()).get("last")
     try:
         known = (await client.jetstream.consumer_info(stream, options.durable)).config
         if (known.filter_subject or None) != (subject if subject != ">" else known.filter_subject or None):
@@ -95,24 +98,33 @@ async def _consumer(client: Any, options: Any) -> tuple[Any, str]:
             )
     except NotFoundError:
         moment = parse_time(options.start)
-        policy = {"latest": DeliverPolicy.NEW, "earliest": DeliverPolicy.ALL}.get(
-            options.start, DeliverPolicy.BY_START_TIME
-        )
+        policy, first = DeliverPolicy.BY_START_SEQUENCE, made.state.last_seq + 1
+        if place is not None:
+            first = place[1] + 1 if place[0] == created else 1
+        elif options.start == "earliest":
+            first = 1
+        elif moment is not None:
+            policy = DeliverPolicy.BY_START_TIME
         config = ConsumerConfig(
             durable_name=options.durable, ack_policy=AckPolicy.EXPLICIT, deliver_policy=policy,
             ack_wait=parse_duration(options.ack_wait), filter_subject=subject, max_ack_pending=4 * AT_ONCE,
         )  # fmt: skip
-        if moment is not None:
+        if policy is DeliverPolicy.BY_START_SEQUENCE:
+            config.opt_start_seq = first
+            place = [created, first - 1]
+            await ctx.move({"last": place})
+        elif moment is not None:
             import datetime
 
             start = datetime.datetime.fromtimestamp(moment, datetime.UTC)
             config.opt_start_time = start.isoformat().replace("+00:00", "Z")  # type: ignore[assignment]
         await client.jetstream.add_consumer(stream, config)
-    return await client.jetstream.pull_subscribe_bind(durable=options.durable, stream=stream), created
+    subscription = await client.jetstream.pull_subscribe_bind(durable=options.durable, stream=stream)
+    return subscription, created, Kept(ctx, place)
 
 
 async def listen_jetstream(ctx: Any, client: Any, options: Any) -> None:
-    subscription, created = await _consumer(client, options)
+    subscription, created, kept = await _consumer(ctx, client, options)
     waiting: dict[int, Any] = {}
 
     async def acknowledge(messages: list[Any]) -> None:
@@ -120,6 +132,9 @@ async def listen_jetstream(ctx: Any, client: Any, options: Any) -> None:
             waiting.pop(message.metadata.sequence.stream, None)
             if not client.gone.is_set():
                 await (message.term() if poison else message.ack())
+        behind = max(message.metadata.sequence.stream for message, _ in messages)
+        if kept.place is None or kept.place[0] != created or behind > kept.place[1]:
+            kept.place = [created, behind]
 
     async def extend() -> None:
         """What waits for the store is not delivered again meanwhile."""
@@ -130,7 +145,7 @@ async def listen_jetstream(ctx: Any, client: Any, options: Any) -> None:
 
     async with anyio.create_task_group() as group:
         acknowledger = Acknowledger(acknowledge, AT_ONCE)
-        for work in (acknowledger.run, extend):
+        for work in (acknowledger.run, extend, kept.run):
             group.start_soon(work)
         group.start_soon(_until_gone, client)
         await ctx.ready()

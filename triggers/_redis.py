@@ -15,6 +15,7 @@ from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event
 from triggers._acknowledge import Acknowledger
 from triggers._decode import decode, text
+from triggers._kept import Kept
 from triggers._position import parse_time
 
 BATCH = 500
@@ -115,14 +116,16 @@ async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
 
 async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
     name = await consumer_name(ctx)
-    await _make_group(client, options)
+    kept = await _make_group(ctx, client, options)
 
     async def acknowledge(ids: list[Any]) -> None:
         await client.xack(options.stream, options.group, *ids)
+        kept.place = max(kept.place, *map(text, ids), key=_order)
 
     async with anyio.create_task_group() as group:
         acknowledger = Acknowledger(acknowledge)
         group.start_soon(acknowledger.run)
+        group.start_soon(kept.run)
         group.start_soon(_take_over, ctx, client, options, name, acknowledger)
         await ctx.ready()
         place: str = "0"  # first what was delivered to this consumer and not acknowledged
@@ -143,16 +146,38 @@ async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
                 await _lag(ctx, client, options)
 
 
-async def _make_group(client: Any, options: Any) -> None:
+async def _make_group(ctx: Any, client: Any, options: Any) -> Kept:
+    """`from` is meant once: a group that the server has no more goes on where this daemon was, and in a stream that was
+    made anew at its beginning."""
     from redis.exceptions import ResponseError
 
-    moment = parse_time(options.start)
-    start = {"latest": "$", "earliest": "0"}.get(options.start, f"{int((moment or 0) * 1000)}-0")
+    place = (await ctx.cursor()).get("last")
+    first = place is None
     try:
-        await client.xgroup_create(options.stream, options.group, id=start, mkstream=True)
+        newest = text((await client.xinfo_stream(options.stream))["last-generated-id"])
+    except ResponseError:  # there is none yet
+        newest = "0-0"
+    if place is None:
+        moment = parse_time(options.start)
+        place = {"latest": newest, "earliest": "0-0"}.get(options.start, f"{int((moment or 0) * 1000)}-0")
+    elif _order(place) > _order(newest):
+        place = "0-0"
+    try:
+        await client.xgroup_create(options.stream, options.group, id=place, mkstream=True)
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
+        for group in await client.xinfo_groups(options.stream) if first else ():
+            if text(group["name"]) == options.group:
+                place = text(group["last-delivered-id"])
+    if first:
+        await ctx.move({"last": place})
+    return Kept(ctx, place)
+
+
+def _order(id: str) -> tuple[int, int]:
+    moment, _, number = id.partition("-")
+    return int(moment), int(number or 0)
 
 
 async def _offer_entry(

@@ -18,7 +18,7 @@ from plugins.actions import nats as actions
 from plugins.connections.nats import Nats as Kind
 from plugins.connections.nats import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
+from tests.brokers.harness import SINK, Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Nats as Server
@@ -127,6 +127,22 @@ def test_from_is_meant_once_and_a_stream_made_anew_is_another(nats_server: Serve
             return 100 in numbers(daemon)
 
         eventually(again, 40, "the new stream is not read")
+
+
+def test_a_consumer_that_is_gone_goes_on_where_it_was(nats_server: Server, tmp_path: Path) -> None:
+    """Somebody deleted it: `from: latest` would pass over what comes before it is made again."""
+    make_stream(nats_server, "gone")
+    daemon = Daemon(tmp_path)
+    daemon.flow("sink.yaml", SINK % f"nats: {{connection: '{nats_server.url}', stream: gone, durable: d}}")
+    publish = publisher(nats_server, "gone")
+    publish([99])  # before the first start: latest
+    with daemon:
+        settle(daemon)
+        publish(range(3))
+        eventually(lambda: numbers(daemon) == {0: 1, 1: 1, 2: 1}, 20, f"{numbers(daemon)}")
+        using(nats_server, lambda client: client.jetstream().delete_consumer("gone", "d"))
+        publish(range(3, 8))
+        eventually(lambda: numbers(daemon) == dict.fromkeys(range(8), 1), 40, f"{numbers(daemon)}")
 
 
 def test_subjects_replies_buckets_and_fields(nats_server: Server, tmp_path: Path) -> None:

@@ -140,6 +140,25 @@ def test_what_a_dead_consumer_left_is_taken_over(redis_server: Server, tmp_path:
         eventually(lambda: numbers(daemon) == {0: 1, 1: 2, 2: 2, 3: 2, 4: 1}, 20, f"{numbers(daemon)}")
 
 
+def test_a_group_that_is_gone_goes_on_where_it_was(redis_server: Server, tmp_path: Path) -> None:
+    """Somebody destroyed it, or the server lost it: `from: latest` would pass over what comes before it is made again."""
+    daemon = Daemon(tmp_path)
+    daemon.flow("sink.yaml", SINK % f"redis: {{connection: '{redis_server.url}', stream: gone, group: g}}")
+    add = adder(redis_server, "gone")
+    with redis.Redis.from_url(redis_server.url) as client:
+        add([99])  # before the first start: latest
+        with daemon:
+            settle(daemon)
+            add(range(3))
+            eventually(lambda: numbers(daemon) == {0: 1, 1: 1, 2: 1}, 20, f"{numbers(daemon)}")
+            client.xgroup_destroy("gone", "g")
+            add(range(3, 8))
+            eventually(lambda: numbers(daemon) == dict.fromkeys(range(8), 1), 30, f"{numbers(daemon)}")
+            client.delete("gone")
+            add(range(8, 12))
+            eventually(lambda: numbers(daemon) == dict.fromkeys(range(12), 1), 30, f"{numbers(daemon)}")
+
+
 def test_from_is_meant_once(redis_server: Server, tmp_path: Path) -> None:
     publish = adder(redis_server, "once")
     publish(range(5))

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import apsw
+import asyncpg
 import pytest
 
 from plugins.connections.mysql import Mysql
@@ -32,6 +34,28 @@ def mariadb_server() -> Iterator[services.Mariadb]:
     one.start()
     yield one
     one.close()
+
+
+@pytest.fixture
+def clean(postgres_server: services.Postgres) -> Iterator[None]:
+    """Afterwards nothing is left at the server: slots and publications outlive a daemon."""
+    yield
+
+    async def drop() -> None:
+        connection = await asyncpg.connect(postgres_server.url)
+        for row in await connection.fetch("SELECT slot_name, active_pid FROM pg_replication_slots"):
+            if row["active_pid"]:
+                await connection.execute("SELECT pg_terminate_backend($1, 5000)", row["active_pid"])
+            await connection.execute("SELECT pg_drop_replication_slot($1)", row["slot_name"])
+        for row in await connection.fetch("SELECT pubname FROM pg_publication"):
+            await connection.execute(f'DROP PUBLICATION "{row["pubname"]}"')
+        for row in await connection.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'shop')"
+        ):
+            await connection.execute(f"DROP TABLE IF EXISTS {row['name']} CASCADE")
+        await connection.close()
+
+    anyio.run(drop)
 
 
 class Known:

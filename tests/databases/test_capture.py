@@ -109,6 +109,7 @@ def test_100_000_changes(kind: str, tmp_path: Path) -> None:
         server.close()
 
 
+@pytest.mark.usefixtures("clean")
 def test_a_daemon_that_moves_keeps_its_slot(tmp_path: Path, postgres_server: Postgres) -> None:
     """In a container of another name, or with its data elsewhere, it is the same daemon: nothing is lost in between."""
 
@@ -136,6 +137,7 @@ def test_a_daemon_that_moves_keeps_its_slot(tmp_path: Path, postgres_server: Pos
         eventually(lambda: outputs(daemon) == [1, 2, 3], 20, f"{outputs(daemon)}")
 
 
+@pytest.mark.usefixtures("clean")
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
 def test_two_triggers_on_one_table_get_each_change(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Other options make another source: what one of them has had is not taken from the other."""

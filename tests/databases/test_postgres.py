@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,28 +21,7 @@ from tests.services import Postgres as Server
 from triggers._postgres_snapshot import Snapshot
 from triggers.postgres import Notify, Postgres
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def clean(postgres_server: Server) -> Iterator[None]:
-    yield
-
-    async def drop() -> None:
-        connection = await asyncpg.connect(postgres_server.url)
-        for row in await connection.fetch("SELECT slot_name, active_pid FROM pg_replication_slots"):
-            if row["active_pid"]:
-                await connection.execute("SELECT pg_terminate_backend($1, 5000)", row["active_pid"])
-            await connection.execute("SELECT pg_drop_replication_slot($1)", row["slot_name"])
-        for row in await connection.fetch("SELECT pubname FROM pg_publication"):
-            await connection.execute(f'DROP PUBLICATION "{row["pubname"]}"')
-        for row in await connection.fetch(
-            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'shop')"
-        ):
-            await connection.execute(f"DROP TABLE IF EXISTS {row['name']} CASCADE")
-        await connection.close()
-
-    anyio.run(drop)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
 
 @asynccontextmanager
