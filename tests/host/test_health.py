@@ -28,7 +28,7 @@ async def refuse(event: dict[str, Any]) -> None:
 
 async def test_a_plugin_that_answers_nothing_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "HEALTH", 0.1)
-    monkeypatch.setattr(host, "ANSWER", 1.0)
+    monkeypatch.setattr(host, "ANSWER", 4.0)
     folder = make(Daemon(tmp_path, env={"PLUGIN_PROTOCOL": "grpc"}))
     manifest, hash = load_manifest(folder)
     life = await begin(manifest, hash, folder, refuse, lambda fact, **fields: None)
