@@ -155,6 +155,14 @@ class Catalog:
         self._told = set(self.problems)
 
     def _read(self) -> tuple[list[Document], list[Connection], list[Collection]]:
+        """Raises Unreadable; whatever is looked for, a disk that fails is no answer."""
+        try:
+            return self._look()
+        except OSError as error:
+            place = Path(error.filename) if error.filename else self._directories[0]
+            raise Unreadable(place, f"the directory cannot be read: {error.strerror}") from None
+
+    def _look(self) -> tuple[list[Document], list[Connection], list[Collection]]:
         documents: list[Document] = []
         connections: list[Connection] = []
         if self._bundle is not None:
@@ -170,16 +178,13 @@ class Catalog:
                 paths.extend(flow_files(directory))
             except ValueError as error:
                 raise Unreadable(directory, str(error)) from None
-            except OSError as error:
-                raise Unreadable(directory, f"the directory cannot be read: {error.strerror}") from None
             if directory.is_dir():
                 self._there.add(directory)
-            elif directory in self._there:
-                raise Unreadable(directory, "the directory is gone; its flows run on until it is back")
-            if directory.is_dir():
                 connections += [
                     one for path in connection_files(directory) for one in load_connections(path, self._kinds)
                 ]
+            elif directory in self._there:
+                raise Unreadable(directory, "the directory is gone; its flows run on until it is back")
         now = self._clock.monotonic()
         for path in list(self._cache):
             if path not in paths:

@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from flows.definitions import definition_files, files_under
+from reactor.catalog import Catalog
+from reactor.clock import SystemClock
+from reactor.store.memory import MemoryStore
 from tests.daemon import Daemon, eventually
+from tests.faults.test_full import Facts
+from tests.flows_help import KINDS
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: %s\n"
 
@@ -54,6 +59,34 @@ def test_a_directory_that_becomes_a_python_package(daemon: Daemon) -> None:
     daemon.flow("hello.yaml", FLOW % 2)
     eventually(lambda: daemon.post("/hooks/hello?wait", {}).json == 2, 20, "it is not read again")
     assert "is a Python package" not in daemon.request("POST", "/api/v1/reload").raw.decode()
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_fails_in_any_walk_takes_no_flow_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flows, connections and collections are each looked for; the disk may fail in the middle."""
+    (tmp_path / "one.yaml").write_text("flow: one\nwhen: [manual]\ndo: [{set: {a: 1}}]\n")
+    catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), Facts())
+    await catalog.refresh()
+    plain = os.walk
+    for fails_at in (1, 2, 3):
+        walks = 0
+
+        def walk(top: Any, fails_at: int = fails_at, **named: Any) -> Any:
+            nonlocal walks
+            walks += 1
+            if walks == fails_at:
+                raise OSError(5, "Input/output error", str(top))
+            return plain(top, **named)
+
+        monkeypatch.setattr(os, "walk", walk)
+        await catalog.refresh()
+        assert walks == fails_at and set(catalog.flows.plans) == {"one"}
+        assert [problem.message for problem in catalog.problems] == ["the directory cannot be read: Input/output error"]
+        monkeypatch.setattr(os, "walk", plain)
+        await catalog.refresh()
+        assert catalog.problems == []
 
 
 def test_what_goes_while_it_is_looked_at_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
