@@ -35,6 +35,7 @@ from reactor.contracts.store import Retention, Store
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
+from reactor.engine.room import when_room
 from reactor.engine.runner import Runner
 from reactor.memory import ActionMemory
 from reactor.notify import Notify
@@ -193,7 +194,7 @@ class Daemon(Operations):
                     self.observer,
                     self.store.payloads.incoming,
                 )
-                await self._load(catalog)
+                await when_room(catalog.load, self.clock, self.observer)
                 socket = config.data / "reactor.sock" if config.store != "memory:" else None
 
                 def address(host: str, port: int, option: str) -> Address:
@@ -281,16 +282,6 @@ class Daemon(Operations):
         with contextlib.suppress(StoreFull):
             await self.store.move([Cursor("reactor", "home", made)])
         return made
-
-    async def _load(self, catalog: Catalog) -> None:
-        """On a full disk, flows that the store does not know wait for room."""
-        while True:
-            try:
-                await catalog.load()
-                return
-            except StoreFull as error:
-                self.observer.observe("store.full")
-                await self.clock.sleep(error.retry_after)
 
     async def _plugins_changed(self) -> None:
         """Flows that use the plugin's kinds are checked and loaded at once."""

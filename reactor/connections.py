@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -81,13 +81,14 @@ class Connections:
         entry = self._entries.get(name)
         return entry.given if entry is not None else {}
 
-    def lend(self, name: str) -> AbstractAsyncContextManager[Any]:
-        """The client of a connection, by name or URL. Raises NotConnected when it is entered."""
-        return self._lend(lambda: self._entry(name))
+    @asynccontextmanager
+    async def lend(self, name: str) -> AsyncIterator[Any]:
+        """The client of a connection, by name or URL. Raises NotConnected."""
+        async with self._lend(self._entry(name)) as client:
+            yield client
 
     @asynccontextmanager
-    async def _lend(self, find: Callable[[], Entry]) -> AsyncIterator[Any]:
-        entry = find()
+    async def _lend(self, entry: Entry) -> AsyncIterator[Any]:
         entry.users += 1
         try:
             client = await self._open(entry)
@@ -181,7 +182,7 @@ class Connections:
         """Opens a connection and makes one exchange; None, or what is wrong."""
         try:
             entry = self._entry(name)
-            async with self._lend(lambda: entry) as client:
+            async with self._lend(entry) as client:
                 await self._try(entry, client)
         except NotConnected as error:
             return str(error)

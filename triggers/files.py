@@ -18,7 +18,7 @@ from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
 from triggers._glob import compile_glob, literal_root
-from triggers._shared import Kind, first_of
+from triggers._shared import Kind, not_connected
 from triggers._watch import Bell, notice
 
 Change = Literal["created", "modified", "deleted", "moved"]
@@ -83,7 +83,7 @@ class Files(Kind):
         try:
             await _Watch(ctx, self.options).run()
         except* NotConnected as errors:
-            raise NotConnected(str(first_of(errors))) from None
+            raise not_connected("files", errors) from None
 
 
 class _Watch:

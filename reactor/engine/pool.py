@@ -17,6 +17,7 @@ from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
 from reactor.contracts.store import Claim, Claimed, Journal
 from reactor.engine import machine
+from reactor.engine.room import when_room
 from reactor.engine.runner import Live, Runner
 from reactor.engine.state import Run
 
@@ -206,19 +207,15 @@ class Pool:
         record = error_object("broken", f"{type(error).__name__}: {error}", retryable=False)
         change = Change(status=Status.paused, at=self._clock.now(), error=record, release=True)
         try:
-            await self._pause(live.claim, live.seq, change, 0)
+            await self._pause(live.claim, live.seq, change)
         except StaleClaim:
             self._observer.observe("run.lost", run=id)
 
-    async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int) -> None:
-        """Waits while the disk is full."""
-        while True:
-            try:
-                await self._store.append(claim, seq, [], change, consumed=consumed)
-                return
-            except StoreFull as error:
-                self._observer.observe("store.full", run=claim.run)
-                await self._clock.sleep(error.retry_after)
+    async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
+        await when_room(
+            lambda: self._store.append(claim, seq, [], change, consumed=consumed),
+            self._clock, self._observer, run=claim.run,
+        )  # fmt: skip
 
     def _ended(self, id: str) -> None:
         self._active.pop(id, None)

@@ -20,7 +20,6 @@ from reactor.contracts.errors import (
     StaleClaim,
     StepFailed,
     StoreFailed,
-    StoreFull,
     error_object,
 )
 from reactor.contracts.event import Event
@@ -31,6 +30,7 @@ from reactor.contracts.run import Change, Parent
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
+from reactor.engine.room import when_room
 from reactor.engine.state import Run, StepFrame
 
 WALK_BUDGET = 2_000
@@ -230,22 +230,13 @@ class Runner:
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
         signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
-        while True:
-            try:
-                appended = await self._store.append(
-                    live.claim,
-                    live.seq,
-                    live.pending,
-                    change,
-                    [one.acceptance for one in prepared],
-                    signals,
-                    live.consumed,
-                    live.pushes,
-                )
-                break
-            except StoreFull as error:
-                self._observer.observe("store.full", run=run.id)
-                await self._clock.sleep(error.retry_after)
+        outbox = [one.acceptance for one in prepared]
+        appended = await when_room(
+            lambda: self._store.append(
+                live.claim, live.seq, live.pending, change, outbox, signals, live.consumed, live.pushes
+            ),
+            self._clock, self._observer, run=run.id,
+        )  # fmt: skip
         live.seq += len(live.pending)
         live.pending = []
         live.prepared = []

@@ -142,7 +142,7 @@ class SourceContext:
                 await news.wait()
 
     async def cursor(self) -> dict[str, Any]:
-        # a write behind all others: an `emit` that was cancelled may still be on its way to the disk
+        # a write behind all others: a `move` that was cancelled may still be on its way to the disk
         await self._sources.store.move([])
         return await self._sources.store.cursor(self._source.name)
 
