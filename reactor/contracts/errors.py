@@ -1,7 +1,8 @@
 """Errors as instructions to the caller.
 
 ReactorError
-├── NotConnected      a source is away: back off and listen again (router/sources.py does)
+├── NotConnected      the other side cannot be reached: back off and listen again (router/sources.py does)
+├── NotReady          the connection is fine, but what one source reads is not there: that source alone backs off
 ├── Overloaded        not accepted, nothing stored: try again after `retry_after` seconds
 │   └── StoreFull     the disk (or its reserve) is full: the same, and it heals by itself
 ├── Refused           the sender's fault: not accepted, and the same thing will be refused again
@@ -30,6 +31,11 @@ class ReactorError(Exception):
 
 class NotConnected(ReactorError):
     """The source cannot be reached now; the supervisor backs off and calls `listen` again."""
+
+
+class NotReady(ReactorError):
+    """What this one source reads does not exist or cannot be used (a missing table, stream or queue; a wrong type; no
+    right to it). The source retries alone with backoff; the shared connection and its other users go on."""
 
 
 class Overloaded(ReactorError):

@@ -12,7 +12,7 @@ import anyio.abc
 import msgspec
 
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import NotConnected, Overloaded, Refused, StoreFailed
+from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed
 from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
@@ -363,7 +363,7 @@ class Sources:
             source.error = "the source ended"
         except StoreFailed:
             raise
-        except NotConnected as error:
+        except (NotConnected, NotReady) as error:
             source.error = str(error)
         except (Overloaded, Refused) as error:
             source.error = f"not accepted: {error}"
