@@ -40,8 +40,10 @@ from reactor.engine.runner import Runner
 from reactor.memory import ActionMemory
 from reactor.notify import Notify
 from reactor.observe.feed import Feed
+from reactor.observe.library import told
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
+from reactor.observe.writer import last_words
 from reactor.operations import Operations
 from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
@@ -87,14 +89,14 @@ def open_store(config: Config) -> Store:
 class Daemon(Operations):
     """Everything that runs. `started` is set when store, flows and listener are up."""
 
-    def __init__(self, config: Config, bundle: Path | None = None, log: Any = None) -> None:
+    def __init__(self, config: Config, bundle: Path | None = None) -> None:
         self.config = config
         self.bundle = bundle
         self.clock: SystemClock = SystemClock()
         self.ids = SystemIds()
         format = None if config.log_format == "auto" else config.log_format
         self.secrets = Secrets(config.secrets)
-        self.log = log if log is not None else Log(config.log_level, format, mask=self.secrets.mask)
+        self.log = Log(config.log_level, format, mask=self.secrets.mask)
         self.metrics = Metrics()
         self.feed = Feed(self.clock, self.secrets.mask)
         self.observer = Observers(self.log, self.metrics, self.feed)
@@ -121,6 +123,8 @@ class Daemon(Operations):
         from reactor.server.routes import all_routes
 
         config = self.config
+        for warning in config.warnings:
+            self.observer.observe("config.warning", message=warning)
         await self.store.open()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)
@@ -160,6 +164,7 @@ class Daemon(Operations):
                     lambda action: ActionMemory(self.store, action), self.collections,
                 )  # fmt: skip
                 self.metrics.gauges = self._gauges
+                self.metrics.log_lost = lambda: self.log.lost
                 self.metrics.commits = self.store.commit_times
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
                 if config.otlp is not None:
@@ -390,7 +395,8 @@ def run_daemon(config: Config, bundle: Path | None = None) -> int:
     except ImportError:
         options = {}
     try:
-        anyio.run(serve, daemon, backend="asyncio", backend_options=options)
+        with told(daemon.observer):
+            anyio.run(serve, daemon, backend="asyncio", backend_options=options)
     except BaseExceptionGroup as errors:
         try:
             _unwrap(errors)
@@ -399,9 +405,11 @@ def run_daemon(config: Config, bundle: Path | None = None) -> int:
         return 1
     except (ConfigError, StoreFailed) as error:
         return _fail(error)
+    finally:
+        daemon.log.flush()
     return 0
 
 
 def _fail(error: Exception) -> int:
-    sys.stderr.write(f"reactor: {error}\n")
+    last_words(f"reactor: {error}")
     return 1

@@ -77,6 +77,7 @@ class Metrics:
         self._kinds: dict[str, str] = {}
         self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
         self.commits: Callable[[], Histogram | None] = lambda: None
+        self.log_lost: Callable[[], int] = lambda: 0
         self._heard = {
             "event.accepted": self._accepted,
             "event.refused": self._refused,
@@ -130,6 +131,9 @@ class Metrics:
             for labels, value in sorted(counts.values.items()):
                 family.add_metric(labels, value)
             families.append(family)
+        lost = CounterMetricFamily("reactor_log_lines_lost", "Lines of the log that nobody read in time.")
+        lost.add_metric((), self.log_lost())
+        families.append(lost)
         times: list[tuple[str, str, tuple[str, ...], Iterable[tuple[Labels, Histogram]]]] = [
             (one.name, one.help, one.labels, sorted(one.values.items())) for one in (self.accept, self.run, self.step)
         ]
