@@ -11,6 +11,9 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from reactor.contracts.text import not_utf8, raw
+from reactor.reading import token
+
 
 class ClientError(Exception):
     """The daemon said no; the message is one line that says what to do."""
@@ -42,7 +45,7 @@ class Client:
         self._server = options.server or os.environ.get("REACTOR_SERVER")
         self._data = options.data or os.environ.get("REACTOR_DATA") or "./data"
         self._timeout = timeout
-        self._token = os.environ.get("REACTOR_ADMIN_TOKEN")
+        self._token = token(os.environ.get("REACTOR_ADMIN_TOKEN"), "REACTOR_ADMIN_TOKEN")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._server is None:
@@ -142,7 +145,7 @@ def parse_data(text: str | None) -> bytes | None:
             return Path(text[1:]).read_bytes()
         except OSError as error:
             raise ClientError(f"{text[1:]}: {error.strerror or error}") from None
-    return text.encode()
+    return raw(text)
 
 
 def json_or_fail(data: bytes | None, what: str) -> Any:
@@ -150,7 +153,8 @@ def json_or_fail(data: bytes | None, what: str) -> Any:
         return None
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        reason = not_utf8(data) or str(error)
         raise ClientError(
-            f"{what} is no JSON: {error}; quote it for your shell, such as --{what} '{{\"id\": 1}}'"
+            f"{what} is not valid JSON: {reason}; quote it for your shell, such as --{what} '{{\"id\": 1}}'"
         ) from None
