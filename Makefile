@@ -25,6 +25,10 @@ run: setup
 	@for name in github_webhook github_token; do \
 		test -e .work/secrets/$$name || (umask 077; head -c 24 /dev/urandom | base64 > .work/secrets/$$name); \
 	done
+	@echo "The examples run on http://127.0.0.1:8420 until you press Ctrl-C. In a second terminal, in this folder:"
+	@echo "  .venv/bin/reactor flows                  # what is loaded, and which paths, schedules and topics it listens to"
+	@echo "  curl -d '{\"id\": \"7\", \"customer\": \"ada\", \"total\": 120}' -H 'Content-Type: application/json' 'http://127.0.0.1:8420/hooks/orders?wait'"
+	@echo "  .venv/bin/reactor runs                   # what ran; then: .venv/bin/reactor runs show RUN"
 	$(BIN)/reactor run --flows examples --data .work/data --secrets .work/secrets
 
 lint: setup

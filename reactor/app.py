@@ -32,6 +32,7 @@ from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change
 from reactor.contracts.store import Retention, Store
+from reactor.contracts.text import shown
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
@@ -45,6 +46,7 @@ from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
 from reactor.observe.writer import last_words
 from reactor.operations import Operations
+from reactor.places import Pointer, publish, socket_path, withdraw
 from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
 from reactor.router.match import FlowSet
@@ -131,6 +133,7 @@ class Daemon(Operations):
         self.catalog = catalog
         hooks = Hooks()
         environment = {name: os.environ[name] for name in config.env if name in os.environ}
+        cleanup = contextlib.ExitStack()
         try:
             async with anyio.create_task_group() as group:
                 pool = Pool(
@@ -200,7 +203,9 @@ class Daemon(Operations):
                     self.store.payloads.incoming,
                 )
                 await when_room(catalog.load, self.clock, self.observer)
-                socket = config.data / "reactor.sock" if config.store != "memory:" else None
+                socket, told_of = socket_path(config.data) if config.store != "memory:" else (None, None)
+                if told_of is not None:
+                    self.observer.observe("config.warning", message=told_of)
 
                 def address(host: str, port: int, option: str) -> Address:
                     access = Access(config.admin_token, is_loopback(host), frozenset(config.allowed_host))
@@ -219,6 +224,15 @@ class Daemon(Operations):
                 group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
                 apart = {"admin": f"http://{admin.host}:{self.admin_port}"} if admin else {}
+                pointer = publish(
+                    Pointer(
+                        pid=os.getpid(),
+                        data=shown(str(config.data.absolute())),
+                        socket=shown(str(socket)) if socket is not None else None,
+                        url=f"http://{config.host}:{self.port}",
+                    )
+                )
+                cleanup.callback(withdraw, pointer)
                 self.observer.observe(
                     "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
                     version=__version__, pid=os.getpid(), **apart,
@@ -241,6 +255,7 @@ class Daemon(Operations):
         except BaseExceptionGroup as errors:
             _unwrap(errors)
         finally:
+            cleanup.close()
             with anyio.CancelScope(shield=True):
                 await self.store.close()
                 if self.tracer is not None:

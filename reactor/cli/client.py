@@ -11,8 +11,11 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from reactor.contracts.text import not_utf8, raw
+from reactor.contracts.text import not_utf8, raw, shown
+from reactor.places import daemons, listens
 from reactor.reading import token
+
+START = "start one with `reactor run`, or name it with --server URL or --data DIR"
 
 
 class ClientError(Exception):
@@ -36,20 +39,23 @@ class _Unix(http.client.HTTPConnection):
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
-    parser.add_argument("--data", help="the data directory of the local daemon (REACTOR_DATA, ./data)")
+    parser.add_argument(
+        "--data", help="the data directory of the local daemon (REACTOR_DATA; else ./data, else the one daemon here)"
+    )
     parser.add_argument("--json", action="store_true", help="prints JSON")
 
 
 class Client:
     def __init__(self, options: Any, timeout: float | None = 30.0) -> None:
         self._server = options.server or os.environ.get("REACTOR_SERVER")
-        self._data = options.data or os.environ.get("REACTOR_DATA") or "./data"
+        self._named = options.data or os.environ.get("REACTOR_DATA")
+        self._data = self._named or "./data"
         self._timeout = timeout
         self._token = token(os.environ.get("REACTOR_ADMIN_TOKEN"), "REACTOR_ADMIN_TOKEN")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._server is None:
-            return _Unix(str(Path(self._data) / "reactor.sock"), self._timeout)
+            self._server = self._find()
         if self._server.startswith("unix:"):
             return _Unix(self._server.removeprefix("unix:"), self._timeout)
         if self._server.startswith("/"):
@@ -57,6 +63,23 @@ class Client:
         parts = urllib.parse.urlsplit(self._server if "://" in self._server else f"http://{self._server}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         return kind(parts.hostname or "127.0.0.1", parts.port, timeout=self._timeout)
+
+    def _find(self) -> str:
+        """The local daemon: in the data directory, else the one daemon of this machine. Raises NoDaemon."""
+        usual = Path(self._data).absolute() / "reactor.sock"
+        if listens(usual):
+            return str(usual)
+        running = daemons()
+        same = [one for one in running if one.data == shown(str(usual.parent))]
+        if self._named is None and not same:
+            same = running
+        if not same:
+            where = usual if self._named is None or usual.exists() else usual.parent
+            raise NoDaemon(f"no daemon answers at {where}; {START}")
+        if len(same) > 1:
+            choices = ", ".join(sorted(one.data for one in same))
+            raise NoDaemon(f"several daemons run on this machine ({choices}); name one with --data DIR")
+        return same[0].socket or same[0].url
 
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -71,11 +94,7 @@ class Client:
             response = connection.getresponse()
             raw = response.read()
         except OSError as error:
-            where = self._server or str(Path(self._data) / "reactor.sock")
-            raise NoDaemon(
-                f"no daemon answers at {where} ({error.strerror or error}); start one with `reactor run`,"
-                " or name it with --server URL or --data DIR"
-            ) from None
+            raise NoDaemon(f"no daemon answers at {self._server} ({error.strerror or error}); {START}") from None
         finally:
             connection.close()
         try:
@@ -94,7 +113,7 @@ class Client:
             connection.request(method, path, headers=headers)
             return connection.getresponse()
         except OSError as error:
-            raise NoDaemon(f"no daemon answers ({error.strerror or error}); start one with `reactor run`") from None
+            raise NoDaemon(f"no daemon answers at {self._server} ({error.strerror or error}); {START}") from None
 
     def get(self, path: str, **query: Any) -> Any:
         """Raises ClientError for anything but success."""

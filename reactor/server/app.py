@@ -59,7 +59,7 @@ class HttpServer:
         self.port = self.admin_port = await self._listen(address, outer(self.routes, address.access))
         if admin is not None:
             self.admin_port = await self._listen(admin, the_rest(self.routes, admin.access))
-        if socket is not None and len(str(socket.absolute())) < 104:
+        if socket is not None:
             with contextlib.suppress(FileNotFoundError):
                 socket.unlink()
             runner = await self._runner(everything(self.routes, address.access))
