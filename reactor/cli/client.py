@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.text import not_utf8, raw, shown
 from reactor.places import daemons, listens
 from reactor.reading import token
@@ -149,6 +151,23 @@ def table(rows: list[list[Any]], head: list[str]) -> None:
     widths = [max(len(row[column]) for row in shown) for column in range(len(head))]
     for row in shown:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def moment(text: str | None) -> str | None:
+    """A time in the past as the API takes it: RFC 3339 as it is, or a duration before now such as `1h`. Raises
+    ClientError."""
+    if text is None:
+        return None
+    try:
+        past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=parse_duration(text))
+        return past.isoformat().replace("+00:00", "Z")
+    except DurationError:
+        pass
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ClientError(f"{text!r} is not a time: write a duration such as 1h, or 2026-01-31T12:00:00Z") from None
+    return text
 
 
 def parse_data(text: str | None) -> bytes | None:

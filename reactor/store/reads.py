@@ -95,6 +95,12 @@ def event(db: Database, id: str, strict: bool = False) -> StoredEvent | None:
     return None if row is None else _stored(db, row, strict)
 
 
+def ids(db: Database, prefix: str, limit: int) -> list[str]:
+    table = "runs" if prefix.startswith("run_") else "events"
+    query = f"SELECT id FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    return [row[0] for row in db.execute(query, (prefix, prefix + "\U0010ffff", limit))]
+
+
 def entries(db: Database, id: str, since: int = 0) -> list[AnyEntry]:
     """Raises CorruptRecord."""
     found: list[AnyEntry] = []

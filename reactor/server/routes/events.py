@@ -12,7 +12,7 @@ from reactor.contracts.event import Event
 from reactor.contracts.trigger import Receipt
 from reactor.server.cloudevents import BadEvent, binary, structured
 from reactor.server.hooks import parse_wait
-from reactor.server.routes import PAGING, paging
+from reactor.server.routes import PAGING, paging, whole_id
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import event_item, event_view, verdict_item
@@ -121,7 +121,7 @@ def routes(services: Services) -> list[Route]:
 
 
 async def _event(services: Services, request: Request) -> Any:
-    stored = await services.store.event(urllib.parse.unquote(request.params["id"]))
+    stored = await services.store.event(await whole_id(services, "evt_", urllib.parse.unquote(request.params["id"])))
     if stored is None:
         raise Problem(404, "Not found", f"there is no event {request.params['id']}")
     return stored
