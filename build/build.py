@@ -20,6 +20,8 @@ from pathlib import Path
 import sbom
 from PyInstaller.archive.readers import CArchiveReader
 
+from reactor import bundles
+
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = "1700000000"
 SHIPPED = (
@@ -86,6 +88,11 @@ def freeze(work: Path, dist: Path) -> None:
         ],
         cwd=ROOT, check=True, env=environment,
     )  # fmt: skip
+    with tempfile.NamedTemporaryFile(dir=work) as mark:
+        mark.write(bundles.MARK + bundles.PLAIN)
+        mark.flush()
+        section = ["objcopy", "--add-section", f"{bundles.SECTION}={mark.name}", str(dist / "reactor")]
+        subprocess.run(section, check=True)
 
 
 def pack(folder: Path, target: Path) -> None:

@@ -28,6 +28,10 @@ def _open_descriptors() -> None:
 def main() -> int:
     _open_descriptors()
     _die_with_the_bootloader()
+    if getattr(sys, "frozen", False):
+        from reactor.temporary import own_unpacked
+
+        own_unpacked()
     from reactor.cli import main as command_line
 
     return command_line(sys.argv[1:])

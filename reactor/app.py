@@ -9,7 +9,6 @@ import os
 import signal
 import socket as _socket
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ import msgspec
 from flows.connections import Connection
 from flows.context import Kinds
 from plugins.host.host import Host
-from reactor import __version__
+from reactor import __version__, temporary
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
@@ -79,7 +78,7 @@ def open_store(config: Config) -> Store:
     if config.store == "memory:":
         from reactor.store.memory import MemoryStore
 
-        return MemoryStore(Path(tempfile.mkdtemp(prefix="reactor-payloads-")))
+        return MemoryStore(temporary.make("reactor-payloads-"))
     if config.store == "sqlite" or config.store.startswith("sqlite:///"):
         from reactor.store.sqlite import SqliteStore
 
@@ -125,6 +124,8 @@ class Daemon(Operations):
         from reactor.server.routes import all_routes
 
         config = self.config
+        for folder in await anyio.to_thread.run_sync(temporary.sweep):
+            self.observer.observe("temporary.removed", folder=str(folder))
         for warning in config.warnings:
             self.observer.observe("config.warning", message=warning)
         await self.store.open()

@@ -49,6 +49,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "plugin.progress": ("debug", ""),
     "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
+    "temporary.removed": ("info", "removed what a killed process left behind"),
     "config.warning": ("warning", ""),
     "library.log": ("warning", ""),
     "log.lost": ("warning", "log lines were lost, because nobody read the log or its disk was full"),

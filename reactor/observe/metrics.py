@@ -7,6 +7,8 @@ from typing import Any
 
 from reactor.contracts.histogram import Histogram
 
+REMOVED = "(removed)"
+"""The label of flows that are not loaded any more, under which their last runs count."""
 MAX_SERIES = 2_000
 """Label sets of one metric; what comes beyond is counted under `other`."""
 LOOP_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -31,6 +33,11 @@ class Counts:
                 labels = ("other",) * len(labels)
             self.values[labels] = self.values.get(labels, 0) + by
 
+    def drop(self, label: str, value: str) -> None:
+        """Forgets the series in which a label has this value."""
+        place = self.labels.index(label)
+        self.values = {labels: count for labels, count in self.values.items() if labels[place] != value}
+
 
 class Times:
     """A histogram with labels, in seconds."""
@@ -47,6 +54,11 @@ class Times:
             found = self.values.setdefault(labels, Histogram())
         found.add(seconds)
 
+    def drop(self, label: str, value: str) -> None:
+        """Forgets the series in which a label has this value."""
+        place = self.labels.index(label)
+        self.values = {labels: found for labels, found in self.values.items() if labels[place] != value}
+
 
 class Gauge:
     """A number read when asked for: `values` gives label values and number."""
@@ -57,10 +69,6 @@ class Gauge:
 
 class Metrics:
     """Listens to facts. `gauges` are asked for at each reading."""
-
-    FACTS = frozenset(
-        {"event.accepted", "event.refused", "run.ended", "step.ended", "source.disconnected", "run.paused"}
-    )
 
     def __init__(self) -> None:
         self.events = Counts("reactor_events", "Events accepted, by kind of source.", "kind")
@@ -75,6 +83,7 @@ class Metrics:
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
         self.loop = Histogram(LOOP_BOUNDS)
         self._kinds: dict[str, str] = {}
+        self._gone: set[str] = set()
         self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
         self.commits: Callable[[], Histogram | None] = lambda: None
         self.log_lost: Callable[[], int] = lambda: 0
@@ -85,6 +94,8 @@ class Metrics:
             "run.paused": self._paused,
             "step.ended": self._stepped,
             "source.disconnected": self._disconnected,
+            "flow.loaded": self._loaded,
+            "flow.removed": self._removed,
         }
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -100,14 +111,29 @@ class Metrics:
         self.events.add(kind)
         self.accept.add(fields["seconds"], kind)
         for verdict in fields["_verdicts"]:
-            self.verdicts.add(verdict.flow, verdict.verdict)
+            self.verdicts.add(self._flow(verdict.flow), verdict.verdict)
 
     def _refused(self, fields: dict[str, Any]) -> None:
         self.refused.add(str(fields["status"]))
 
     def _ended(self, fields: dict[str, Any]) -> None:
-        self.runs.add(fields["flow"], fields["status"])
-        self.run.add(fields["seconds"], fields["flow"])
+        flow = self._flow(fields["flow"])
+        self.runs.add(flow, fields["status"])
+        self.run.add(fields["seconds"], flow)
+
+    def _flow(self, name: str) -> str:
+        return REMOVED if self._gone and name in self._gone else name
+
+    def _loaded(self, fields: dict[str, Any]) -> None:
+        self._gone.discard(fields["flow"])
+
+    def _removed(self, fields: dict[str, Any]) -> None:
+        """What can grow with every name that ever was is dropped."""
+        flow = fields["flow"]
+        if len(self._gone) < MAX_SERIES:
+            self._gone.add(flow)
+        for family in (self.verdicts, self.runs, self.run):
+            family.drop("flow", flow)
 
     def _paused(self, fields: dict[str, Any]) -> None:
         self.paused.add()
