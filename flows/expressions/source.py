@@ -8,6 +8,8 @@ import re
 import unicodedata
 import warnings
 
+from reactor.contracts.text import is_text
+
 MAX_SOURCE = 4096
 MAX_NODES = 256
 MAX_DEPTH = 32
@@ -41,6 +43,8 @@ class Parsed:
     def constant(self, value: str) -> str:
         for stand_in, word in self.stand_ins.items():
             value = value.replace(stand_in, word)
+        if not is_text(value):  # JSON writes a character above U+FFFF as a pair of escapes
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         return value
 
     def column(self, node: ast.AST) -> int:

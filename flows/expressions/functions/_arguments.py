@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.expressions.values import Budget, fault, kind, show
+from flows.expressions.bounds import Budget
+from flows.expressions.values import fault, kind, show
 
 
 def string(name: str, value: Any) -> str:
