@@ -291,7 +291,7 @@ def contains(item: Any, container: Any, budget: Budget) -> bool:
     if isinstance(container, (list, tuple)):
         if type(item) is str and len(item) <= CHARACTERS:
             # a string equals nothing but a string, so that Python's own search gives the same answer
-            budget.charge(len(container) // 3)
+            budget.charge(len(container) // 8)
             return item in container
         for element in container:
             budget.charge(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +86,6 @@ def test_runs_log_and_stream_show_no_secret(tmp_path: Path) -> None:
             run = daemon.request("GET", f"/api/v1/runs/{answer.json['run']}")
             for part in PARTS:
                 assert part.encode() not in answer.raw + run.raw, (source, answer.raw)
-    kept = daemon.log.read_bytes() + b"".join(
-        (Path(folder) / file).read_bytes() for folder, _, files in os.walk(daemon.data) for file in files
-    )
+    kept = daemon.log.read_bytes() + b"".join(file.read_bytes() for file in daemon.data.rglob("*") if file.is_file())
     for part in PARTS:
         assert part.encode() not in kept
