@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.expressions.access import Evaluate, path_text, static_path
-from flows.expressions.bounds import MAX_MADE, bounds_of, limit, too_deep
+from flows.expressions.bounds import MAX_MADE, Budget, FirstBounds, limit, too_deep
 from flows.expressions.compiler import Compiler
 from flows.expressions.source import ExpressionSyntax, parse
 from flows.expressions.template import Rendered, compile_template
 from flows.expressions.values import fault, hiding, show
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.plan import BOUNDS_NAME
 from reactor.contracts.text import clean, is_text
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "compile_expression",
     "compile_template",
 ]
+
+
+CONTAINERS = frozenset({list, dict})
 
 
 class Compiled:
@@ -44,19 +48,16 @@ class Compiled:
         self.file = file
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
-        if self._secret:
+        if self._secret and not hiding.get():
             token = hiding.set(True)
             try:
-                return self._value(names)
+                return self.evaluate(names)
             finally:
                 hiding.reset(token)
-        return self._value(names)
-
-    def _value(self, names: Mapping[str, Any]) -> Any:
-        budget = bounds_of(names)
+        budget = Budget() if names.get(BOUNDS_NAME) != 1 else FirstBounds()
         try:
             value = self._evaluate(names, budget)
-            if self._makes and type(value) in (list, dict) and budget.weigh(value) > MAX_MADE:
+            if self._makes and type(value) in CONTAINERS and budget.weigh(value) > MAX_MADE:
                 raise limit("the value of the expression is more than 16 MiB of JSON")
             if self._foreign and not _is_text(value):
                 raise fault(f"the value {show(value)} cannot be written as UTF-8: it holds half of a character")

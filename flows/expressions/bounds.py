@@ -44,15 +44,13 @@ def too_deep() -> StepFailed:
 class Budget:
     """Bounds number 2: every operator, function and method pays for its work, and for what it makes."""
 
-    __slots__ = ("fresh", "known", "left", "patterns", "room")
     number = 2
-
-    def __init__(self) -> None:
-        self.left = MAX_STEPS
-        self.room = MAX_MADE
-        self.fresh: dict[int, Any] | None = None
-        self.known: dict[int, tuple[Any, int]] | None = None
-        self.patterns: set[str] | None = None
+    left = MAX_STEPS
+    room = MAX_MADE
+    fresh: dict[int, Any] | None = None
+    known: dict[int, tuple[Any, int]] | None = None
+    patterns: set[str] | None = None
+    # defaults of the class: most evaluations charge nothing, and a new budget costs each of them
 
     def spend(self, steps: int) -> None:
         """Work that every set of bounds charges: elements that a function walks."""
@@ -74,6 +72,15 @@ class Budget:
 
     def make(self, size: int) -> None:
         """Bytes that the evaluation makes."""
+        self.room -= size
+        if self.room < 0:
+            raise limit("the expression makes more than 16 MiB in all")
+
+    def element(self, steps: int, size: int) -> None:
+        """One element of a comprehension's result."""
+        self.left -= steps
+        if self.left < 0:
+            raise limit(f"the expression takes more than {MAX_STEPS:,} steps")
         self.room -= size
         if self.room < 0:
             raise limit("the expression makes more than 16 MiB in all")
@@ -133,11 +140,17 @@ class Budget:
             size = 2
             self.charge(4 + len(value))
             if kind is dict:
-                for key, item in value.items():
-                    size += len(key) + 4 + self._weigh(item, fresh, known)
+                size += sum(map(len, value)) + 4 * len(value)
+                value_items = value.values()
             else:
-                for item in value:
-                    size += 1 + self._weigh(item, fresh, known)
+                size += len(value)
+                value_items = value
+            for item in value_items:
+                inside = type(item)
+                if inside is list or inside is dict:
+                    size += self._weigh(item, fresh, known)
+                else:
+                    size += len(item) + 2 if inside is str else 8
         else:
             self.charge(4)
             size = len(_encoder.encode(value))
@@ -150,12 +163,8 @@ class Budget:
 class FirstBounds(Budget):
     """Bounds number 1: turns of comprehensions and elements that functions walk, nothing else."""
 
-    __slots__ = ()
     number = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left = FIRST_STEPS
+    left = FIRST_STEPS
 
     def spend(self, steps: int) -> None:
         self.left -= steps
@@ -169,6 +178,9 @@ class FirstBounds(Budget):
         self.spend(1)
 
     def make(self, size: int) -> None:
+        """Free."""
+
+    def element(self, steps: int, size: int) -> None:
         """Free."""
 
     def compile(self, pattern: str, size: int, ready: int = 64) -> None:

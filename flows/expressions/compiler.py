@@ -295,8 +295,7 @@ def _comprehension(compiler: Compiler, node: ast.ListComp | ast.DictComp) -> Eva
 
         def turn(level: int) -> None:
             if level == len(loops):
-                budget.charge(cost)
-                budget.make(room)
+                budget.element(cost, room)
                 if key is None:
                     result.append(element(inner, budget))
                 else:

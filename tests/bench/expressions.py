@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from typing import Any
 
+from flows import expressions
 from flows.expressions import bounds, compile_expression
 from reactor.contracts.errors import StepFailed
 
@@ -197,7 +198,6 @@ MIXES = [
 class Watched(bounds.Budget):
     """Remembers the budget of the last evaluation."""
 
-    __slots__ = ()
     last: bounds.Budget
 
     def __init__(self) -> None:
@@ -228,7 +228,7 @@ def measured(source: str, names: dict[str, Any]) -> tuple[float, float, int, str
 
 
 def main() -> None:
-    bounds.Budget = Watched  # type: ignore[misc]
+    expressions.Budget = Watched  # type: ignore[misc]
     names = {"v": values()}
     rows = [(*measured(source, names), source) for source in MIXES]
     print(f"{'ms':>8} {'MiB':>6} {'steps':>9} {'ns/step':>8}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from flows import expressions
 from flows.expressions import bounds, compile_expression
 from flows.expressions.bounds import MAX_DEPTH, MAX_STEPS
 from flows.expressions.table import FUNCTIONS
@@ -97,7 +98,6 @@ def test_what_flows_do_every_day_is_within_the_bounds(source: str, large: dict[s
 
 
 class Counted(bounds.Budget):
-    __slots__ = ()
     last: bounds.Budget
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ FEW = 20_000
 def test_steps_bound_the_calls_and_bytes_of_hostile_mixes(
     place: int, large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "Budget", Counted)
+    monkeypatch.setattr(expressions, "Budget", Counted)
     steps, calls = counted(MIXES[place], large)
     assert calls <= min(steps, MAX_STEPS) * CALLS + FEW, (MIXES[place], steps, calls)
     gc.collect()
@@ -181,7 +181,7 @@ def hostile(source: random.Random, names: list[str]) -> str:
 
 
 def test_steps_bound_the_calls_of_random_mixes(large: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "Budget", Counted)
+    monkeypatch.setattr(expressions, "Budget", Counted)
     source = random.Random(7)
     names = sorted(large["v"])
     for _ in range(600):
@@ -194,7 +194,7 @@ def test_the_same_evaluation_costs_the_same_whatever_was_evaluated_before(
     large: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Caches of patterns and formats must not show in what is counted: a journal folds the same on any machine."""
-    monkeypatch.setattr(bounds, "Budget", Counted)
+    monkeypatch.setattr(expressions, "Budget", Counted)
     source = random.Random(8)
     texts = [hostile(source, sorted(large["v"])) for _ in range(60)]
 
