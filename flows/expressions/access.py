@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
-from flows.expressions.values import fault, hiding, kind, show
+from flows.expressions.values import fault, hiding, kind, show, told
 from reactor.contracts.errors import StepFailed
 
 Evaluate = Callable[[Mapping[str, Any], Budget], Any]
@@ -42,7 +42,7 @@ def missing(path: str, container: Any, key: Any) -> StepFailed:
         if key == "length":
             message = f"missing {path}; write len(…) for the number of elements"
     else:
-        message = f"missing {path}; {path.rpartition('.')[0] or 'it'} is {kind(container)} {show(container)}"
+        message = f"missing {path}; {path.rpartition('.')[0] or 'it'} is {told(container)}"
     return StepFailed("missing", message, details=details)
 
 
@@ -115,7 +115,7 @@ def access(compiler: Any, node: ast.Attribute | ast.Subscript) -> Evaluate:
 def _get(container: Any, key: Any, error: Missing, label: str, dotted: bool = False) -> Any:
     if isinstance(container, dict):
         if not isinstance(key, str):
-            raise fault(f"{_label(label, key)}: the key of an object is a string, not {kind(key)} {show(key)}")
+            raise fault(f"{_label(label, key)}: the key of an object is a string, not {told(key)}")
         if key in container:
             return container[key]
     elif isinstance(container, (list, tuple, str)):
@@ -124,7 +124,7 @@ def _get(container: Any, key: Any, error: Missing, label: str, dotted: bool = Fa
                 return container[key]
         elif not isinstance(key, str):
             place = _label(label, key)
-            raise fault(f"{place}: the index of a {kind(container)} is a whole number, not {kind(key)} {show(key)}")
+            raise fault(f"{place}: the index of a {kind(container)} is a whole number, not {told(key)}")
     if error is absent:
         raise absent(label, container, key)
     raise error(_label(label, key, dotted), container, key)
@@ -194,11 +194,11 @@ def _slice(compiler: Any, node: ast.Subscript, bounds: ast.Slice) -> Evaluate:
     def read(names: Mapping[str, Any], budget: Budget) -> Any:
         container = inner(names, budget)
         if not isinstance(container, (list, tuple, str)):
-            raise fault(f"only a list or a string has a slice, not {kind(container)} {show(container)}")
+            raise fault(f"only a list or a string has a slice, not {told(container)}")
         numbers = [part(names, budget) if part is not None else None for part in parts]
         for value in numbers:
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-                raise fault(f"a slice needs whole numbers, not {kind(value)} {show(value)}")
+                raise fault(f"a slice needs whole numbers, not {told(value)}")
         if numbers[2] == 0:
             raise fault("the step of a slice is not 0")
         length = len(range(*slice(*numbers).indices(len(container))))

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flows.expressions import values
+from flows.expressions import hints, values
 from flows.expressions.access import LITERAL_NAMES, Evaluate, access
 from flows.expressions.bounds import CHARACTERS, ELEMENT, MAX_SIZE, VALUE, Budget, limit
 from flows.expressions.functions import FUNCTIONS, METHODS
 from flows.expressions.source import ExpressionSyntax, Parsed
-from flows.expressions.values import fault, kind, show, sized
+from flows.expressions.values import fault, show, sized, told
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.text import is_text
 
@@ -138,16 +138,24 @@ def _name(compiler: Compiler, node: ast.Name) -> Evaluate:
 def _binary(compiler: Compiler, node: ast.BinOp) -> Evaluate:
     operate = BINARY.get(type(node.op))
     if operate is None:
-        raise compiler.error(node, f"the operator {type(node.op).__name__} is not part of the expression language")
+        raise _no_operator(compiler, node)
     left, right = compiler.compile(node.left), compiler.compile(node.right)
     compiler.makes = compiler.makes or isinstance(node.op, ast.Add)
     return lambda names, budget: operate(left(names, budget), right(names, budget), budget)
 
 
+def _no_operator(compiler: Compiler, node: ast.BinOp | ast.UnaryOp) -> ExpressionSyntax:
+    name = type(node.op).__name__
+    hint = hints.OPERATORS.get(name)
+    return compiler.error(
+        node, f"the operator {name} is not part of the expression language" + (f"; {hint}" if hint else "")
+    )
+
+
 def _unary(compiler: Compiler, node: ast.UnaryOp) -> Evaluate:
     operate = UNARY.get(type(node.op))
     if operate is None:
-        raise compiler.error(node, f"the operator {type(node.op).__name__} is not part of the expression language")
+        raise _no_operator(compiler, node)
     operand = compiler.compile(node.operand)
     return lambda names, budget: operate(operand(names, budget))
 
@@ -231,7 +239,7 @@ def _dict(compiler: Compiler, node: ast.Dict) -> Evaluate:
         for key, value in pairs:
             name = key(names, budget)
             if not isinstance(name, str):
-                raise fault(f"the key of an object is a string, not {kind(name)} {show(name)}")
+                raise fault(f"the key of an object is a string, not {told(name)}")
             result[name] = value(names, budget)
         budget.make(size)
         budget.keep(result)
@@ -301,7 +309,7 @@ def _comprehension(compiler: Compiler, node: ast.ListComp | ast.DictComp) -> Eva
                 else:
                     name = key(inner, budget)
                     if not isinstance(name, str):
-                        raise fault(f"the key of an object is a string, not {kind(name)} {show(name)}")
+                        raise fault(f"the key of an object is a string, not {told(name)}")
                     result[name] = element(inner, budget)
                 return
             items, targets, tests, steps = loops[level]
@@ -325,7 +333,7 @@ def _iterate(value: Any, budget: Budget) -> Any:
     if isinstance(value, dict):
         budget.charge(len(value) // 8)
         return list(value)
-    raise fault(f"`for` goes over a list, an object or a string, not {kind(value)} {show(value)}")
+    raise fault(f"`for` goes over a list, an object or a string, not {told(value)}")
 
 
 def _targets(compiler: Compiler, target: ast.expr) -> list[str]:
@@ -358,8 +366,8 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
         name = compiler.parsed.name(node.func.attr)
         function = METHODS.get(name)
         if function is None:
-            near = difflib.get_close_matches(name, METHODS, 1)
-            raise compiler.error(node, f"no such method .{name}()" + (f" (did you mean .{near[0]}()?)" if near else ""))
+            hint = _hint(name, hints.METHODS, METHODS, ".{}()")
+            raise compiler.error(node, f"no such method .{name}(){hint}")
         arguments = [compiler.compile(node.func.value), *(compiler.compile(part) for part in node.args)]
     elif isinstance(node.func, ast.Name):
         name = node.func.id
@@ -367,8 +375,8 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
             return _guard(compiler, node, name)
         function = FUNCTIONS.get(name)
         if function is None:
-            near = difflib.get_close_matches(name, [*FUNCTIONS, *GUARDS], 1)
-            raise compiler.error(node, f"no such function {name}()" + (f" (did you mean {near[0]}?)" if near else ""))
+            hint = _hint(name, hints.FUNCTIONS, [*FUNCTIONS, *GUARDS], "{}")
+            raise compiler.error(node, f"no such function {name}(){hint}")
         arguments = [compiler.compile(part) for part in node.args]
     else:
         raise compiler.error(node, "only functions and methods of the table can be called")
@@ -406,6 +414,13 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
         return result
 
     return evaluate
+
+
+def _hint(name: str, known: Mapping[str, str], names: Iterable[str], form: str) -> str:
+    if name in known:
+        return f": {known[name]}"
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f" (did you mean {form.format(near[0])}?)" if near else ""
 
 
 def _guard(compiler: Compiler, node: ast.Call, name: str) -> Evaluate:

@@ -8,6 +8,7 @@ import re
 import unicodedata
 import warnings
 
+from flows.expressions import hints
 from reactor.contracts.text import is_text
 
 MAX_SOURCE = 4096
@@ -121,12 +122,11 @@ def _unused(length: int, body: str, taken: dict[str, str]) -> str:
 
 
 def _explain(body: str, error: SyntaxError) -> str:
-    if "&&" in body or "||" in body:
-        return "write `and` and `or` for && and ||"
+    hint = hints.syntax(body)
+    if hint is not None:
+        return hint
     if re.search(r"(?<![=!<>])=(?!=)", body) and "=" in (error.text or body):
         return f"{error.msg}; compare with =="
-    if body.startswith("!"):
-        return "write `not` for !"
     return str(error.msg).replace("Perhaps you forgot a comma?", "perhaps a comma is missing")
 
 

@@ -47,6 +47,11 @@ def show(value: Any, width: int = 60) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def told(value: Any) -> str:
+    """A value with its kind, for a message."""
+    return "null" if value is None else f"{kind(value)} {show(value)}"
+
+
 def _front(value: Any, left: list[int], width: int) -> Any:
     """As much of a value as can stand in `width` characters of JSON, so that a large one costs no more."""
     left[0] -= 1
@@ -94,7 +99,7 @@ def _numbers(left: Any, right: Any, sign: str) -> None:
         return
     for value in (left, right):
         if kind(value) != "number":
-            raise fault(f"{sign} needs two numbers, not {kind(left)} {show(left)} and {kind(right)} {show(right)}")
+            raise fault(f"{sign} needs two numbers, not {told(left)} and {told(right)}")
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise limit(f"arithmetic on a number of more than {MAX_BITS} bits")
 
@@ -116,9 +121,7 @@ def add(left: Any, right: Any, budget: Budget) -> Any:
         budget.keep(joined)
         return joined
     if isinstance(left, str) or isinstance(right, str):
-        raise fault(
-            f"+ cannot join {kind(left)} {show(left)} and {kind(right)} {show(right)}; use str(…) or an f-string"
-        )
+        raise fault(f"+ cannot join {told(left)} and {told(right)}; use str(…) or an f-string")
     _numbers(left, right, "+")
     return number(left + right)
 
@@ -231,7 +234,7 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
             budget.charge(len(left) // CHARACTERS)
         return bool(left == right)
     if kind(left) != kind(right):
-        raise fault(f"cannot compare {kind(left)} {show(left)} with {kind(right)} {show(right)}")
+        raise fault(f"cannot compare {told(left)} with {told(right)}")
     return same(left, right, budget)
 
 
@@ -298,7 +301,7 @@ def contains(item: Any, container: Any, budget: Budget) -> bool:
             if same(item, element, budget):
                 return True
         return False
-    raise fault(f"`in` needs a list, an object or a string on its right, not {kind(container)} {show(container)}")
+    raise fault(f"`in` needs a list, an object or a string on its right, not {told(container)}")
 
 
 def excludes(item: Any, container: Any, budget: Budget) -> bool:

@@ -10,7 +10,7 @@ from flows.expressions import values
 from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
 from flows.expressions.functions._arguments import numeric, sequence, string, whole
 from flows.expressions.table import function
-from flows.expressions.values import fault, kind, number, show
+from flows.expressions.values import fault, kind, number, show, told
 
 
 @function("len(x)", "The number of elements, keys or characters.", "len([1, 2, 3])", 3, weight=0)
@@ -18,7 +18,7 @@ def length(budget: Budget, x: Any) -> Any:
     if isinstance(x, (list, tuple, dict, str)):
         return len(x)
     hint = "; default(x, []) stands in where there may be none" if x is None else ""
-    raise fault(f"len() needs a list, an object or a string, not {kind(x)} {show(x)}{hint}")
+    raise fault(f"len() needs a list, an object or a string, not {told(x)}{hint}")
 
 
 def _extreme(name: str, budget: Budget, items: tuple[Any, ...], better: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from flows.expressions.bounds import Budget
 from flows.expressions.functions._arguments import numeric, whole
 from flows.expressions.table import function
-from flows.expressions.values import fault, kind, number, show, text
+from flows.expressions.values import fault, number, text, told
 
 
 @function("abs(x)", "The distance from zero.", "abs(-3)", 3)
@@ -53,7 +53,7 @@ def floating(budget: Budget, x: Any) -> Any:
 
 
 def _bad(name: str, value: Any) -> Any:
-    raise fault(f"{name}() cannot read {kind(value)} {show(value)} as a number")
+    raise fault(f"{name}() cannot read {told(value)} as a number")
 
 
 @function("str(x)", "The text of a value; objects and lists as JSON.", "str(1.5)", "1.5", weight=0)
