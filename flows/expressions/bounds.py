@@ -24,6 +24,8 @@ CHARACTERS = 64
 """Characters of text that one step reads or makes."""
 ELEMENT = 8
 """Bytes of one place in a list."""
+ENTRY = 128
+"""Bytes of one key of an object."""
 VALUE = 64
 """Bytes that a small value takes."""
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from flows.expressions import hints, values
 from flows.expressions.access import LITERAL_NAMES, Evaluate, access
-from flows.expressions.bounds import CHARACTERS, ELEMENT, MAX_SIZE, VALUE, Budget, limit
+from flows.expressions.bounds import CHARACTERS, ELEMENT, ENTRY, MAX_SIZE, VALUE, Budget, limit
+from flows.expressions.comprehension import comprehension
 from flows.expressions.functions import FUNCTIONS, METHODS
 from flows.expressions.source import ExpressionSyntax, Parsed
-from flows.expressions.values import fault, show, sized, told
+from flows.expressions.values import fault, sized, told
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.text import is_text
 
@@ -46,8 +47,6 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any, Budget], bool]] = {
 GUARDS = ("default", "has")
 FOREIGN = ("env", "secrets")
 """Names whose values come from the operating system, where text may be any bytes."""
-ENTRY = 128
-"""Bytes of one key of an object."""
 MISS = 8
 """Steps of an absent path in `default` and `has`: an error that is caught."""
 MADE = 6
@@ -55,8 +54,6 @@ MADE = 6
 NOTHING: dict[str, Any] = {}
 TEXT = 3
 """Steps of an f-string."""
-NESTED = 8
-"""Steps of beginning a comprehension inside a turn of another one."""
 
 
 class Compiler:
@@ -274,90 +271,6 @@ def _joined(compiler: Compiler, node: ast.JoinedStr) -> Evaluate:
     return evaluate
 
 
-def _comprehension(compiler: Compiler, node: ast.ListComp | ast.DictComp) -> Evaluate:
-    loops: list[tuple[Evaluate, list[str], list[Evaluate], int]] = []
-    outside = compiler.parts
-    for generator in node.generators:
-        if generator.is_async:
-            raise compiler.error(node, "async is not part of the expression language")
-        items = compiler.compile(generator.iter)
-        targets = _targets(compiler, generator.target)
-        compiler.locals.append(set(targets))
-        before = compiler.parts
-        tests = [compiler.compile(test) for test in generator.ifs]
-        loops.append((items, targets, tests, 2 + compiler.parts - before))
-    before = compiler.parts
-    if isinstance(node, ast.ListComp):
-        element, key = compiler.compile(node.elt), None
-    else:
-        element, key = compiler.compile(node.value), compiler.compile(node.key)
-    cost = 1 + compiler.parts - before
-    del compiler.locals[-len(node.generators) :]
-    compiler.parts = outside + NESTED
-    compiler.makes = True
-    room = ELEMENT if key is None else ENTRY
-
-    def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
-        result: Any = [] if key is None else {}
-        inner = dict(names)
-
-        def turn(level: int) -> None:
-            if level == len(loops):
-                budget.element(cost, room)
-                if key is None:
-                    result.append(element(inner, budget))
-                else:
-                    name = key(inner, budget)
-                    if not isinstance(name, str):
-                        raise fault(f"the key of an object is a string, not {told(name)}")
-                    result[name] = element(inner, budget)
-                return
-            items, targets, tests, steps = loops[level]
-            for item in _iterate(items(inner, budget), budget):
-                budget.turn(steps)
-                _bind(inner, targets, item)
-                if all(test(inner, budget) for test in tests):
-                    turn(level + 1)
-
-        turn(0)
-        budget.make(VALUE)
-        budget.keep(result)
-        return result
-
-    return evaluate
-
-
-def _iterate(value: Any, budget: Budget) -> Any:
-    if isinstance(value, (list, tuple, str)):
-        return value
-    if isinstance(value, dict):
-        budget.charge(len(value) // 8)
-        return list(value)
-    raise fault(f"`for` goes over a list, an object or a string, not {told(value)}")
-
-
-def _targets(compiler: Compiler, target: ast.expr) -> list[str]:
-    if isinstance(target, ast.Name):
-        names = [target.id]
-    elif isinstance(target, (ast.Tuple, ast.List)) and all(isinstance(part, ast.Name) for part in target.elts):
-        names = [part.id for part in target.elts if isinstance(part, ast.Name)]
-    else:
-        raise compiler.error(target, "a comprehension binds plain names")
-    for name in names:
-        if "__" in name or name in LITERAL_NAMES:
-            raise compiler.error(target, f"no such name {name}")
-    return names
-
-
-def _bind(names: dict[str, Any], targets: list[str], item: Any) -> None:
-    if len(targets) == 1:
-        names[targets[0]] = item
-        return
-    if not isinstance(item, (list, tuple)) or len(item) != len(targets):
-        raise fault(f"cannot take {show(item)} apart into {', '.join(targets)}")
-    names.update(zip(targets, item, strict=True))
-
-
 def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
     for argument in node.args:
         if isinstance(argument, ast.Starred):
@@ -472,8 +385,8 @@ MAKERS: dict[type[ast.expr], Callable[[Compiler, Any], Evaluate]] = {
     ast.List: _list,
     ast.Dict: _dict,
     ast.JoinedStr: _joined,
-    ast.ListComp: _comprehension,
-    ast.DictComp: _comprehension,
+    ast.ListComp: comprehension,
+    ast.DictComp: comprehension,
     ast.Call: _call,
 }
 """The closed list of nodes."""

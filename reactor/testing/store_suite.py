@@ -14,7 +14,6 @@ import anyio.lowlevel
 from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import Cursor, Event, StoredEvent
 from reactor.contracts.journal import Ended, Started
-from reactor.contracts.plan import BOUNDS
 from reactor.contracts.run import Begun, Change, Parent, Start, Status
 from reactor.contracts.store import (
     Acceptance,
@@ -79,17 +78,6 @@ async def an_ended_start_is_stored_ended(store: Store) -> None:
     require(found is not None and found.verdicts[0].run == "run_1", found)
     require(await store.claim(OWNER, 10, 1e9) == [], "an ended run was claimed")
     require(await store.next_wake() is None)
-
-
-@check
-async def a_run_keeps_the_bounds_and_variables_of_its_start(store: Store) -> None:
-    odd = {"A": "b", "ODD": "x\udcff\ud83d"}
-    await accept(store, start("run_1", begun=over()), start("run_2", environment=odd), start("run_3", bounds=1))
-    for id, bounds, environment in (("run_1", BOUNDS, {}), ("run_2", BOUNDS, odd), ("run_3", 1, {})):
-        record = await store.run(id)
-        require(record is not None and (record.bounds, record.environment) == (bounds, environment), record)
-    claimed = {one.record.id: one.record for one in await store.claim(OWNER, 10, 1e9)}
-    require(claimed["run_2"].environment == odd and claimed["run_3"].bounds == 1, claimed)
 
 
 @check
