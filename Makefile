@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli tests/host
 
-.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins pages proto lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 
 setup: $(STAMP)
 
@@ -72,6 +72,9 @@ bench-capture: setup services
 
 bench-plugins: setup
 	$(BIN)/python tests/bench/plugins.py
+
+bench-expressions: setup
+	$(BIN)/python -m tests.bench.expressions
 
 pages: setup
 	$(BIN)/python build/pages.py

@@ -119,6 +119,7 @@ class Operations:
                 record.trigger,
                 record.started or record.created,
                 record.environment,
+                record.bounds,
                 entries,
                 [one for one in merged if one is not None],
                 trace,

@@ -69,6 +69,8 @@ async def _answer(ctx: Any, client: Any, message: Any, event: Event) -> None:
             content = answered.response["content"]
             body = content.encode() if isinstance(content, str) else msgspec.json.encode(content)
             headers = {str(name): str(value) for name, value in answered.response["headers"].items()}
+        elif receipt.outcomes and all(one.status == "succeeded" for one in receipt.outcomes):
+            body = msgspec.json.encode(receipt.outcomes[0].output)
         else:
             failed = next((one for one in receipt.outcomes or [] if one.error), None)
             text = (failed.error or {}).get("message", "failed") if failed is not None else "no answer in time"

@@ -198,7 +198,7 @@ class _Handler:
             answer = problem(503, "Overloaded", str(error))
             answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
             return answer
-        return answer_of(receipt, request.wait is not None)
+        return answer_of(receipt, wait is not None)
 
 
 HIDDEN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
@@ -224,7 +224,8 @@ def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswe
 
 
 def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
-    """What a sender is told: 202 at once, or how its runs ended."""
+    """What a sender is told: 202 at once, or how its runs ended. Who waited, for the answer of a `respond` step too, is
+    told the end when there was no answer."""
     runs = receipt.runs
     location = f"/api/v1/runs/{runs[0].id}" if len(runs) == 1 else f"/api/v1/events/{receipt.event}"
     headers = {"Content-Type": "application/json", "Location": location}

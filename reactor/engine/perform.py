@@ -75,7 +75,12 @@ class ActionPerformer:
         if action.needs is not None and action.needs not in self._settings.allow:
             raise StepFailed("action.denied", f"{body.action} needs --allow {action.needs}", retryable=False)
         secrets = Secrets(self._secret)
-        given = body.arguments.render({**frame.scope.names, "secrets": secrets})
+        try:
+            given = body.arguments.render({**frame.scope.names, "secrets": secrets})
+        except StepFailed as error:
+            error.args = (mask(str(error), secrets.given),)
+            error.details = mask(error.details, secrets.given)
+            raise
         try:
             options = msgspec.convert(given, action.Options)
         except msgspec.ValidationError as error:
@@ -102,7 +107,6 @@ class ActionPerformer:
         )
         try:
             result = await action.run(options, context)
-            encoded = msgspec.json.encode(result)
         except NotConnected as error:
             message = mask(str(error), secrets.given)
             raise StepFailed("connection.down", message, retryable=True) from None
@@ -111,6 +115,11 @@ class ActionPerformer:
                 error.args = (mask(str(error), secrets.given),)
                 error.details = mask(error.details, secrets.given)
             raise
+        try:
+            encoded = msgspec.json.encode(result)
+        except (TypeError, ValueError, RecursionError) as error:  # it has acted: never again because of its result
+            message = mask(f"{body.action} gave what is not JSON: {error}", secrets.given)
+            raise StepFailed("action.result", message, retryable=False) from None
         if len(encoded) > MAX_RESULT:
             raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
         return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)

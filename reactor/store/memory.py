@@ -199,6 +199,7 @@ class MemoryStore(MemoryItems):
             wake=change.wake if change is not None else (start.at if admitted else None),
             parent=start.parent,
             environment=start.environment,
+            bounds=start.bounds,
             events=[acceptance.event.id],
         )
         row = _Row(

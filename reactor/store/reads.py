@@ -11,7 +11,7 @@ from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Parent, RunRecord, Status
 from reactor.contracts.store import Page, PlanRecord, QueueState, RunFilter, Signal
-from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries
+from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries, unpack_environment
 from reactor.store.payloads import MARK, Payloads
 
 
@@ -44,6 +44,7 @@ _EVENT = "SELECT seq, id, at, origin, flows, invalid, verdicts, event FROM event
 
 
 def _record(db: Database, row: Any) -> RunRecord:
+    environment, bounds = unpack_environment(row[14])
     return RunRecord(
         id=row[1],
         flow=row[2],
@@ -57,7 +58,8 @@ def _record(db: Database, row: Any) -> RunRecord:
         wake=row[10],
         next_seq=row[11],
         parent=Parent(row[12], row[13]) if row[12] is not None else None,
-        environment=decode(row[14]) or {},
+        environment=environment,
+        bounds=bounds,
         events=decode(row[15]) or [row[4]],
         output=load_or_say(db, row[16]),
         error=load_or_say(db, row[17]),

@@ -26,6 +26,7 @@ from reactor.store.codec import (
     encode,
     is_live,
     pack_entries,
+    pack_environment,
     verdict_of,
 )
 from reactor.store.items import ItemRows
@@ -168,7 +169,7 @@ class Rows(Queues, ItemRows, Upkeep):
                 acceptance.owner if live else None, 1 if live else 0, len(entries), 0,
                 start.concurrency_key, start.limit,
                 parent.run if parent else None, parent.path if parent else None,
-                encode(start.environment) if start.environment else None,
+                pack_environment(start),
                 encode([event]) if start.concurrency_key is not None else None,
                 *self._result(start.id, change),
             )

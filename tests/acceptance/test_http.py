@@ -21,6 +21,20 @@ FLOWS = {
     "fails": "flow: fails\nwhen: [{http: POST /fails}]\ndo: [{fail: {type: a.b, message: no luck}}]\n",
     "slow": "flow: slow\nwhen: [{http: POST /slow}]\ndo: [{wait: 1h}]\n",
     "answers": "flow: answers\nwhen: [{http: GET /answers}]\ndo:\n  - respond: {status: 203, headers: {X-One: '1'}, text: 'hi ${{ event.query.who }}'}\n  - wait: 1h\n",
+    "perhaps": """
+flow: perhaps
+when: [{http: {path: /perhaps, wait: 1s}}]
+only_if: event.body.do != "nothing"
+do:
+  - if: 'event.body.do in ["pass-later", "fail-later"]'
+    then: [{wait: 50ms}]
+  - {wait: 1h, only_if: 'event.body.do == "long"'}
+  - {fail: no luck, only_if: 'event.body.do in ["fail", "fail-later"]'}
+  - {stop: cancelled, only_if: 'event.body.do == "stop"'}
+  - respond: {json: {answered: true}}
+    only_if: event.body.do == "answer"
+output: {output: "${{ event.body.do }}"}
+""",
     "later": "flow: later\nwhen: [{http: POST /later}]\ndo:\n  - wait: 100ms\n  - respond: {json: {done: true}}\n",
     "guarded": "flow: guarded\nwhen: [{http: POST /guarded}]\nonly_if: event.body.total > 0\nunless: event.body.test\ndo: []\n",
     "broken-guard": "flow: broken-guard\nwhen: [{http: POST /broken}]\nonly_if: event.body.total > 'a'\ndo: []\n",
@@ -93,6 +107,25 @@ def test_respond_answers_without_wait(daemon: Daemon) -> None:
     assert (answer.status, answer.raw, answer.headers["x-one"]) == (203, b"hi Ada", "1")
     answer = daemon.post("/hooks/later")
     assert (answer.status, answer.json) == (200, {"done": True})
+
+
+def test_a_run_that_ends_without_reaching_its_respond_answers_as_with_wait(daemon: Daemon) -> None:
+    assert daemon.post("/hooks/perhaps", {"do": "answer"}).json == {"answered": True}
+    for do in ("pass", "pass-later"):
+        answer = daemon.post("/hooks/perhaps", {"do": do})
+        assert (answer.status, answer.json) == (200, {"output": do}), answer.raw
+        assert answer.headers["location"].startswith("/api/v1/runs/run_")
+    for do in ("fail", "fail-later"):
+        answer = daemon.post("/hooks/perhaps", {"do": do})
+        assert answer.status == 500 and answer.headers["content-type"] == "application/problem+json", answer.raw
+        assert answer.json["run"].startswith("run_") and answer.json["error"]["message"] == "no luck"
+        assert answer.json["flow"] == "perhaps" and answer.json["detail"] == "no luck"
+    answer = daemon.post("/hooks/perhaps", {"do": "stop"})
+    assert (answer.status, answer.json["title"]) == (500, "The run cancelled")
+    refused = daemon.post("/hooks/perhaps", {"do": "nothing"})
+    assert (refused.status, refused.json["runs"]) == (202, [])
+    late = daemon.post("/hooks/perhaps", {"do": "long"})
+    assert late.status == 202 and len(late.json["runs"]) == 1
 
 
 @pytest.mark.parametrize(

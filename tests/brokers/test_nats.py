@@ -155,7 +155,7 @@ def test_subjects_replies_buckets_and_fields(nats_server: Server, tmp_path: Path
     )
     daemon.flow(
         "reply.yaml",
-        "flow: reply\nwhen: [{nats: {connection: bus, subject: double}}]\ndo:\n  - respond: {json: {n: '${{ event.data.n * 2 }}'}}\n",
+        "flow: reply\nwhen: [{nats: {connection: bus, subject: double}}]\ndo:\n  - respond: {json: {n: '${{ event.data.n * 2 }}'}}\n    only_if: event.data.n != 0\noutput: none\n",
     )
     daemon.flow(
         "kv.yaml",
@@ -167,6 +167,8 @@ def test_subjects_replies_buckets_and_fields(nats_server: Server, tmp_path: Path
         async def work(client: Any) -> Any:
             await client.publish("core.a", b'{"x": 1}', headers={"h": "v"})
             reply = await client.request("double", b'{"n": 21}', timeout=10)
+            passed = await client.request("double", b'{"n": 0}', timeout=10)
+            assert passed.data == b'"none"', "a run that does not reach its respond answers with its output"
             refused = await client.request("double", b'{"n": "a"}', timeout=10)
             bucket = await client.jetstream().key_value("settings")
             await bucket.put("theme", b"dark")
