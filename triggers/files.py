@@ -17,7 +17,7 @@ import msgspec
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
-from triggers._glob import compile_glob, literal_root
+from reactor.contracts.globs import compile_glob, literal_root
 from triggers._shared import Kind, not_connected
 from triggers._watch import Bell, notice
 

@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import anyio
 import msgspec
 
-from plugins.actions._paths import resolve
-from plugins.actions.file import failed
+from plugins.actions._paths import locate
+from plugins.actions._place import Place, errors
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.text import shown
 
 MAX_MAIL = 25 * 1024 * 1024
 MAX_TO = 100
@@ -103,11 +104,11 @@ class Send:
                 ) from None
             except (aiosmtplib.SMTPException, OSError) as error:
                 raise NotConnected(f"{server.options.host}: {error}") from None
-        shown = {address: f"{code} {text}" for address, (code, text) in refused.items()}
+        answers = {address: f"{code} {text}" for address, (code, text) in refused.items()}
         return {
             "message_id": str(message["Message-ID"]),
-            "accepted": [address for address in to if address not in shown],
-            "refused": shown,
+            "accepted": [address for address in to if address not in answers],
+            "refused": answers,
         }
 
 
@@ -171,20 +172,23 @@ def addresses(given: str | list[str]) -> list[str]:
     return [email.utils.formataddr(pair) for pair in found]
 
 
+def _read(where: Place) -> bytes:
+    with errors(where), where.reading() as file:
+        data = file.read(MAX_MAIL + 1)
+    if len(data) > MAX_MAIL:
+        raise StepFailed("limit", f"{where} has more than 25 MiB", retryable=False)
+    return data
+
+
 async def _attachment(one: Attachment, place: int, context: ActionContext) -> tuple[bytes, str]:
     given = [one.path is not None, one.text is not None, one.json is not msgspec.UNSET, one.bytes is not None]
     if sum(given) != 1:
         raise StepFailed("expression", "an attachment has exactly one of path, text, json and bytes", retryable=False)
     if one.path is not None:
-        path = resolve(context, f"attach.{place}.path", one.path)
-        try:
-            if path.stat().st_size > MAX_MAIL:
-                raise StepFailed("limit", f"{path} has more than 25 MiB", retryable=False)
-            return await anyio.to_thread.run_sync(path.read_bytes), one.name or path.name
-        except OSError as error:
-            raise failed(error, path) from None
+        where = locate(context, f"attach.{place}.path", one.path)
+        return await anyio.to_thread.run_sync(_read, where), one.name or shown(where.name)
     if one.name is None:
-        raise StepFailed("expression", "an attachment that is no file needs a `name`", retryable=False)
+        raise StepFailed("expression", "an attachment that is not a file needs a `name`", retryable=False)
     if one.text is not None:
         return one.text.encode(), one.name
     if one.bytes is not None:
