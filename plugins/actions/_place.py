@@ -113,7 +113,7 @@ class Place:
                 except FileExistsError:
                     make = False  # somebody else made it, or it is a link to nowhere
             except OSError as error:
-                if error.errno in (errno.ENOTDIR, errno.ELOOP) and is_link(folder, part):
+                if was_link(error, folder, part):
                     raise refused(
                         f"{text_of(part)} is a link; links are not followed below {text_of(self.root)}"
                     ) from None
@@ -126,8 +126,7 @@ class Place:
             try:
                 return os.open(self.name, flags, mode, dir_fd=folder)
             except OSError as error:
-                closed = flags & os.O_NOFOLLOW and error.errno in (errno.ELOOP, errno.ENOTDIR)
-                if closed and is_link(folder, self.name):
+                if flags & os.O_NOFOLLOW and was_link(error, folder, self.name):
                     raise refused(f"{self} is a link, which is not followed here") from None
                 raise
 
@@ -260,11 +259,11 @@ def errors(place: Place) -> Iterator[None]:
         raise failed(error, place) from None
 
 
-def failed(error: OSError, place: Place | Path) -> StepFailed:
+def failed(error: OSError, place: Place) -> StepFailed:
     """An operating system error as a step's: `file.not_found file.exists file.denied file.full file.path file.io`."""
     kind = KINDS.get(error.errno or 0, "file.io")
     again = kind == "file.full" or (kind == "file.io" and error.errno not in FINAL)
-    return StepFailed(kind, f"{text_of(str(place))}: {error.strerror or error}", retryable=again)
+    return StepFailed(kind, f"{place}: {error.strerror or error}", retryable=again)
 
 
 def after(error: OSError, place: Place, state: str) -> StepFailed:
@@ -273,11 +272,15 @@ def after(error: OSError, place: Place, state: str) -> StepFailed:
     return StepFailed(made.type, f"{made}; {state}", retryable=False)
 
 
-def is_link(folder: int, name: str) -> bool:
+def was_link(error: OSError, folder: int, name: str) -> bool:
+    """Whether it was not opened because it is a link. A folder that is there now was one a moment ago."""
+    if error.errno != errno.ENOTDIR:
+        return error.errno == errno.ELOOP
     try:
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except OSError:
-        return False
+        return True
+    return stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
 
 
 def refused(message: str) -> StepFailed:
