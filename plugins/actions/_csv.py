@@ -157,6 +157,7 @@ class CsvWriter:
     def __init__(self, file: Any, columns: list[str] | None, delimiter: str, formulas: Formulas) -> None:
         self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         self._columns, self._formulas = columns, formulas
+        self._known: frozenset[str] = frozenset()
         self._count = 0
 
     def write(self, item: Any) -> None:
@@ -168,11 +169,12 @@ class CsvWriter:
             raise StepFailed("expression", f"row {self._count}: a row of a csv is an object or a list", retryable=False)
         if self._columns is None or self._count == 1:
             self._columns = self._columns if self._columns is not None else list(item)
+            self._known = frozenset(self._columns)
             self._writer.writerow([cell(name, self._formulas) for name in self._columns])
-        extra = sorted(set(item) - set(self._columns))
-        if extra:
+        if not self._known.issuperset(item):
+            extra = sorted(set(item) - self._known)[0]
             raise content(
-                f"row {self._count}, column {extra[0]}: the first row has no such column; name all with `columns`"
+                f"row {self._count}, column {extra}: the first row has no such column; name all with `columns`"
             )
         self._writer.writerow([cell(item.get(name), self._formulas) for name in self._columns])
 

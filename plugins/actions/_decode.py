@@ -155,9 +155,11 @@ def deeper_than(value: Any, most: int) -> bool:
 class Recoded:
     """A text as UTF-8, for parsers that read bytes."""
 
-    def __init__(self, text: Text) -> None:
-        self._text = text
+    def __init__(self, text: Text, name: str = "", most: float = float("inf")) -> None:
+        self._text, self._name, self._most = text, name, most
         self._rest = b""
+        self.silent = 0
+        """Bytes since the parser told of anything, when the reader sets it back: what it holds is in its own memory."""
 
     def read(self, size: int = -1, /) -> bytes:
         if size == 0:
@@ -166,4 +168,7 @@ class Recoded:
         if not self._rest:
             self._rest = self._text.take(wanted).encode("utf-8", "surrogatepass")
         part, self._rest = self._rest[:wanted], self._rest[wanted:]
+        self.silent += len(part)
+        if self.silent > self._most:
+            raise over(f"{self._name}: a text has more than {MAX_ITEM:,} bytes")
         return part

@@ -36,18 +36,20 @@ def json_values(place: Place, items: str | None, encoding: str) -> Items:
     """One value a line (NDJSON); or, with `items` (`data.rows`, `.` for the whole list), the elements of a list."""
     with text_of(place, encoding) as text:
         if items is not None:
-            yield from _elements_of_list(place, Recoded(text), "item" if items == "." else f"{items}.item")
+            source = Recoded(text, str(place), MAX_ITEM + 2 * CHUNK)
+            yield from _elements_of_list(place, source, "item" if items == "." else f"{items}.item")
             return
         for number, line in enumerate(iter(lambda: text.line(MAX_ITEM + 1), ""), 1):
             if len(line) > MAX_ITEM:
                 raise over(f"{place}, line {number}: longer than 16 MiB; name the list with `items`")
             if line.strip():
                 try:
-                    yield json_value(f"{place}, line {number}", line)
+                    yield json_value("", line)
                 except StepFailed as error:
+                    said = f"{place}, line {number}{error}"
                     if error.type == "limit":
-                        raise
-                    raise content(f"{error} (one value a line; else name the list with `items`)") from None
+                        raise over(said) from None
+                    raise content(f"{said} (one value a line; else name the list with `items`)") from None
 
 
 def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
@@ -55,13 +57,17 @@ def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
     import ijson
 
     builder: Any = None
-    depth = values = size = 0
+    values = size = depth = 0
+    path = _Path(prefix)
     try:
-        for at, event, value in ijson.parse(file, use_float=True):
+        for event, value in ijson.basic_parse(file, use_float=True):
+            file.silent = 0
             if builder is None:
-                if at != prefix or event in ("end_map", "end_array"):
+                if not path.follow(event, value):
+                    if path.depth > MAX_DEPTH:
+                        raise too_deep(str(place))
                     continue
-                builder, depth, values, size = ijson.ObjectBuilder(), 0, 0, 0
+                builder, values, size, depth = ijson.ObjectBuilder(), 0, 0, 0
             builder.event(event, value)
             if event in ("start_map", "start_array"):
                 depth += 1
@@ -78,6 +84,45 @@ def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
                 builder = None
     except ijson.JSONError as error:
         raise content(f"{place}: {error}") from None
+
+
+class _Path:
+    """Where in a document the parser is, as far as it may still lead to the wanted place."""
+
+    def __init__(self, wanted: str) -> None:
+        self._wanted = wanted
+        self._key = ""
+        self._levels: list[tuple[str | None, bool]] = []
+        """Of each open list or object: its path, None when it leads elsewhere, and whether it is a list."""
+
+    @property
+    def depth(self) -> int:
+        return len(self._levels)
+
+    def follow(self, event: str, value: Any) -> bool:
+        """Whether the event begins a value at the wanted place; then it is not a level here."""
+        if event == "map_key":
+            self._key = value
+            return False
+        if event in ("end_map", "end_array"):
+            self._levels.pop()
+            return False
+        here = self._here()
+        if here is not None and here == self._wanted:
+            return True
+        if event in ("start_map", "start_array"):
+            leads = here == "" or (here is not None and self._wanted.startswith(here + "."))
+            self._levels.append((here if leads else None, event == "start_array"))
+        return False
+
+    def _here(self) -> str | None:
+        if not self._levels:
+            return ""
+        above, in_list = self._levels[-1]
+        if above is None:
+            return None
+        part = "item" if in_list else self._key
+        return f"{above}.{part}" if above else part
 
 
 def xml_elements(place: Place, element: str, encoding: str | None) -> Items:

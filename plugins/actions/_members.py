@@ -20,8 +20,10 @@ Format = Literal["zip", "tar", "tar.gz", "tar.xz"]
 
 MAX_MEMBERS = 100_000
 """Files and folders of an archive."""
-MAX_READ = 16 * 1024 * 1024
-"""Bytes that are read at once: the index of a zip, a long name in a tar."""
+MAX_INDEX = 16 * 1024 * 1024
+"""Bytes of the index of a zip."""
+MAX_NAME = 1024 * 1024
+"""Bytes of a long name, and of other headers, in a tar; files are read in pieces of this size too."""
 MAX_DICTIONARY = 128 * 1024 * 1024
 """Memory that unpacking xz may take."""
 MAX_RATIO = 1000
@@ -42,8 +44,8 @@ class Member:
 class _Careful(io.RawIOBase):
     """A file that refuses to read much at once, and, with `most`, much at all."""
 
-    def __init__(self, source: Any, what: str, most: int | None = None) -> None:
-        self._source, self._what, self._most = source, what, most
+    def __init__(self, source: Any, what: str, at_once: int, most: int | None = None) -> None:
+        self._source, self._what, self._at_once, self._most = source, what, at_once, most
 
     def readable(self) -> bool:
         return True
@@ -60,10 +62,10 @@ class _Careful(io.RawIOBase):
         return int(self._source.seek(offset, whence))
 
     def read(self, size: int = -1, /) -> bytes:
-        if size > MAX_READ or size < 0:
-            left = self._source.read(MAX_READ + 1)
-            if len(left) > MAX_READ:
-                raise over(f"{self._what}: a name or the index has more than {MAX_READ:,} bytes")
+        if size > self._at_once or size < 0:
+            left = self._source.read(self._at_once + 1)
+            if len(left) > self._at_once:
+                raise over(f"{self._what}: a name or the index has more than {self._at_once:,} bytes")
             return bytes(left)
         if self._most is not None and self._source.tell() + size > self._most:
             raise self._over()
@@ -138,7 +140,7 @@ def members(place: Place, format: Format) -> Iterator[Iterator[Member]]:
 
 
 def _zip(file: BinaryIO, name: str) -> Iterator[Member]:
-    with zipfile.ZipFile(_Careful(file, name)) as archive:
+    with zipfile.ZipFile(_Careful(file, name, MAX_INDEX)) as archive:
         entries = archive.infolist()
         if len(entries) > MAX_MEMBERS:
             raise over(f"{name}: more than {MAX_MEMBERS:,} files")
@@ -166,7 +168,8 @@ def _tar(file: BinaryIO, format: Format, name: str) -> Iterator[Member]:
     if format != "tar":
         most = max(FREE_SIZE, MAX_RATIO * os.fstat(file.fileno()).st_size)
         source = gzip.GzipFile(fileobj=file) if format == "tar.gz" else _Xz(file)
-    with tarfile.open(fileobj=_Careful(source, name, most), mode="r:", encoding="utf-8") as tar:
+    careful = _Careful(source, name, MAX_NAME, most)
+    with tarfile.open(fileobj=careful, mode="r:", encoding="utf-8", tarinfo=_Entry) as tar:
         count = 0
         while (one := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # they would all be kept
@@ -175,3 +178,18 @@ def _tar(file: BinaryIO, format: Format, name: str) -> Iterator[Member]:
                 raise over(f"{name}: more than {MAX_MEMBERS:,} files")
             if not one.isdir():
                 yield Member(one.name, one.size, one.isreg(), lambda o=one: tar.extractfile(o))  # type: ignore[misc]
+    while format != "tar" and careful.read(CHUNK):
+        pass  # the check sum stands at the end
+
+
+class _Entry(tarfile.TarInfo):
+    """A damaged header is an error; the library takes it for the end unless it is the first."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Any:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if type(error).__name__ in ("EmptyHeaderError", "EOFHeaderError"):
+                raise
+            raise tarfile.ReadError(f"damaged: {error}") from None

@@ -139,9 +139,10 @@ class ActionPerformer:
 
 
 def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str | None = None) -> dict[str, str]:
-    """For each option that is a text with an expression: what the author wrote in front of it. `event.path` of a
-    files trigger counts as the author's folder that is watched; for options that only read (`reads`), `event.files…` of an http trigger
-    stands under the folder of payloads. Nested values have the place in their key: `attach.0.path`."""
+    """For each option that is a text with an expression: what the author wrote in front of it. The folder that a
+    files trigger watches counts as the author's in front of `event.path`; for options that only read (`reads`),
+    `event.files…` of an http trigger stands under the folder of payloads. Nested values have the place in their key:
+    `attach.0.path`."""
     found: dict[str, str] = {}
     _literals(getattr(template, "source", None), "", run, found)
     if payloads is not None and run.event.event.type == "http.request":
