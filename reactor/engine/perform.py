@@ -97,6 +97,7 @@ class ActionPerformer:
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
             collections=self._collections,
+            reveals=lambda value: mask(value, secrets.given) != value,
             log=self._observer,
             traceparent=self._traceparent(run, frame),
             seed=f"{run.id}/{frame.path}/{frame.attempt}",
