@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._paths import resolve
+from plugins.actions._paths import locate
 from plugins.actions._rows import RowFile
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.formulas import Formulas
+from reactor.contracts.names import named
 from reactor.contracts.sql import Database, Result, Session, quote_name
 
 MAX_ROWS = 10_000
@@ -37,6 +39,8 @@ class QueryOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The most rows that the result has, up to 10,000; `more` says whether there were others."""
     save_to: str | None = None
     """A file for all rows instead of the result: JSON lines, or CSV when it ends so. `limit` does not apply."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
 
 
 class ExecuteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -118,11 +122,11 @@ class Query(_Sql):
         async with self.session(options, context) as (_, session), session.transaction(read_only=True):
             if options.save_to is None:
                 return shown(await session.run(options.query, params, options.limit))
-            path = resolve(context, "save_to", options.save_to)
-            async with RowFile(path) as file:
+            place = locate(context, "save_to", options.save_to)
+            async with RowFile(place, options.formulas) as file:
                 async for rows in session.stream(options.query, params):
                     await file.add(rows)
-        return {"path": str(path), "count": file.count, "size": file.size, "columns": file.columns}
+        return {**named("path", str(place.path)), "count": file.count, "size": file.size, "columns": file.columns}
 
 
 class Execute(_Sql):

@@ -19,4 +19,6 @@ def is_formula(cell: str) -> bool:
 
 def csv_cell(cell: str, formulas: Formulas = "escape") -> str:
     """The cell as it is written: `'` stands before a formula, unless formulas are kept."""
+    if cell[:1].isalnum():
+        return cell
     return f"'{cell}" if formulas == "escape" and is_formula(cell) else cell
