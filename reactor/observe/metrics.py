@@ -59,7 +59,15 @@ class Metrics:
     """Listens to facts. `gauges` are asked for at each reading."""
 
     FACTS = frozenset(
-        {"event.accepted", "event.refused", "run.ended", "step.ended", "source.disconnected", "run.paused"}
+        {
+            "event.accepted",
+            "event.refused",
+            "run.ended",
+            "step.ended",
+            "source.disconnected",
+            "run.paused",
+            "auth.refused",
+        }
     )
 
     def __init__(self) -> None:
@@ -70,6 +78,9 @@ class Metrics:
         self.paused = Counts("reactor_runs_paused", "Runs that were paused for a person.")
         self.steps = Counts("reactor_steps", "Actions performed, by outcome.", "action", "status")
         self.lost = Counts("reactor_source_disconnects", "Times a source lost its other side.", "kind")
+        self.refusals = Counts(
+            "reactor_auth_failures", "Requests without the right token or signature, by reason.", "reason"
+        )
         self.accept = Times("reactor_accept_seconds", "From the event at the door to its commit.", "kind")
         self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
@@ -85,6 +96,7 @@ class Metrics:
             "run.paused": self._paused,
             "step.ended": self._stepped,
             "source.disconnected": self._disconnected,
+            "auth.refused": self._unauthorized,
         }
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -119,6 +131,9 @@ class Metrics:
     def _disconnected(self, fields: dict[str, Any]) -> None:
         self.lost.add(fields["source"].partition(":")[0])
 
+    def _unauthorized(self, fields: dict[str, Any]) -> None:
+        self.refusals.add(fields["reason"])
+
     async def text(self) -> bytes:
         """All in the text format 0.0.4."""
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -126,7 +141,10 @@ class Metrics:
 
         gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
-        for counts in (self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost):
+        counters = (
+            self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals
+        )  # fmt: skip
+        for counts in counters:
             family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)
             for labels, value in sorted(counts.values.items()):
                 family.add_metric(labels, value)

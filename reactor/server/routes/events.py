@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from typing import Any
 
-import msgspec
-
+from reactor.contracts.charset import NotText, decode_json
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event
 from reactor.contracts.trigger import Receipt
@@ -121,7 +119,7 @@ def routes(services: Services) -> list[Route]:
 
 
 async def _event(services: Services, request: Request) -> Any:
-    stored = await services.store.event(await whole_id(services, "evt_", urllib.parse.unquote(request.params["id"])))
+    stored = await services.store.event(await whole_id(services, "evt_", request.params["id"]))
     if stored is None:
         raise Problem(404, "Not found", f"there is no event {request.params['id']}")
     return stored
@@ -129,6 +127,6 @@ async def _event(services: Services, request: Request) -> Any:
 
 def _line(line: bytes) -> tuple[Any, str | None]:
     try:
-        return msgspec.json.decode(line), None
-    except (msgspec.DecodeError, RecursionError) as error:
-        return None, f"the line is no JSON: {error}"
+        return decode_json(line), None
+    except NotText as error:
+        return None, f"the line is not valid JSON: {error}"

@@ -34,7 +34,7 @@ def routes(services: Services) -> list[Route]:
             receipt = await services.start(
                 name,
                 {} if body is None else body,
-                request.headers.get("idempotency-key"),
+                request.idempotency_key,
                 parse_wait(request.query),
             )
         except KeyError:
