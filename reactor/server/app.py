@@ -142,7 +142,7 @@ class HttpServer:
             return await self._stream(request, answer, answer.stream)
         if answer.status >= 400:
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
-        unread = answer.status >= 400 and not request.content.at_eof()
+        unread = not request.content.at_eof()
         protocol = request.protocol
         assert isinstance(protocol, Connection)
         return Response(answer.status, answer.headers, answer.body, unread or cut, protocol.last)

@@ -4,10 +4,12 @@ read as HTTP is answered with a problem and one line in the log; a client that h
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
@@ -20,6 +22,8 @@ from reactor.server.routing import Problem
 HEADER_SECONDS = 20.0
 """How long a new connection may take for its first request's headers; later ones have the keep-alive time."""
 MAX_CONNECTIONS = 10_000
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""How a chunked body without trailers ends."""
 
 
 class CutOff(Exception):
@@ -36,6 +40,12 @@ class Connection(RequestHandler):
     """Whether an answer without an end is being sent."""
     half_closed = False
     """Whether the client has closed its sending half."""
+    _chunked: StreamReader | None = None
+    """The chunked body that is coming in,"""
+    _ends = b""
+    """the last bytes that came,"""
+    _unclean: StreamReader | None = None
+    """and the body that trailers may have followed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -60,15 +70,35 @@ class Connection(RequestHandler):
         transport.abort()
 
     def last(self) -> bool:
-        """Whether no further request can come: the answer that is being sent ends the connection."""
-        return self.half_closed and not self._messages
+        """Whether no further request may follow: the answer that is being sent ends the connection."""
+        return (self.half_closed and not self._messages) or self.payload is self._unclean
 
     def data_received(self, data: bytes) -> None:
+        before = len(self._messages)
         super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
-            error = self._messages[-1][0].exc
-            if isinstance(error, HttpProcessingError) and self._cut_off("the framing of the body is broken"):
-                self._tell(_problem(error).detail)
+        if len(self._messages) > before:
+            self._look_at(itertools.islice(self._messages, before, None))
+        if self._chunked is not None:
+            self._ends = (self._ends + data)[-len(LAST_CHUNK) :]
+            if self._chunked.is_eof():
+                if self._ends != LAST_CHUNK:
+                    self._unclean = self._chunked
+                self._chunked = None
+
+    def _look_at(self, messages: Iterable[Any]) -> None:
+        """aiohttp's parser keeps trailers that follow a chunked body and puts them among the next request's headers. So
+        nothing is read behind a chunked body that does not end plainly."""
+        for message, payload in messages:
+            if isinstance(message, _ErrInfo):
+                error = message.exc
+                if isinstance(error, HttpProcessingError) and self._cut_off("the framing of the body is broken"):
+                    self._tell(_problem(error).detail)
+            elif self._chunked is not None:
+                self._unclean = self._chunked
+                self._chunked = None
+                break
+            elif message.chunked and self._unclean is None:
+                self._chunked = payload
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's contract is wider than aiohttp's
         """True keeps the half open that answers: for requests that are complete or being answered."""
@@ -122,7 +152,9 @@ def _problem(error: HttpProcessingError) -> Problem:
     said = shown(error.message).strip().partition("\n")[0].rstrip(": ")
     if isinstance(error, LineTooLong):
         return Problem(431, "Header too large", "the request line or a header has more than 8,190 bytes")
-    if isinstance(error, BadStatusLine) or not said:
+    if isinstance(error, InvalidURLError):
+        return Problem(400, "Bad request", "the request target is not valid; what is not ASCII is percent-encoded")
+    if isinstance(error, BadStatusLine) or not said or said.startswith("Pause"):
         return Problem(400, "Bad request", "this is not an HTTP request")
     return Problem(400, "Bad request", said[:200])
 
