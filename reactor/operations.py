@@ -84,7 +84,7 @@ class Operations:
         if plan.inputs is not None:
             problems = plan.inputs.problems(inputs)
             if problems:
-                raise Refused(422, "The inputs do not fit", "; ".join(problems))
+                raise Refused(422, "The inputs do not fit", f"{flow} cannot start: {'; '.join(problems)}")
         event = Event(type="manual", source=f"/flows/{flow}", data=inputs, key=key)
         try:
             prepared = self.inbox.start(plan, event, "manual", self.clock.now())

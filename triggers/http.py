@@ -18,6 +18,7 @@ from reactor.contracts.event import Event, Upload
 from reactor.contracts.paths import plain_path
 from reactor.contracts.tracing import parse_traceparent
 from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
+from reactor.contracts.verdicts import none_started
 from triggers._body import BadBody, decode_body
 from triggers._shared import Kind
 from triggers._verify import Unverified, Verify, check, identity_in, verify_problems
@@ -260,7 +261,10 @@ def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
             ]
             body = {"event": receipt.event, "runs": shown}
             return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(body))
-    return HttpAnswer(status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs}))
+    why = none_started(receipt.verdicts) if waited and not runs else {}
+    return HttpAnswer(
+        status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs, **why})
+    )
 
 
 def _single(outcome: RunOutcome, headers: dict[str, str]) -> HttpAnswer:
