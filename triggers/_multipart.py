@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import tempfile
@@ -26,6 +27,8 @@ MAX_HEADER_BYTES = 8 * 1024
 MAX_NAME_BYTES = 255
 CHUNK = 256 * 1024
 _OPTION = re.compile(r';\s*([A-Za-z0-9!#$&+.^_`|~*-]+?)(\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))', re.DOTALL)
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what it says of a body is in the answer
 
 
 class _Part:
