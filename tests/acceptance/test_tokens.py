@@ -99,6 +99,7 @@ def test_wrong_tokens_are_counted_written_once_and_cost_others_nothing(daemon: D
     assert ask(daemon.port, b"/metrics", method=b"GET", body=None).status == 401
     assert ask(daemon.port, b"/metrics", b"Authorization: Basic YTpi", method=b"GET", body=None).status == 401
     assert [count(daemon, reason) - before[reason] for reason in REASONS] == [500, 1, 1]
+    daemon.wait_log("auth.failed", reason="not_bearer")
     lines = [fact for fact in daemon.facts() if fact["fact"].startswith("auth.")]
     assert sorted(line["reason"] for line in lines) == sorted(REASONS), "one line a burst"
     assert all(line["level"] == "warning" and line["address"] == "127.0.0.1" for line in lines)

@@ -249,6 +249,7 @@ def test_what_is_not_http_is_a_problem_and_one_line(daemon: Daemon) -> None:
     for _ in range(50):
         ask(daemon.port, b"/hooks/get", b"X: \x00")
     assert daemon.get("/healthz")["status"] == "ok"
+    daemon.wait_log("request.malformed")
     lines = [fact for fact in daemon.facts() if fact["fact"] == "request.malformed"]
     assert len(lines) == 1 and lines[0]["level"] == "warning" and lines[0]["address"] == "127.0.0.1"
     assert b"Traceback" not in daemon.log.read_bytes()
