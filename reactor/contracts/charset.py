@@ -17,6 +17,7 @@ from reactor.contracts.text import not_utf8, without_bom
 
 MAX_DEPTH = 256
 """How deep lists and objects of JSON may be nested: what reads them later recurses."""
+TOO_DEEP = f"the JSON is nested deeper than {MAX_DEPTH} levels"
 
 _TEXT = frozenset(
     {
@@ -99,19 +100,34 @@ def decode_text(raw: bytes, charset: str | None = None) -> str:
 
 def decode_json(raw: bytes, charset: str | None = None) -> Any:
     """Raises NotText."""
-    plain: bytes = raw
-    if charset is not None and known(charset) not in ("utf-8", "ascii"):
-        plain = decode_text(raw, charset).encode("utf-8", "surrogatepass")
-    plain = without_bom(plain)
+    if charset is not None:
+        return _checked_json(raw, charset)
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _checked_json(raw, None)
+    if len(raw) > 2 * MAX_DEPTH:
+        _check_depth(raw, value)
+    return value
+
+
+def _checked_json(raw: bytes, charset: str | None) -> Any:
+    """The same for what is not plain UTF-8, or not JSON: with the reason."""
+    wide = known(charset) not in ("utf-8", "ascii")
+    plain = decode_text(raw, charset).encode("utf-8", "surrogatepass") if wide else without_bom(raw)
     try:
         value = msgspec.json.decode(plain)
     except RecursionError:
-        raise NotText(f"the JSON is nested deeper than {MAX_DEPTH} levels") from None
+        raise NotText(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotText(not_utf8(raw if plain is raw else plain) or _why(plain, error)) from None
-    if plain.count(b"[") + plain.count(b"{") > MAX_DEPTH and _too_deep(value):
-        raise NotText(f"the JSON is nested deeper than {MAX_DEPTH} levels")
+        raise NotText((None if wide else not_utf8(raw)) or _why(plain, error)) from None
+    _check_depth(plain, value)
     return value
+
+
+def _check_depth(raw: bytes, value: Any) -> None:
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
+        raise NotText(TOO_DEEP)
 
 
 def _why(raw: bytes, error: Exception) -> str:

@@ -117,7 +117,7 @@ class StoredEvent(msgspec.Struct, kw_only=True):
         for name, all_values in LISTED:
             given = event.fields.get(name)
             if all_values not in names and isinstance(given, dict):
-                names[all_values] = {key: [value] for key, value in given.items()}
+                names[all_values] = {key: [value] for key, value in given.items()} if given else {}
         if event.alias is not None:
             names[event.alias] = event.data
         self.shown = names

@@ -74,10 +74,11 @@ class Connection(RequestHandler):
         return (self.half_closed and not self._messages) or self.payload is self._unclean
 
     def data_received(self, data: bytes) -> None:
-        before = len(self._messages)
+        messages = self._messages
+        before = len(messages)
         super().data_received(data)
-        if len(self._messages) > before:
-            self._look_at(itertools.islice(self._messages, before, None))
+        if len(messages) > before:
+            self._look_at(itertools.islice(messages, before, None))
         if self._chunked is not None:
             self._ends = (self._ends + data)[-len(LAST_CHUNK) :]
             if self._chunked.is_eof():

@@ -54,9 +54,8 @@ class Response(web.StreamResponse):
             lines.append("Connection: close")
         elif request.version < HttpVersion11:
             lines.append("Connection: keep-alive")
-        for line in lines:
-            if _CONTROL.search(line) is not None:
-                raise ValueError("a control character stands in a header")
+        if _CONTROL.search("\t".join(lines)) is not None:
+            raise ValueError("a control character stands in a header")
         lines.append("\r\n")
         head = "\r\n".join(lines).encode()
         if request.method == "HEAD" or status in BODILESS:

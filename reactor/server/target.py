@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -23,12 +23,11 @@ GRAMMAR = ONCE | frozenset(
 """Headers whose grammar is ASCII: a byte beyond it is refused. In all others it is Latin-1 text (RFC 9110, 5.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """Names with one text each, and all values of each name where one came several times (else None)."""
 
     one: dict[str, str]
-    all: dict[str, list[str]] | None
+    all: dict[str, list[str]] | None = None
 
 
 def read_headers(request: web.BaseRequest) -> Named:
@@ -76,7 +75,10 @@ def read_query(request: web.BaseRequest) -> Named:
     """The last value of each name. Raises Problem 400."""
     text = request.rel_url.raw_query_string
     if not text:
-        return Named({}, None)
+        return Named({})
+    if "&" not in text and "%" not in text and "+" not in text and text.isascii():
+        name, _, value = text.partition("=")
+        return Named({name: value})
     raw = text.encode("utf-8", "surrogateescape")
     parts = raw.split(b"&", MAX_QUERY_FIELDS)
     if len(parts) > MAX_QUERY_FIELDS:
