@@ -38,7 +38,7 @@ lint: setup
 
 # What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
 SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
-	java:default-jre-headless mvn:maven mariadbd:mariadb-server \
+	java:default-jre-headless javac:default-jdk-headless mvn:maven mariadbd:mariadb-server \
 	php:php-cli ruby:ruby node:nodejs npm:npm go:golang-go
 
 services:

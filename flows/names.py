@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flows.nodes import Node
 
 EVENT_FIELDS: dict[str, tuple[str, ...]] = {
-    "http": ("body", "headers", "query", "params", "path", "method", "files"),
+    "http": ("body", "headers", "headers_all", "query", "query_all", "params", "path", "method", "files"),
     "files": ("path", "name", "size", "modified", "from"),
     "cron": ("scheduled_at",),
     "every": ("scheduled_at",),

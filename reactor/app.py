@@ -54,6 +54,10 @@ from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
 from triggers._shared import Kind
 
+PLAIN = (
+    "{option} {host} has no TLS, so tokens and events cross the network in the clear; give --tls-cert and --tls-key,"
+    " or name the proxies that have it with --behind-proxy"
+)
 PRUNE_EVERY = 60.0
 PRUNE_BATCH = 500
 SAME_SIGNAL = 0.5
@@ -108,6 +112,7 @@ class Daemon(Operations):
         self.started = anyio.Event()
         self.notify = Notify()
         self.failed: str | None = None
+        self.tls: Any = None
         self.port = 0
         self.admin_port = 0
         self.stopping = anyio.Event()
@@ -121,13 +126,18 @@ class Daemon(Operations):
         from reactor.server.auth import Access
         from reactor.server.front import Address
         from reactor.server.hooks import Hooks
+        from reactor.server.proxies import Proxies
         from reactor.server.routes import all_routes
+        from reactor.server.tls import Papers, Tls
 
         config = self.config
         for folder in await anyio.to_thread.run_sync(temporary.sweep):
             self.observer.observe("temporary.removed", folder=str(folder))
         for warning in config.warnings:
             self.observer.observe("config.warning", message=warning)
+        if config.tls_cert is not None and config.tls_key is not None:
+            self.tls = Tls(Papers(config.tls_cert, config.tls_key, config.tls_client_ca))
+        scheme = "http" if self.tls is None else "https"
         await self.store.open()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)
@@ -202,6 +212,7 @@ class Daemon(Operations):
                     hooks,
                     self.observer,
                     self.store.payloads.incoming,
+                    self.tls,
                 )
                 await when_room(catalog.load, self.clock, self.observer)
                 socket, told_of = socket_path(config.data) if config.store != "memory:" else (None, None)
@@ -209,7 +220,10 @@ class Daemon(Operations):
                     self.observer.observe("config.warning", message=told_of)
 
                 def address(host: str, port: int, option: str) -> Address:
-                    access = Access(config.admin_token, is_loopback(host), frozenset(config.allowed_host))
+                    names, proxies = frozenset(config.allowed_host), Proxies(config.behind_proxy)
+                    if not (is_loopback(host) or self.tls is not None or config.behind_proxy):
+                        self.observer.observe("listen.plain", message=PLAIN.format(option=option, host=host))
+                    access = Access(config.admin_token, is_loopback(host), names, proxies)
                     return Address(host, port, access, option)
 
                 admin = address(*config.admin_address, "--admin-listen") if config.admin_address else None
@@ -224,18 +238,18 @@ class Daemon(Operations):
                 group.start_soon(self.feed.run)
                 group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
-                apart = {"admin": f"http://{admin.host}:{self.admin_port}"} if admin else {}
                 pointer = publish(
                     Pointer(
                         pid=os.getpid(),
                         data=shown(str(config.data.absolute())),
                         socket=shown(str(socket)) if socket is not None else None,
-                        url=f"http://{config.host}:{self.port}",
+                        url=f"{scheme}://{config.host}:{self.port}",
                     )
                 )
                 cleanup.callback(withdraw, pointer)
+                apart = {"admin": f"{scheme}://{admin.host}:{self.admin_port}"} if admin else {}
                 self.observer.observe(
-                    "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
+                    "daemon.started", url=f"{scheme}://{config.host}:{self.port}", flows=len(catalog.flows.plans),
                     version=__version__, pid=os.getpid(), **apart,
                 )  # fmt: skip
                 self.started.set()
@@ -264,6 +278,17 @@ class Daemon(Operations):
         if self.failed is not None:
             raise StoreFailed(self.failed)
         self.observer.observe("daemon.stopped")
+
+    def reload_tls(self) -> None:
+        """Reads certificate and key again. One that cannot be used leaves the one before in its place."""
+        if self.tls is None:
+            return
+        try:
+            self.tls.reload()
+        except ConfigError as error:
+            self.observer.observe("tls.refused", error=str(error))
+        else:
+            self.observer.observe("tls.loaded", cert=self.config.tls_cert)
 
     async def _sources_settle(self) -> None:
         """Sources that need no connection are up before the daemon says that it is."""
@@ -382,6 +407,7 @@ async def serve(daemon: Daemon) -> None:
                 async for number in received:
                     if number == signal.SIGHUP:
                         if daemon.started.is_set():
+                            daemon.reload_tls()
                             await daemon.catalog.refresh()
                     elif asked is None:
                         asked = daemon.clock.monotonic()

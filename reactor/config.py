@@ -27,6 +27,10 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "address and port of all but /hooks and POST /api/v1/events; else --listen has all",
     ),
+    Option("tls_cert", "text", None, "certificate chain of the HTTP server, in PEM; read again on SIGHUP"),
+    Option("tls_key", "text", None, "key of --tls-cert, in PEM, without a password"),
+    Option("tls_client_ca", "text", None, "authority that must have signed the certificates of clients, in PEM"),
+    Option("behind_proxy", "list", [], "proxies, by address or network, whose Forwarded and X-Forwarded-* count"),
     Option("admin_token", "text", None, "token for everything but /hooks; only from the environment", secret=True),
     Option("store", "text", "sqlite", "sqlite, sqlite:///DIRECTORY or memory:"),
     Option("allow", "list", [], "what flows may do beyond the safe set: shell"),
@@ -58,6 +62,10 @@ class Config:
     port: int
     admin_address: tuple[str, int] | None
     admin_token: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    tls_client_ca: str | None
+    behind_proxy: tuple[str, ...]
     store: str
     allow: frozenset[str]
     file_root: str | None
@@ -133,6 +141,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         port=port,
         admin_address=admin,
         admin_token=token(values["admin_token"], "REACTOR_ADMIN_TOKEN"),
+        tls_cert=values["tls_cert"],
+        tls_key=values["tls_key"],
+        tls_client_ca=values["tls_client_ca"],
+        behind_proxy=tuple(values["behind_proxy"]),
         store=values["store"],
         allow=frozenset(values["allow"]),
         file_root=values["file_root"],
@@ -168,6 +180,17 @@ def _check(config: Config) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise ConfigError(f"--allow-network {network}: {error}") from None
+    for proxy in config.behind_proxy:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"--behind-proxy {proxy}: name proxies by address or network, such as 10.0.0.7 or 10.0.0.0/8"
+            ) from None
+    if (config.tls_cert is None) != (config.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together; give both")
+    if config.tls_client_ca is not None and config.tls_cert is None:
+        raise ConfigError("--tls-client-ca needs --tls-cert and --tls-key")
     if config.otlp is not None and not config.otlp.startswith(("http://", "https://")):
         raise ConfigError(f"--otlp {config.otlp}: it is a URL such as http://127.0.0.1:4318")
     outer = [host for host, _ in ((config.host, 0), config.admin_address or ("localhost", 0)) if not is_loopback(host)]
@@ -178,6 +201,11 @@ def _check(config: Config) -> None:
         )
     if config.admin_token is not None and len(config.admin_token) < 16:
         raise ConfigError("REACTOR_ADMIN_TOKEN has at least 16 characters")
+    if config.admin_token is not None and len(set(config.admin_token)) == 1:
+        raise ConfigError(
+            "REACTOR_ADMIN_TOKEN is one character again and again, which anyone can guess;"
+            ' make one with REACTOR_ADMIN_TOKEN="$(openssl rand -hex 32)"'
+        )
 
 
 def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:

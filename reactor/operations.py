@@ -84,7 +84,7 @@ class Operations:
         if plan.inputs is not None:
             problems = plan.inputs.problems(inputs)
             if problems:
-                raise Refused(422, "The inputs do not fit", "; ".join(problems))
+                raise Refused(422, "The inputs do not fit", f"{flow} cannot start: {_inputs_said(problems)}")
         event = Event(type="manual", source=f"/flows/{flow}", data=inputs, key=key)
         try:
             prepared = self.inbox.start(plan, event, "manual", self.clock.now())
@@ -296,3 +296,10 @@ class Operations:
 
 def _options(options: Any) -> Any:
     return msgspec.to_builtins(options)
+
+
+def _inputs_said(problems: list[str]) -> str:
+    return "; ".join(
+        f"the inputs {problem.removeprefix('the value ')}" if problem.startswith("the value ") else problem
+        for problem in problems
+    )

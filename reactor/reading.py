@@ -17,7 +17,9 @@ from reactor.contracts.text import not_utf8, shown, without_bom
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
-OTHER_VARIABLES = ("REACTOR_CONFIG", "REACTOR_SERVER", "REACTOR_DATA")
+OTHER_VARIABLES = (
+    "REACTOR_CONFIG", "REACTOR_SERVER", "REACTOR_DATA", "REACTOR_SERVER_CA", "REACTOR_SERVER_CERT", "REACTOR_SERVER_KEY"
+)  # fmt: skip
 OTHER_PREFIXES = ("REACTOR_SECRET_", "REACTOR_PLUGIN_", "REACTOR_TEST_")
 """Variables that belong to secrets, to plugins' programs and to the project's tests."""
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from reactor.contracts.charset import NotText, decode_text
 from reactor.contracts.xml import XmlLimit, XmlValues
 from triggers._body import BadBody
 
 CHUNK = 64 * 1024
+_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
+_ENCODING = re.compile(rb"<\?xml\b[^>]*\bencoding\s*=\s*[\"']([A-Za-z0-9._-]+)")
 
 
-def decode_xml(raw: bytes) -> Any:
+def _as_utf8(raw: bytes, charset: str | None) -> bytes:
+    """The charset of the content type counts before that of the document (RFC 7303)."""
+    own = _ENCODING.match(raw)
+    charset = charset or (own[1].decode() if own else None)
+    if charset is None:
+        return raw
+    try:
+        text = decode_text(raw, charset)
+    except NotText as error:
+        raise BadBody(f"the body cannot be read as XML: {error}") from None
+    return _DECLARATION.sub("", text, count=1).encode("utf-8", "surrogatepass")
+
+
+def decode_xml(raw: bytes, charset: str | None = None) -> Any:
     """`{root: value}`. Raises BadBody."""
     import defusedxml
     import defusedxml.ElementTree
 
+    raw = _as_utf8(raw, charset)
     values = XmlValues()
     parser = defusedxml.ElementTree.DefusedXMLParser(target=values, forbid_dtd=True)
     try:

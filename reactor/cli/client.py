@@ -7,11 +7,11 @@ import datetime
 import http.client
 import json
 import os
-import socket
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
+from reactor.cli.server import BadServer, add_papers, connect, papers, unreached
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.text import not_utf8, raw, shown
 from reactor.places import daemons, listens
@@ -28,23 +28,13 @@ class NoDaemon(Exception):
     """No daemon answers."""
 
 
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
     parser.add_argument(
         "--data", help="the data directory of the local daemon (REACTOR_DATA; else ./data, else the one daemon here)"
     )
     parser.add_argument("--json", action="store_true", help="prints JSON")
+    add_papers(parser)
 
 
 class Client:
@@ -53,18 +43,18 @@ class Client:
         self._named = options.data or os.environ.get("REACTOR_DATA")
         self._data = self._named or "./data"
         self._timeout = timeout
+        self._papers = papers(vars(options))
+        self._base = ""
         self._token = token(os.environ.get("REACTOR_ADMIN_TOKEN"), "REACTOR_ADMIN_TOKEN")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._server is None:
             self._server = self._find()
-        if self._server.startswith("unix:"):
-            return _Unix(self._server.removeprefix("unix:"), self._timeout)
-        if self._server.startswith("/"):
-            return _Unix(self._server, self._timeout)
-        parts = urllib.parse.urlsplit(self._server if "://" in self._server else f"http://{self._server}")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=self._timeout)
+        try:
+            connection, self._base = connect(self._server, self._papers, self._timeout)
+        except BadServer as error:
+            raise ClientError(str(error)) from None
+        return connection
 
     def _find(self) -> str:
         """The local daemon: in the data directory, else the one daemon of this machine. Raises NoDaemon."""
@@ -92,11 +82,11 @@ class Client:
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
         try:
-            connection.request(method, path, body=body, headers=sent)
+            connection.request(method, self._base + path, body=body, headers=sent)
             response = connection.getresponse()
             raw = response.read()
         except OSError as error:
-            raise NoDaemon(f"no daemon answers at {self._server} ({error.strerror or error}); {START}") from None
+            raise NoDaemon(f"{unreached(str(self._server), error)}; {START}") from None
         finally:
             connection.close()
         try:
@@ -112,10 +102,10 @@ class Client:
         if self._token:
             headers = {**headers, "Authorization": f"Bearer {self._token}"}
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, self._base + path, headers=headers)
             return connection.getresponse()
         except OSError as error:
-            raise NoDaemon(f"no daemon answers at {self._server} ({error.strerror or error}); {START}") from None
+            raise NoDaemon(f"{unreached(str(self._server), error)}; {START}") from None
 
     def get(self, path: str, **query: Any) -> Any:
         """Raises ClientError for anything but success."""

@@ -57,12 +57,18 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     """The body without its Content-Encoding; empty for multipart."""
     spool: Path | None = None
     """The file that has a multipart body."""
+    headers_all: dict[str, list[str]] | None = None
+    """All values of each header, where one came several times; else `headers` says it all."""
+    query_all: dict[str, list[str]] | None = None
+    """The same of the query."""
 
 
 class HttpAnswer(msgspec.Struct, kw_only=True):
     status: int
     headers: dict[str, str]
     body: bytes
+    unverified: bool = False
+    """Whether the sender could not be verified."""
 
 
 class HttpRoute(msgspec.Struct, kw_only=True):

@@ -54,6 +54,12 @@ FACTS: dict[str, tuple[str, str]] = {
     "library.log": ("warning", ""),
     "log.lost": ("warning", "log lines were lost, because nobody read the log or its disk was full"),
     "log.held": ("warning", "repeated log lines were held back"),
+    "request.malformed": ("warning", "a client sent what is not valid HTTP"),
+    "auth.refused": ("debug", "request without the right token"),
+    "auth.failed": ("warning", "requests without the right token are refused"),
+    "listen.plain": ("warning", ""),
+    "tls.loaded": ("info", "certificate loaded"),
+    "tls.refused": ("error", "certificate not loaded; the one before stays"),
     "observer.failed": ("error", "observer failed and was unplugged"),
 }
 

@@ -78,6 +78,9 @@ class Metrics:
         self.paused = Counts("reactor_runs_paused", "Runs that were paused for a person.")
         self.steps = Counts("reactor_steps", "Actions performed, by outcome.", "action", "status")
         self.lost = Counts("reactor_source_disconnects", "Times a source lost its other side.", "kind")
+        self.refusals = Counts(
+            "reactor_auth_failures", "Requests without the right token or signature, by reason.", "reason"
+        )
         self.accept = Times("reactor_accept_seconds", "From the event at the door to its commit.", "kind")
         self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
@@ -96,6 +99,7 @@ class Metrics:
             "source.disconnected": self._disconnected,
             "flow.loaded": self._loaded,
             "flow.removed": self._removed,
+            "auth.refused": self._unauthorized,
         }
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -145,6 +149,9 @@ class Metrics:
     def _disconnected(self, fields: dict[str, Any]) -> None:
         self.lost.add(fields["source"].partition(":")[0])
 
+    def _unauthorized(self, fields: dict[str, Any]) -> None:
+        self.refusals.add(fields["reason"])
+
     async def text(self) -> bytes:
         """All in the text format 0.0.4."""
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -152,7 +159,10 @@ class Metrics:
 
         gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
-        for counts in (self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost):
+        counters = (
+            self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals
+        )  # fmt: skip
+        for counts in counters:
             family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)
             for labels, value in sorted(counts.values.items()):
                 family.add_metric(labels, value)

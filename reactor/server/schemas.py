@@ -67,7 +67,7 @@ FLOW_ITEM: Schema = {
 }  # fmt: skip
 RUN_REF = closed({"id": TEXT, "flow": TEXT})
 OUTCOME = closed({"id": TEXT, "flow": TEXT, "status": {"enum": STATUSES}, "output": ANY, "error": MAYBE_ERROR})
-SENT = closed({"event": TEXT, "runs": many(RUN_REF)})
+SENT = closed({"event": TEXT, "runs": many(RUN_REF)}, {"detail": TEXT, "verdicts": many(ref("Verdict"))})
 REFUSED = closed({"error": closed({"status": WHOLE, "title": TEXT, "detail": TEXT})})
 SCHEMAS: dict[str, Schema] = {
     "Problem": {

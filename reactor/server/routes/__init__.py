@@ -18,7 +18,7 @@ HEXADECIMAL = re.compile("[0-9a-f]+")
 def paging(request: Request) -> tuple[str | None, int]:
     """Cursor and limit of a list request. Raises Problem 400."""
     text = request.query.get("limit", "50")
-    if not text.isdigit() or not 1 <= int(text) <= 1000:
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= 1000):
         raise Problem(400, "Bad limit", "limit is a number from 1 to 1000")
     cursor = request.query.get("cursor")
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
