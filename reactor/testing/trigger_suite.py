@@ -50,6 +50,7 @@ class Recorder:
         self.connections: Any = None
         self.payloads: Any = None
         self.behind: float | None = None
+        self.reads: str | None = None
         self.warning: str | None = None
         self.warnings: list[str] = []
         """All that was warned of, in its order."""
@@ -120,6 +121,9 @@ class Recorder:
 
     def lag(self, messages: float | None) -> None:
         self.behind = messages
+
+    def reading(self, what: str | None) -> None:
+        self.reads = what
 
     def warn(self, message: str | None) -> None:
         self.warning = message
