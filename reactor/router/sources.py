@@ -17,6 +17,7 @@ from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.store import Journal, QueueMessage
+from reactor.contracts.text import clean, shown
 from reactor.contracts.trigger import HttpMount, Receipt
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
@@ -88,6 +89,11 @@ class SourceContext:
                 raise
             # a broker would send it again and again: it is kept, and said
             kept = msgspec.structs.replace(event, invalid=str(error))
+            return await inbox.emit(origin, kept, wait, cursors, uploads, taken)
+        except (RecursionError, UnicodeEncodeError, OverflowError) as error:
+            if not own or event.invalid is not None:
+                raise
+            kept = _storable(event, f"it cannot be stored: {words(error)}")
             return await inbox.emit(origin, kept, wait, cursors, uploads, taken)
 
     async def _pause(self, seconds: float) -> None:
@@ -404,6 +410,18 @@ class Sources:
             self.observer.observe("source.failing", source=source.name, count=source.failures, error=error)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
         return pause * (0.5 + 0.5 * self.random.random())
+
+
+def _storable(event: Event, reason: str) -> Event:
+    """The event as a dead letter. What is nested too deeply, or no text, would not be stored in it either."""
+    try:
+        data, fields = clean(event.data), clean(event.fields)
+        msgspec.json.encode((data, fields))
+    except (RecursionError, OverflowError):
+        data, fields = None, {}
+    replace = msgspec.structs.replace
+    key = None if event.key is None else shown(event.key)
+    return replace(event, source=shown(event.source), data=data, key=key, fields=fields, extensions={}, invalid=reason)
 
 
 def _said(source: Source, fault: BaseException) -> tuple[str, str]:
