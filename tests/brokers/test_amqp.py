@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,18 @@ async def test_publish(amqp_server: Server, tmp_path: Path) -> None:
         ({"exchange": "no-exchange", "key": "x", "data": 1}, "amqp.refused"),
         ({"data": 1}, "expression"),
         ({"queue": "a", "exchange": "b", "data": 1}, "expression"),
+        ({"queue": "out", "data": "\ud83d"}, "expression"),
+        ({"queue": "out", "data": {"a": "\ud83d"}}, "expression"),
+        ({"queue": "out", "data": 1, "headers": {"h": "\ud83d"}}, "expression"),
+        ({"queue": "out", "data": 1, "headers": {"x" * 256: "v"}}, "expression"),
+        ({"queue": "out", "data": 1, "headers": {"h": 2**80}}, "expression"),
+        ({"queue": "out", "data": 1, "message_id": "x" * 256}, "expression"),
+        ({"exchange": "amq.topic", "key": "k" * 256, "data": 1}, "expression"),
+        ({"exchange": "amq.topic", "key": "\ud83d", "data": 1}, "expression"),
     ):
         with pytest.raises(StepFailed) as caught:
             await act(**wrong)
-        assert caught.value.type == type, caught.value
+        assert caught.value.type == type and not caught.value.retryable, caught.value
     assert (await act(queue="out", data="after"))["routing_key"] == "out", "a refused message closes nothing for others"
     here.connection = Lent(Kind, {"url": "amqp://127.0.0.1:1/"}).lend
     with pytest.raises(NotConnected):
@@ -277,6 +286,36 @@ def test_bytes_that_are_not_utf8_stop_nothing(amqp_server: Server, tmp_path: Pat
         items = daemon.get("/api/v1/triggers")["items"]
         assert all(item["failures"] == 0 for item in items), items
         assert left(amqp_server, "odd") == 0
+
+
+async def test_a_refused_message_fails_no_other(amqp_server: Server, tmp_path: Path) -> None:
+    """The broker closes the channel for it, with all that is on its way there."""
+    here = context(tmp_path)
+    client = await Kind(Settings(url=amqp_server.url)).open()
+
+    @asynccontextmanager
+    async def lend(name: str) -> AsyncIterator[Any]:
+        yield client
+
+    here.connection = lend
+    await anyio.to_thread.run_sync(using, amqp_server, lambda channel: channel.declare_queue("many", durable=True))
+    refused: list[StepFailed] = []
+
+    async def act(**given: Any) -> None:
+        try:
+            await call(actions.Publish, here, connection="x", **given)
+        except StepFailed as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as group:
+        for number in range(60):
+            if number % 10 == 5:
+                group.start_soon(lambda: act(exchange="no-exchange", key="x", data=1))
+            group.start_soon(lambda n=number: act(queue="many", data=n))
+    assert [error.type for error in refused] == ["amqp.refused"] * 6 and "no-exchange" in str(refused[0])
+    assert not client.gone.is_set()
+    await client.connection.close()
+    assert await anyio.to_thread.run_sync(left, amqp_server, "many") >= 60
 
 
 def test_settings_and_options_that_are_wrong() -> None:
