@@ -209,6 +209,7 @@ async def notices_what_is_taken_away(
     recorder = Recorder()
     recorder.connections = connections
     raised: list[BaseException] = []
+    noticed = recorder.warned
 
     async def supervise() -> None:
         while True:
@@ -216,6 +217,7 @@ async def notices_what_is_taken_away(
                 await kind(options).listen(recorder)
             except (NotReady, NotConnected, ExceptionGroup) as error:
                 raised.append(leading(error))
+                noticed.set()
             recorder.is_ready = anyio.Event()
             await anyio.sleep(0.05)
 
@@ -233,10 +235,12 @@ async def notices_what_is_taken_away(
             group.start_soon(supervise)
             await reads(0)
             await take_away()
-            await recorder.warned.wait()
+            await noticed.wait()
             await give_back()
             await reads(1)
             group.cancel_scope.cancel()
+    if not recorder.warnings:
+        raise AssertionError(f"the gap was not said: {raised}")
     if blamed := [error for error in raised if not isinstance(error, NotReady)]:
         raise AssertionError(f"the connection was blamed: {blamed}")
     return recorder
