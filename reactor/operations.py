@@ -186,6 +186,7 @@ class Operations:
                 "state": source.state,
                 "error": source.error,
                 "warning": source.warning,
+                "failures": source.failures,
             }
             item["flows"] = sorted(source.flows)
             item["options"] = _options(source.options)
@@ -198,6 +199,7 @@ class Operations:
                     "state": "listening",
                     "error": None,
                     "warning": None,
+                    "failures": 0,
                 }
                 found.append({**item, "flows": [plan.flow], "options": _options(trigger.options)})
         return found
@@ -243,6 +245,8 @@ class Operations:
         active = self.sources.active.values()
         alive = [((status.value,), float(counts.get(status.value, 0))) for status in Status if not status.ended]
         kinds = [((source.name, source.kind), float(source.state == "listening")) for source in active]
+        failures = [((source.name, source.kind), float(source.failures)) for source in active]
+        problems = [((s.name, s.kind, s.state, (s.error or "")[:200]), 1.0) for s in active if s.state != "listening"]
         lags = [((source.name, source.kind), float(source.lag)) for source in active if source.lag is not None]
         return [
             Gauge("reactor_info", "The version.", ("version",), [((__version__,), 1.0)]),
@@ -254,6 +258,11 @@ class Operations:
                 [((), float(sum(problem.severity == "error" for problem in self.catalog.problems)))],
             ),
             Gauge("reactor_source_up", "1 while a source listens.", ("source", "kind"), kinds),
+            Gauge("reactor_source_failures", "Failures in a row.", ("source", "kind"), failures),
+            Gauge(
+                "reactor_source_problem", "Why a source does not listen.",
+                ("source", "kind", "state", "reason"), problems,
+            ),
             Gauge("reactor_source_lag", "Messages a source is behind, where it can tell.", ("source", "kind"), lags),
             Gauge(
                 "reactor_queue_waiting", "Messages of a durable queue that wait.", ("queue",),

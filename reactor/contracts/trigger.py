@@ -149,7 +149,8 @@ class TriggerContext(Protocol):
         ...
 
     def connection(self, name: str) -> AbstractAsyncContextManager[Any]:
-        """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected."""
+        """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected. Leaving the
+        block with NotConnected closes the client for all who share it; NotReady and any other error do not."""
         ...
 
     def identity(self) -> str:
@@ -158,6 +159,10 @@ class TriggerContext(Protocol):
 
     def lag(self, messages: float | None) -> None:
         """Says how many messages (of a database's log: bytes) the source is behind, where it can tell."""
+        ...
+
+    def reading(self, what: str | None) -> None:
+        """Says what is being read now (a file, a table, a message), for the error that a fault in it becomes."""
         ...
 
     def warn(self, message: str | None) -> None:
@@ -187,5 +192,6 @@ class TriggerKind(Protocol):
     def __init__(self, options: Any) -> None: ...
 
     async def listen(self, ctx: TriggerContext) -> None:
-        """Emits events until cancelled. Raises NotConnected to be called again after a pause."""
+        """Emits events until cancelled. Called again after a pause when it raises NotConnected (the connection is lost)
+        or NotReady (the connection is fine, what this source reads is not there)."""
         ...

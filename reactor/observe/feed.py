@@ -22,8 +22,8 @@ from reactor.contracts.text import clean, shown
 
 FACTS = frozenset({
     "event.accepted", "run.started", "run.ended", "run.paused", "step.ended", "queue.pushed", "flow.loaded",
-    "flow.refused", "flow.removed", "source.listening", "source.disconnected", "connection.opened", "connection.lost",
-    "action.log", "store.full", "daemon.stopping",
+    "flow.refused", "flow.removed", "source.listening", "source.disconnected", "source.failing",
+    "connection.opened", "connection.lost", "action.log", "store.full", "daemon.stopping",
 })  # fmt: skip
 TICK = 0.2
 """Seconds that a frame may be late."""

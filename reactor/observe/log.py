@@ -32,6 +32,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "source.disconnected": ("warning", "source is not connected"),
     "source.warning": ("warning", "source needs a look"),
     "source.crashed": ("error", "source failed unexpectedly"),
+    "source.failing": ("error", "source fails again and again"),
     "flow.loaded": ("info", "flow loaded"),
     "flow.refused": ("error", "flow not loaded"),
     "flow.warning": ("warning", "flow warning"),
