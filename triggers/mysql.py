@@ -45,7 +45,7 @@ class Mysql(Kind):
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
-        found = common_problems(options, _NAME, "shop.orders", "a database, shop.*")
+        found = common_problems(options, "mysql", "shop.orders", "a database, shop.*")
         if options.server_id is not None and not 1 <= options.server_id < 2**32:
             found.append(("server_id", "server_id is from 1 to 4,294,967,295"))
         try:

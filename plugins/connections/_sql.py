@@ -45,6 +45,6 @@ class Weight:
         if self._size > MAX_BYTES:
             raise StepFailed(
                 "limit", f"the result has more than {MAX_BYTES // 1024**2} MiB; write it to a file with save_to",
-                retryable=False,
+                retryable=False, details={"bytes": self._size},
             )  # fmt: skip
         return row
