@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ import anyio.to_thread
 import msgspec
 
 from plugins.connections._postgres_values import bind
-from plugins.connections._sql import Weight, failed, too_slow
+from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.postgres import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
 from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_row
@@ -133,7 +133,7 @@ class Client:
 
     @asynccontextmanager
     async def session(self, timeout: float) -> AsyncIterator[Session]:
-        with _faults(timeout):
+        with _faults(timeout, opening=True):
             connection = await self.pool.acquire(timeout=10)
         try:
             yield Session(connection, timeout, self.types)
@@ -175,24 +175,20 @@ class Session:
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
             columns = await self._columns(statement)
-            more = False
-            if columns and self._connection.is_in_transaction():
+            inside = self._connection.is_in_transaction()
+            if columns and inside:
                 cursor = await statement.cursor(*values, timeout=self._timeout)
                 found = await cursor.fetch(limit + 1, timeout=self._timeout)
-                found, more = found[:limit], len(found) > limit
             else:
                 found = await statement.fetch(*values, timeout=self._timeout)
-        weight = Weight()
-        rows, faults = [], {}
-        for place, record in enumerate(found[:limit]):
-            row, fault = plain_row(columns, record.values())
-            rows.append(weight.add(row))
-            if fault is not None:
-                faults[place] = fault
+        kept = Kept(limit, done=not inside)
+        for record in found:
+            if not kept.add(*plain_row(columns, record.values())):
+                break
         changed = (statement.get_statusmsg() or "").rpartition(" ")[2]
-        count = len(found) if columns and not changed.isdigit() else int(changed) if changed.isdigit() else len(found)
+        count = int(changed) if changed.isdigit() else min(len(found), limit)
         names = [name for name, _ in columns]
-        return Result(columns=names, rows=rows, count=count, more=more or len(found) > limit, faults=faults)
+        return Result(columns=names, rows=kept.rows, count=count, more=kept.more, faults=kept.faults)
 
     async def texts(self, query: str, params: Params = None) -> list[dict[str, str | None]]:
         """The rows of a query as the server writes them, as the stream of changes has them too."""
@@ -249,8 +245,10 @@ def numbered(statement: Statement) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _faults(timeout: float) -> Any:
+def _faults(timeout: float, opening: bool = False) -> Any:
     import asyncpg
+
+    gone: Callable[[str], Exception] = NotConnected if opening else lost
 
     try:
         yield
@@ -259,7 +257,7 @@ def _faults(timeout: float) -> Any:
     except asyncpg.PostgresError as error:
         state = error.sqlstate or ""
         if state.startswith(LOST):
-            raise NotConnected(f"postgres: {error}") from None
+            raise gone(f"postgres: {error}") from None
         more = {name: getattr(error, f"{name}_name", None) for name in ("table", "column", "constraint")}
         hint = f"; {error.hint}" if getattr(error, "hint", None) else ""
         shown = {name: value for name, value in more.items() if value}
@@ -268,7 +266,7 @@ def _faults(timeout: float) -> Any:
         raise failed(state, f"{error}{hint}", **shown) from None
     except asyncpg.InterfaceError as error:
         if "closed" in str(error) or "closing" in str(error):
-            raise NotConnected(f"postgres: {error}") from None
+            raise gone(f"postgres: {error}") from None
         raise StepFailed("sql.data", str(error), retryable=False) from None
-    except (ConnectionError, OSError) as error:
-        raise NotConnected(f"postgres: {error or type(error).__name__}") from None
+    except OSError as error:
+        raise gone(f"postgres: {error or type(error).__name__}") from None

@@ -9,9 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
-from reactor.contracts.sql import plain_number
+from reactor.contracts.sql import plain_json, plain_number
 
 Convert = Callable[[str], Any]
 
@@ -50,21 +48,14 @@ def _reading(text: str) -> str:
     return text if text.endswith("BC") else text.replace(" ", "T")
 
 
-def _json(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-
-
 def _numbers(text: str) -> list[int]:
     return [int(one) for one in text.split()]
 
 
 BUILT_IN: dict[int, Convert] = {
     16: lambda text: text == "t", 20: int, 21: int, 23: int, 26: int, 28: int, 700: _float, 701: _float,
-    1700: lambda text: plain_number(decimal.Decimal(text)), 114: _json, 3802: _json, 17: _bytes, 1184: _moment,
-    1114: _reading, 22: _numbers, 30: _numbers,
+    1700: lambda text: plain_number(decimal.Decimal(text)), 114: plain_json, 3802: plain_json, 17: _bytes,
+    1184: _moment, 1114: _reading, 22: _numbers, 30: _numbers,
 }  # fmt: skip
 TEXTS = frozenset(
     {18, 19, 25, 142, 790, 829, 869, 650, 774, 1042, 1043, 1082, 1083, 1186, 1266, 1560, 1562, 2950, 3614, 3615}

@@ -227,6 +227,14 @@ def plain_number(value: decimal.Decimal) -> int | float | str:
     return near if decimal.Decimal(repr(near)) == value else format(value, "f")
 
 
+def plain_json(text: str) -> Any:
+    """What a column of JSON has; one that JSON has no form for (a lone surrogate, a number beyond all) stays text."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
 def plain_value(value: Any) -> Any:
     """A value of a row as JSON has it: numerics exact (a text where a number would lose digits), times as RFC 3339
     (UTC where they have a zone), bytes as base64, intervals as ISO 8601."""
