@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EPOCH = "1700000000"
 SHIPPED = (
     "aio-pika", "aiohappyeyeballs", "aiohttp", "aiokafka", "aiomqtt", "aiormq", "aiosignal", "aiosmtplib", "aiomysql", "anyio", "apsw", "asyncpg", "attrs", "certifi", "charset-normalizer", "croniter", "defusedxml", "frozenlist", "google-re2", "grpcio", "googleapis-common-protos", "ijson",
-    "idna", "jsonschema-rs", "msgspec", "multidict", "mysql-replication", "nats-py", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-proto",
+    "idna", "jsonschema-rs", "msgspec", "multidict", "nats-py", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-proto",
     "opentelemetry-exporter-otlp-proto-common", "opentelemetry-semantic-conventions", "paho-mqtt", "pamqp", "prometheus-client", "propcache", "protobuf", "psycopg2-binary", "pyinstaller", "pymysql", "python-dateutil", "python-multipart", "pyyaml", "redis", "requests", "six",
     "typing-extensions", "tzdata", "urllib3", "uvloop", "watchfiles", "yarl",
 )  # fmt: skip

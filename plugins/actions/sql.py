@@ -14,7 +14,7 @@ from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.formulas import Formulas
 from reactor.contracts.names import named
-from reactor.contracts.sql import Database, Result, Session, quote_name
+from reactor.contracts.sql import Database, Result, Session, quote_name, quote_part
 
 MAX_ROWS = 10_000
 AT_ONCE = 500
@@ -52,7 +52,7 @@ class ExecuteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=
 
 class InsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     table: str
-    """The table, or schema.table, written out."""
+    """The table, or schema.table, written out; a part with other characters in quotes, MySQL's in backticks."""
     columns: list[str]
     """The columns, written out: what rows have beyond them is not taken, what they lack is null."""
     rows: list[dict[str, Any]]
@@ -63,7 +63,7 @@ class InsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class UpsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     table: str
-    """The table, or schema.table, written out."""
+    """The table, or schema.table, written out; a part with other characters in quotes, MySQL's in backticks."""
     columns: list[str]
     """The columns, written out: what rows have beyond them is not taken, what they lack is null."""
     key: list[str]
@@ -165,7 +165,7 @@ class Insert(_Sql):
             text = insert_text(options.table, options.columns, database)
             if options.on_conflict == "skip":
                 if database.dialect == "mysql":
-                    first = quote_name(options.columns[0], "mysql")
+                    first = quote_part(options.columns[0], "mysql")
                     text += f" ON DUPLICATE KEY UPDATE {first} = {first}"
                 else:
                     text += " ON CONFLICT DO NOTHING"
@@ -192,13 +192,13 @@ class Upsert(_Sql):
         async with self.session(options, context) as (database, session):
             dialect = database.dialect
             text = insert_text(options.table, columns, database)
-            names = [quote_name(column, dialect) for column in update]
+            names = [quote_part(column, dialect) for column in update]
             if dialect == "mysql":
-                first = quote_name(key[0], dialect)
+                first = quote_part(key[0], dialect)
                 setting = ", ".join(f"{n} = VALUES({n})" for n in names) or f"{first} = {first}"
                 text += f" ON DUPLICATE KEY UPDATE {setting}"
             else:
-                unique = ", ".join(quote_name(column, dialect) for column in key)
+                unique = ", ".join(quote_part(column, dialect) for column in key)
                 setting = ", ".join(f"{name} = excluded.{name}" for name in names)
                 text += f" ON CONFLICT ({unique}) " + (f"DO UPDATE SET {setting}" if setting else "DO NOTHING")
             await write_rows(session, text, columns, options.rows)
@@ -246,9 +246,13 @@ def insert_text(table: str, columns: list[str], database: Database) -> str:
     if not columns:
         raise StepFailed("expression", "columns has at least one name", retryable=False)
     dialect = database.dialect
-    names = ", ".join(quote_name(column, dialect) for column in columns)
+    names = ", ".join(quote_part(column, dialect) for column in columns)
     marks = ", ".join(f":{place}" for place in range(1, len(columns) + 1))
-    return f"INSERT INTO {quote_name(table, dialect)} ({names}) VALUES ({marks})"
+    try:
+        target = quote_name(table, dialect)
+    except ValueError as error:
+        raise StepFailed("expression", f"table: {error}", retryable=False) from None
+    return f"INSERT INTO {target} ({names}) VALUES ({marks})"
 
 
 async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, Any]]) -> int:
