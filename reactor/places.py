@@ -31,10 +31,9 @@ class Pointer(msgspec.Struct, frozen=True):
 
 def _folders() -> list[Path]:
     """Runtime folders, the preferred one first."""
-    found = []
     if given := os.environ.get("XDG_RUNTIME_DIR"):
-        found.append(Path(given) / "reactor")
-    return [*found, SYSTEM, Path(f"/tmp/reactor-{os.getuid()}")]
+        return [Path(given) / "reactor", *([SYSTEM] if _of_a_service(SYSTEM) else [])]
+    return [SYSTEM, Path(f"/tmp/reactor-{os.getuid()}")]
 
 
 def _ours(folder: Path) -> bool:
@@ -44,6 +43,15 @@ def _ours(folder: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def _of_a_service(folder: Path) -> bool:
+    """Whether another user's service has the folder, which only the system can have made for it."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid != os.getuid()
 
 
 def _writable() -> Path | None:
@@ -101,7 +109,7 @@ def daemons() -> list[Pointer]:
     """The daemons of this machine that answer, by their pointers."""
     found = {}
     for folder in _folders():
-        if folder != SYSTEM and not _ours(folder):
+        if not (_ours(folder) or (folder == SYSTEM and _of_a_service(folder))):
             continue
         for file in sorted(folder.glob("*.json")):
             try:

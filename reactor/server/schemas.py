@@ -135,8 +135,8 @@ SCHEMAS: dict[str, Schema] = {
     "FlowPage": page(closed(FLOW_ITEM, {"description": TEXT, "labels": MAP})),
     "VersionPage": page(closed({"version": TEXT, "flow": TEXT, "file": TEXT, "loaded": MOMENT, "source": TEXT})),
     "TriggerPage": page(
-        closed({"source": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "warning": MAYBE, "flows": many(TEXT),
-                "options": MAP})
+        closed({"source": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "warning": MAYBE, "failures": WHOLE,
+                "flows": many(TEXT), "options": MAP})
     ),
     "ConnectionPage": page(
         closed({"name": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "users": WHOLE, "file": MAYBE})

@@ -69,7 +69,9 @@ def test_mariadb(rows: int, size: int, tmp_path: Path, mariadb_server: Mariadb) 
     assert answer.json["more"] is True
     import pymysql
 
-    with pymysql.connect(host=mariadb_server.host, port=mariadb_server.port, user="root", database="shop") as connection:
+    with pymysql.connect(
+        host=mariadb_server.host, port=mariadb_server.port, user="root", database="shop"
+    ) as connection:
         cursor = connection.cursor()
         cursor.execute("SELECT count(*) FROM written")
         assert cursor.fetchone() == (rows,), "all of it is there, and once"

@@ -104,7 +104,9 @@ READ = {
 def test_one_datum_stops_no_source(server: Postgres | Mariadb, tmp_path: Path) -> None:
     """Dates that Python has not are read by stream, snapshot and query; a row without its cursor is a dead letter."""
     kind = "postgres" if isinstance(server, Postgres) else "mysql"
-    execute(server, "DROP TABLE IF EXISTS odd", "DROP TABLE IF EXISTS good", "CREATE TABLE good (n int, id int PRIMARY KEY)")
+    execute(
+        server, "DROP TABLE IF EXISTS odd", "DROP TABLE IF EXISTS good", "CREATE TABLE good (n int, id int PRIMARY KEY)"
+    )
     execute(server, *BAD[kind].split(";"), "INSERT INTO good VALUES (NULL, 1), (2, 2), (NULL, 3), (4, 4)")
     place = f"connection: '{server.url}'"
     nulls = "NULLS FIRST" if kind == "postgres" else ""
