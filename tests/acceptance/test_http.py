@@ -252,7 +252,7 @@ def test_who_waits_for_a_run_is_told_why_none_started(daemon: Daemon) -> None:
 
 def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
     refused = daemon.post("/api/v1/flows/inputs/runs", {})
-    assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is missing"
+    assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is required but missing"
     wrong = daemon.post("/api/v1/flows/inputs/runs", {"name": 1, "level": "top", "odd": 1})
     for said in ("name must be a text, not 1", 'level must be "low" or "high", not "top"', "odd is not a known field"):
         assert said in wrong.json["detail"]
@@ -261,7 +261,7 @@ def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
     )
     for arguments in ([], ["--input", "{}"]):
         said = daemon.cli("start", "inputs", *arguments)
-        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is missing\n")
+        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is required but missing\n")
     assert daemon.cli("start", "inputs", "--input", '{"name": "Ada"}').returncode == 0
 
 
