@@ -28,7 +28,7 @@ class SchemaValidator:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong, with its place, in words: "name is required but missing", "level must be an integer, not "high"."."""
+    """What is wrong and where, in words: `name is required but missing`, `level must be an integer, not "high"`."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path).lstrip(".")
     kind = error.kind
     if kind.name == "required":
