@@ -30,17 +30,29 @@ def yaml_documents(place: Place, encoding: str) -> Iterator[Any]:
                 for number in counts:
                     if not documents.check_data():
                         return
-                    yield plain(documents.get_data(), f"{place}, document {number}")
+                    yield plain(_built(documents), f"{place}, document {number}")
             finally:
                 documents.dispose()
         except yaml.YAMLError as error:
             raise content(f"{place}: {_explained(error)}") from None
         except RecursionError:
             raise too_deep(str(place)) from None
-        except (ValueError, OverflowError) as error:
-            if isinstance(error, UnicodeDecodeError):
-                raise
+        except _NotBuilt as error:
             raise content(f"{place}: {error}") from None
+
+
+class _NotBuilt(Exception):
+    """A value is not what its tag says."""
+
+
+def _built(documents: Any) -> Any:
+    try:
+        return documents.get_data()
+    except (UnicodeDecodeError, RecursionError):
+        raise
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+        # the library's constructors raise what they meet: !!int "", !!bool maybe, 2024-02-31
+        raise _NotBuilt(f"a value is not what it says: {error}") from None
 
 
 def _explained(error: Any) -> str:

@@ -383,3 +383,51 @@ async def test_archives_that_are_cut_or_changed(tmp_path: Path, cut: int) -> Non
             broken[place] ^= 0xFF
         (tmp_path / name).write_bytes(bytes(broken))
         await fails("file.content", archive.Extract, here, path=name, to="out")
+
+
+@pytest.mark.parametrize("before", [0, 1, *range(65_515, 65_540)])
+async def test_half_a_surrogate_pair_is_not_changed_in_silence(tmp_path: Path, before: int) -> None:
+    """Also where the escape is cut by the pieces in which the file is read."""
+    here = context(tmp_path)
+    for lone in ("\\ud83d", "\\ude00", "\\ud83d\\n", "\\ud83dx", "\\\\\\ud83d", "\\ud83d\\ud83d\\ude00"):
+        (tmp_path / "a").write_text(f'["{"x" * before}{lone}"]')
+        assert "half a surrogate pair" in await fails("file.content", json_actions.Read, here, path="a", items=".")
+    for whole, held in (("\\ud83d\\ude00", "😀"), ("\\\\ud83d", "\\ud83d"), ("\\\\\\\\ud83d\\\\", "\\\\ud83d\\")):
+        (tmp_path / "a").write_text(f'["{"x" * before}{whole}"]')
+        found = await call(json_actions.Read, here, path="a", items=".")
+        assert found["items"] == ["x" * before + held]
+
+
+@pytest.mark.parametrize("held", ['!!int ""', "!!bool maybe", "!!timestamp x", "!!float x", "!!binary é", "!!omap 1"])
+async def test_yaml_values_that_are_not_what_their_tag_says(tmp_path: Path, held: str) -> None:
+    (tmp_path / "a").write_text(held)
+    await fails("file.content", yaml_actions.Read, context(tmp_path), path="a")
+
+
+@pytest.mark.parametrize(
+    ("by", "held"),
+    [
+        ("日", "é日é"), (r"\1é", "éaéé"), (r"<\g<1>\g<0>>", "é<aa>é"), (r"\n\t\\", "é\n\t\\é"), (r"\x41\u65e5", "éA日é"), ("", "éé"),
+        (r"\d", r"é\dé"), (r"\g<one>", "éaé"), ("\\", "é\\é"),
+    ],
+)  # fmt: skip
+async def test_what_is_put_in_keeps_its_letters(tmp_path: Path, by: str, held: str) -> None:
+    (tmp_path / "a").write_text("éaé\n")
+    await call(text.Replace, context(tmp_path), path="a", to="b", pattern="(?P<one>a)", by=by)
+    assert (tmp_path / "b").read_text() == held + "\n"
+    for wrong in (r"\2", r"\g<two>"):
+        await fails("expression", text.Replace, context(tmp_path), path="a", to="b", pattern="(a)", by=wrong)
+
+
+async def test_text_that_cannot_be_written(tmp_path: Path) -> None:
+    here = context(tmp_path)
+    assert "'\\ud83d' cannot be written as utf-8" in await fails(
+        "expression", csv_actions.Write, here, path="o", rows=[["\ud83d"]]
+    )
+    await fails("expression", actions.Write, here, path="o", text="\ud83d")
+    await fails("expression", actions.Append, here, path="o", json={"a": "\ud83d"})
+    await fails("file.path", actions.Write, here, path="\ud83d", text="x")
+    (tmp_path / "in").write_text("a")
+    options = {"path": "in", "to": "o", "pattern": "a", "by": "日", "encoding": "latin-1"}
+    assert "cannot be written as latin-1" in await fails("expression", text.Replace, here, **options)
+    assert [one.name for one in tmp_path.iterdir()] == ["in"]
