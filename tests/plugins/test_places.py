@@ -221,10 +221,14 @@ async def test_names_as_other_programs_write_them(tmp_path: Path) -> None:
         made.writestr("caf__", "2")
         made.writestr("dos__", "3")
         made.infolist()[1].create_system = 0
+        made.writestr("lieé", "4")
     raw = (tmp_path / "mac.zip").read_bytes().replace(b"caf__", "café".encode()).replace(b"dos__", b"dos\x82e")
-    (tmp_path / "mac.zip").write_bytes(raw)
+    (tmp_path / "mac.zip").write_bytes(raw.replace("lieé".encode(), b"lie\xff\xfe"))
     names = [one["name"] for one in (await call(archive.List, here, path="mac.zip"))["files"]]
-    assert names == ["café", "doséé"[:4] + "e"], "Unix writes bytes as they are, DOS writes code page 437"
+    assert names == ["café", "dosée", "lie\\xff\\xfe"], "Unix writes bytes as they are, DOS writes code page 437"
+    await call(archive.Extract, here, path="mac.zip", to="mac")
+    held = sorted((os.fsencode(one.name), one.read_text()) for one in (tmp_path / "mac").iterdir())
+    assert held == [("café".encode(), "2"), ("dosée".encode(), "3"), (b"lie\xff\xfe", "4")]
 
 
 LONG = "n" * 256
