@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from plugins.actions import yaml as yaml_actions
 from plugins.actions._csv import MAX_CELL, MAX_COLUMNS, MAX_ROW
 from plugins.actions._decode import MAX_ITEM
 from plugins.actions._items import MAX_TAG
+from plugins.actions._place import Place
 from plugins.actions._yaml import MAX_VALUES
 from reactor.contracts.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.plugins.test_file import call, context
@@ -78,6 +80,7 @@ async def test_yaml_aliases_are_counted_as_what_they_stand_for(tmp_path: Path, m
         ("a: 2024-02-31", "file.content", "day is out of range"),
         ("a: " + "9" * 5000, "file.content", "4300 digits"),
         ("a: [", "file.content", "line 2, column"),
+        ("a: 1\n" + "# comment\n" * 4_000_000, "limit", "a document has more than 33,554,432 bytes"),
         ("a: *b", "file.content", "undefined alias"),
         ("a: \x01", "file.content", "control characters are not allowed"),
         ("? [1]\n: 2", "file.content", "unhashable key"),
@@ -417,6 +420,22 @@ async def test_what_is_put_in_keeps_its_letters(tmp_path: Path, by: str, held: s
     assert (tmp_path / "b").read_text() == held + "\n"
     for wrong in (r"\2", r"\g<two>"):
         await fails("expression", text.Replace, context(tmp_path), path="a", to="b", pattern="(a)", by=wrong)
+
+
+async def test_yaml_that_others_change_meanwhile_costs_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built is what was counted: the file is read once."""
+    opened = []
+    plain = Place.open
+
+    def count(self: Place, *given: Any, **more: Any) -> int:
+        opened.append(self.name)
+        return plain(self, *given, **more)
+
+    monkeypatch.setattr(Place, "open", count)
+    documents = [{"n": n, "held": ["x" * (n * 37 % 4000)] * 2} for n in range(2000)]
+    (tmp_path / "a").write_text("".join(f"---\nn: {one['n']}\nheld: {one['held']}\n" for one in documents))
+    assert (await call(yaml_actions.Read, context(tmp_path), path="a", limit=10_000))["items"] == documents
+    assert opened == ["a"]
 
 
 async def test_text_that_cannot_be_written(tmp_path: Path) -> None:
