@@ -356,6 +356,23 @@ async def test_listings(tmp_path: Path) -> None:
         assert caught.value.type == "file.path"
 
 
+async def test_a_root_that_is_above_a_link(tmp_path: Path) -> None:
+    """The flows' folder is a link; `../inbox` is beside what it leads to."""
+    (tmp_path / "real/flows").mkdir(parents=True)
+    (tmp_path / "real/inbox").mkdir()
+    (tmp_path / "real/inbox/a.txt").write_text("a")
+    (tmp_path / "flows").symlink_to(tmp_path / "real/flows")
+    folder = tmp_path / "flows"
+    here = context(folder, {"path": f"{folder}/../inbox/"})
+    assert (await call(actions.Read, here, path=f"{folder}/../inbox/a.txt"))["content"] == "a"
+    here = context(folder, {"path": "../inbox/"})
+    assert (await call(actions.Read, here, path="../inbox/x/../a.txt"))["content"] == "a"
+    assert (await call(actions.List, here, path="../inbox/x/.."))["count"] == 1
+    for out in ("../inbox/../flows/x", "../inbox/x/../../y", "/etc/passwd"):
+        with pytest.raises(StepFailed, match="leaves"):
+            await call(actions.Read, here, path=out)
+
+
 def test_the_first_folder_is_the_authors(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
