@@ -16,6 +16,7 @@ from reactor.contracts.durations import parse_size
 from reactor.contracts.errors import NotReady, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.sql import plain_row
+from reactor.contracts.text import shown
 from triggers import _pgoutput as wire
 from triggers._acknowledge import Acknowledger
 from triggers._changes import Durable, TableName, change_event, patterns
@@ -53,7 +54,9 @@ class Table(msgspec.Struct):
     name: TableName
     part: TableName
     """The partition that it is, else the same."""
+    names: list[str]
     columns: list[tuple[str, Convert | None]]
+    """The names as they are shown, and how the values are read."""
     keys: list[int]
     wanted: bool
 
@@ -161,7 +164,8 @@ class Stream:
         name, wanted = await self._named(relation)
         self._tables[relation.id] = Table(
             name, TableName(relation.schema, relation.name),
-            [(column.name, self._types.convert(column.oid)) for column in relation.columns],
+            [column.name for column in relation.columns],
+            [(shown(column.name), self._types.convert(column.oid)) for column in relation.columns],
             [place for place, column in enumerate(relation.columns) if column.key], wanted,
         )  # fmt: skip
 
@@ -182,7 +186,7 @@ class Stream:
     async def _change(self, change: wire.Change) -> None:
         table = self._tables[change.relation]
         if self._snapshot is not None:
-            self._snapshot.changed(table.name, [name for name, _ in table.columns], change.old, change.new)
+            self._snapshot.changed(table.name, table.names, change.old, change.new)
         if not table.wanted:
             await self._offer(change.operation, table, None, None, [])
             return

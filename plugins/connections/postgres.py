@@ -18,6 +18,7 @@ from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.postgres import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
 from reactor.contracts.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
+from reactor.contracts.text import shown
 
 FIRST = 10
 """Rows that a result begins with, more and more after them: a few large ones must not fill the memory."""
@@ -171,7 +172,8 @@ class Session:
                 for record in await lookup.fetch(f"{{{','.join(map(str, asked))}}}", timeout=self._timeout)
             ]
             asked = self._types.learn(found, asked)
-        return [(attribute.name, self._types.convert(attribute.type.oid)) for attribute in attributes]
+        read = self._connection.readable
+        return [(shown(read(one.name)), self._types.convert(one.type.oid)) for one in attributes]
 
     async def run(self, query: str, params: Params = None, limit: int = 10_000, large: Large = "refuse") -> Result:
         with _faults(self._timeout):
@@ -203,7 +205,9 @@ class Session:
         """The rows of a query as the server writes them, as the stream of changes has them too."""
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
-            return [dict(record) for record in await statement.fetch(*values, timeout=self._timeout)]
+            names = [self._connection.readable(attribute.name) for attribute in statement.get_attributes()]
+            found = await statement.fetch(*values, timeout=self._timeout)
+        return [dict(zip(names, record.values(), strict=True)) for record in found]
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         with _faults(self._timeout):
