@@ -12,8 +12,12 @@ from triggers._mysql_position import MariaPosition, MysqlPosition, Position
 
 TABLES_QUERY = """
 SELECT table_schema AS `schema`, table_name AS name, table_type AS type FROM information_schema.tables
-WHERE table_schema = :schema AND (table_name = :name OR :name IS NULL AND table_type <> 'VIEW') ORDER BY 2
+WHERE table_schema = :schema AND (table_name = :name OR :name IS NULL AND table_type = 'BASE TABLE') ORDER BY 2
 """
+OTHERS = {
+    "VIEW": "a view, not a table", "SYSTEM VIEW": "a view, not a table", "SEQUENCE": "a sequence, not a table",
+    "SYSTEM VERSIONED": "system-versioned: the log has the rows of its history as if they were inserted",
+}  # fmt: skip
 TYPES_QUERY = """
 SELECT column_name AS name, data_type AS type FROM information_schema.columns
 WHERE table_schema = :schema AND table_name = :name
@@ -65,8 +69,8 @@ async def find_tables(session: Any, options: Any, database: str) -> list[TableNa
             raise NotReady(f"mysql: there is no table {text}")
         for row in rows:
             table = TableName(row["schema"], row["name"])
-            if "VIEW" in row["type"]:
-                raise NotReady(f"mysql: {table.written('mysql')} is a view, not a table")
+            if row["type"] in OTHERS:
+                raise NotReady(f"mysql: {table.written('mysql')} is {OTHERS[row['type']]}")
             if table not in found:
                 found.append(table)
     return found
