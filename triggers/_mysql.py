@@ -59,6 +59,8 @@ class Stream:
         again."""
         self._charsets = Charsets()
         self._looked = 0.0
+        self._gap: str | None = None
+        """What was lost before this listening began."""
         self.named: list[TableName] = []
         self._schemas = {
             pattern.schema or database.database for pattern in patterns(options, "mysql") if pattern.name is None
@@ -71,7 +73,7 @@ class Stream:
             self._server = await check_server(session)
             self.named = await find_tables(session, options, self._database.database)
             await self._charsets.learn(session)
-            self._kept, self._birth = await begin(ctx, session, self._server)
+            self._kept, self._birth, self._gap = await begin(ctx, session, self._server)
         self._position = self._server.position(self._kept)
         reader = Reader(
             self._database.kind.settings(), server_id(ctx, options), self._kept, self._server.maria, self._wanted,
@@ -102,7 +104,8 @@ class Stream:
         if error.code != GONE or _PASSING.search(str(error)):
             raise NotReady(f"mysql: {error}")
         if self._options.after_loss == "restart":
-            await self._ctx.move(dict.fromkeys(await self._ctx.cursor()))
+            lost = self._kept or "its beginning"
+            await self._ctx.move({**dict.fromkeys(await self._ctx.cursor()), "lost": lost})
             self._kept = ""
             raise NotReady(f"mysql: {error}; it begins anew")
         raise NotReady(
@@ -264,7 +267,7 @@ class Stream:
         """Bytes of log that it is behind, over the server's files; what was set otherwise; tables that are gone."""
         limit = parse_size(self._options.max_lag)
         while True:
-            warnings = []
+            warnings = [self._gap] if self._gap else []
             async with self._database.session(SLOW) as session:
                 await check_server(session)
                 place = reader.place()

@@ -82,17 +82,18 @@ async def declared_types(session: Any, table: TableName) -> dict[str, str]:
     return {row["name"]: row["type"] for row in rows}
 
 
-async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str]:
+async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str, str | None]:
     """Where to go on, and the name of this beginning, which tells its changes from those of another server whose
-    identifiers are the same. The start is committed before anything is read."""
+    identifiers are the same; and the gap, where it begins anew. The start is committed before anything is read."""
     known = await ctx.cursor()
     if "gtid" in known:
-        return known["gtid"], known["birth"]
+        return known["gtid"], known["birth"], None
     (row,) = (await session.run(server.position_query)).rows
     position = str(server.position(str(row["p"] or "")))
     birth = uuid.uuid4().hex[:16]
     await ctx.move({**dict.fromkeys(known), "gtid": position, "birth": birth})
-    return position, birth
+    gap = f"the log was gone behind {known['lost']}: changes before {position} are lost" if "lost" in known else None
+    return position, birth, gap
 
 
 def server_id(ctx: Any, options: Any) -> int:

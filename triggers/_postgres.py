@@ -11,6 +11,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import psycopg2
+import psycopg2.errors
 
 from reactor.contracts.durations import parse_size
 from reactor.contracts.errors import NotReady, StepFailed
@@ -35,6 +36,7 @@ from triggers._postgres_setup import (
     slot_name,
 )
 from triggers._postgres_snapshot import Snapshot
+from triggers._shared import first_of
 
 FEEDBACK = 1.0
 """Seconds between two confirmations."""
@@ -76,6 +78,8 @@ class Stream:
         self._server = Server("", 0)
         self._publication = options.publication or self._slot
         self._given_up = False
+        self._gap: str | None = None
+        """What was lost before this listening began."""
         self._cursor: Any = None
         self.named: list[Found] = []
         self._schemas = {pattern.schema for pattern in patterns(options, "postgres") if pattern.name is None}
@@ -87,7 +91,7 @@ class Stream:
             self._server = await check_server(session)
             self.named = await find_tables(session, options)
             await make_publication(session, self._publication, options, self._server)
-            await make_slot(ctx, session, self._slot, self._server.system, options)
+            self._gap = await make_slot(ctx, session, self._slot, self._server.system, options)
         connection = await self._database.replicate(self._server.encoding)
         try:
             self._cursor = connection.cursor()
@@ -103,6 +107,8 @@ class Stream:
                     group.start_soon(self._snapshot.run)
                 await ctx.ready()
                 await self._follow()
+        except* psycopg2.errors.UndefinedObject as errors:
+            await self._without_publication(errors)
         finally:
             with contextlib.suppress(psycopg2.Error):
                 if self._cursor is not None:
@@ -112,6 +118,14 @@ class Stream:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(SLOW):
                     async with self._database.session(SLOW) as session:
                         await drop_slot(session, self._slot)
+
+    async def _without_publication(self, errors: BaseException) -> None:
+        """The server reads the log with the publications of that time: what was written while there was none can never
+        be read, also when it is made again."""
+        error = first_of(errors)
+        if self._publication in str(error):
+            await self._ctx.move({"lost": f"its publication {self._publication} was dropped"})
+        raise NotReady(f"postgres: {str(error).strip()}")
 
     def _start(self, publication: str) -> None:
         self._cursor.start_replication(
@@ -262,6 +276,7 @@ class Stream:
                 warnings = [f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"]
                 if held <= limit / 2:
                     warnings.clear()
+                warnings += [self._gap] if self._gap else []
                 warnings += await self._follow_tables(session)
                 self._ctx.warn("; ".join(warnings) or None)
             await self._ctx.clock.sleep(LOOK)
