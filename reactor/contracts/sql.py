@@ -227,6 +227,8 @@ def plain_number(value: decimal.Decimal) -> int | float | str:
     if not value.is_finite():
         return str(value)
     if value == value.to_integral_value():
+        if value.adjusted() > 19:  # thousands of digits would be more than an int is made of
+            return format(value.to_integral_value(), "f")
         whole = int(value)
         return whole if -(2**63) <= whole < 2**63 else str(whole)
     near = float(value)
