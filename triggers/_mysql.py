@@ -14,8 +14,8 @@ from triggers._changes import Durable, TableName, change_event, patterns
 from triggers._mysql_charsets import Charsets
 from triggers._mysql_position import Position
 from triggers._mysql_reader import Lost, Reader
-from triggers._mysql_rows import Reading, Rows, reading
-from triggers._mysql_setup import Server, begin, check_server, declared_types, find_tables, server_id
+from triggers._mysql_rows import Reading, Rows, check_form, reading
+from triggers._mysql_setup import Declared, Server, begin, check_server, declared_types, find_tables, server_id
 from triggers._mysql_snapshot import Snapshot
 from triggers._mysql_table import read_columns
 from triggers._mysql_wire import Begin, Commit, Prepared, Query
@@ -213,8 +213,12 @@ class Stream:
             async with self._database.session(SLOW) as session:
                 declared = await declared_types(session, table)
                 decodes = [await self._charsets.decode(session, column.collation) for column in columns]
-            pairs = zip(columns, decodes, strict=True)
-            return [reading(column, declared.get(column.name, ""), decode) for column, decode in pairs]
+            found = [declared.get(column.name, Declared()) for column in columns]
+            for column, one in zip(columns, found, strict=True):
+                check_form(column, one.digits)
+            return [
+                reading(column, one.type, decode) for column, one, decode in zip(columns, found, decodes, strict=True)
+            ]
         except ValueError as error:
             raise NotReady(f"mysql: the changes of {table.written('mysql')} cannot be read: {error}") from None
 

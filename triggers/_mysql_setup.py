@@ -19,7 +19,7 @@ OTHERS = {
     "SYSTEM VERSIONED": "system-versioned: the log has the rows of its history as if they were inserted",
 }  # fmt: skip
 TYPES_QUERY = """
-SELECT column_name AS name, data_type AS type FROM information_schema.columns
+SELECT column_name AS name, data_type AS type, datetime_precision AS digits FROM information_schema.columns
 WHERE table_schema = :schema AND table_name = :name
 """
 WANTED = {
@@ -76,10 +76,16 @@ async def find_tables(session: Any, options: Any, database: str) -> list[TableNa
     return found
 
 
-async def declared_types(session: Any, table: TableName) -> dict[str, str]:
+class Declared(NamedTuple):
+    type: str = ""
+    digits: int = 0
+    """Of a second."""
+
+
+async def declared_types(session: Any, table: TableName) -> dict[str, Declared]:
     """The types of a table's columns as it is now."""
     rows = (await session.run(TYPES_QUERY, {"schema": table.schema, "name": table.name})).rows
-    return {row["name"]: row["type"] for row in rows}
+    return {row["name"]: Declared(row["type"], int(row["digits"] or 0)) for row in rows}
 
 
 async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str, str | None]:
