@@ -19,7 +19,7 @@ from typing import Any
 LAZY = {
     "psycopg2": ("psycopg2/", "psycopg2_binary.libs/"), "asyncpg": ("asyncpg/",), "jsonschema_rs": ("jsonschema_rs/",),
     "google": ("google/_upb/",), "re2": ("re2/",), "charset_normalizer": ("charset_normalizer/",),
-    "grpc": ("grpc/_cython/",),
+    "grpc": ("grpc/_cython/",), "cramjam": ("cramjam/",),
 }  # fmt: skip
 """Packages, and where their libraries stand in the archive."""
 FOLDER = "packs"

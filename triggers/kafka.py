@@ -9,7 +9,7 @@ import msgspec
 
 from triggers._decode import Decode
 from triggers._position import position_problem
-from triggers._shared import Kind, not_connected
+from triggers._shared import Kind
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -71,7 +71,9 @@ class Kafka(Kind):
         from triggers import _kafka
 
         async with ctx.connection(self.options.connection) as client:
-            try:
-                await _kafka.listen(ctx, client, self.options)
-            except* (KafkaError, OSError, TimeoutError) as errors:
-                raise not_connected("kafka", errors) from None
+            settings = client.settings
+        # from here on a connection of its own: what happens to it is no matter of those who publish
+        try:
+            await _kafka.listen(ctx, settings, self.options)
+        except* (KafkaError, OSError, TimeoutError) as errors:
+            raise _kafka.fault(self.options, errors) from None

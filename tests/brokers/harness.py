@@ -166,8 +166,9 @@ def stopwatch() -> Callable[[], float]:
 
 
 def stands_alone(
-    daemon: Daemon, connection: str, good: str, bad: str, publish: Callable[[Sequence[int]], None], reason: str
-) -> None:
+    daemon: Daemon, connection: str, good: str, bad: str, publish: Callable[[Sequence[int]], None], reason: str,
+    failures: int = 4,
+) -> None:  # fmt: skip
     """What is wrong with one source is its own: neighbours on the connection lose nothing, and the reason is said in
     words wherever one looks. `good` and `bad` are triggers on the connection `shared`."""
     daemon.flow("connections/shared.yaml", connection)
@@ -180,9 +181,14 @@ def stands_alone(
     with daemon:
         eventually(lambda: item("sink")["state"] == "listening", 30, "the good one does not listen")
         sent = 0
-        while item("bad")["failures"] < 4 or sent < 200:
+
+        def enough() -> bool:
+            nonlocal sent
             publish(range(sent, sent + 10))
             sent += 10
+            return item("bad")["failures"] >= failures and sent >= 200
+
+        eventually(enough, 60, f"it does not fail: {item('bad')}")
         eventually(lambda: len(numbers(daemon)) == sent, 30, f"{sent - len(numbers(daemon))} of {sent} are lost")
         assert max(numbers(daemon).values()) == 1
         eventually(lambda: item("bad")["state"] == "not ready", 30, f"{item('bad')}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,20 @@ from plugins.actions import kafka as actions
 from plugins.connections.kafka import Kafka as Kind
 from plugins.connections.kafka import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
+from reactor.testing import trigger_suite
+from tests.brokers.harness import (
+    SINK,
+    Lent,
+    down_and_back,
+    each,
+    numbers,
+    recorder,
+    settle,
+    share,
+    stands_alone,
+    survive,
+    wait_runs,
+)  # fmt: skip
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
@@ -261,13 +277,130 @@ async def test_publish(kafka_server: Server, tmp_path: Path) -> None:
         ({"topic": "out", "data": 1, "partition": 99}, "expression"),
         ({"topic": "no topic!", "data": 1}, "expression"),
         ({"topic": "out"}, "expression"),
+        ({"topic": "out", "data": "\ud83d"}, "expression"),
+        ({"topic": "out", "data": {"a": "\ud83d"}}, "expression"),
+        ({"topic": "out", "data": 1, "key": "\ud83d"}, "expression"),
+        ({"topic": "out", "data": 1, "headers": {"h": "\ud83d"}}, "expression"),
+        ({"topic": "out", "data": 1, "headers": {"\ud83d": "v"}}, "expression"),
     ):
         with pytest.raises(StepFailed) as caught:
             await act(**wrong)
-        assert caught.value.type == type, caught.value
+        assert caught.value.type == type and not caught.value.retryable, caught.value
     here.connection = Lent(Kind, {"servers": "127.0.0.1:1"}).lend
     with pytest.raises(NotConnected):
         await act(topic="out", data=1)
+
+
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def test_every_codec_is_read(kafka_server: Server, tmp_path: Path) -> None:
+    """As our library frames them, and as Java does: a topic with a codec of its own has each batch written anew by the
+    broker."""
+    topics = [NewTopic(f"codec-{codec}", 1, 1, topic_configs={"compression.type": codec}) for codec in CODECS[1:]]
+    using(kafka_server, lambda admin: admin.create_topics([NewTopic("codecs", 1, 1), *topics]))
+    daemon = Daemon(tmp_path)
+    source = f"connection: '{kafka_server.url}', pattern: '^codec.*', from: earliest"
+    daemon.flow("sink.yaml", SINK % f"kafka: {{{source}}}")
+
+    async def work() -> None:
+        for place, codec in enumerate(CODECS):
+            given = None if codec == "none" else codec
+            async with AIOKafkaProducer(bootstrap_servers=address(kafka_server), compression_type=given) as producer:
+                for n in range(20):
+                    await producer.send("codecs", json.dumps({"n": 100 * place + n, "pad": "x" * 500}).encode())
+                if codec == "none":
+                    for other, topic in enumerate(topics):
+                        for n in range(20):
+                            body = {"n": 1000 + 100 * other + n, "pad": "x" * 500}
+                            await producer.send(topic.name, json.dumps(body).encode())
+
+    asyncio.run(work())
+    wanted = {100 * place + n for place in range(5) for n in range(20)}
+    wanted |= {1000 + 100 * place + n for place in range(4) for n in range(20)}
+    with daemon:
+        eventually(lambda: set(numbers(daemon)) == wanted, 60, f"missing: {sorted(wanted - set(numbers(daemon)))[:5]}")
+
+
+ODD = """
+import asyncio, json, os
+from aiokafka import AIOKafkaProducer
+
+class Name(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main():
+    async with AIOKafkaProducer(bootstrap_servers=os.environ["SERVERS"], max_request_size=10_000_000) as producer:
+        given = [[("h", b"\\xff")], [(Name("na"), b"v")], [("a", b"1"), ("b", b"x"), ("a", b"2"), ("c", None)]]
+        for n, headers in enumerate(given):
+            await producer.send_and_wait("odd", json.dumps({"n": n}).encode(), key=b"\\xe9", headers=headers)
+        await producer.send_and_wait("odd", json.dumps({"n": 3, "pad": "x" * 6_000_000}).encode())
+        await producer.send_and_wait("odd", b'{"n": 4}', timestamp_ms=2**62)
+        await producer.send_and_wait("odd", b'{"n": 5}')
+
+asyncio.run(main())
+"""
+"""In Python alone, the library sends what its compiled part does not."""
+
+
+def test_headers_keys_and_sizes_that_are_odd(kafka_server: Server, tmp_path: Path) -> None:
+    settings = {"max.message.bytes": "10000000", "message.timestamp.after.max.ms": str(2**63 - 1)}
+    wide = NewTopic("odd", 1, 1, topic_configs=settings)
+    using(kafka_server, lambda admin: admin.create_topics([wide]))
+
+    given = {**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1", "SERVERS": address(kafka_server)}
+    subprocess.run([sys.executable, "-c", ODD], env=given, check=True, timeout=60)
+    daemon = Daemon(tmp_path)
+    daemon.flow(
+        "sink.yaml",
+        f"flow: sink\nwhen: [{{kafka: {{connection: '{kafka_server.url}', topic: odd, from: earliest}}}}]\ndo: []\n"
+        "output: {n: '${{ event.data.n }}', headers: '${{ event.headers }}', event: '${{ event if event.data.n < 3 else null }}'}\n",
+    )
+    with daemon:
+        runs = {run["output"]["n"]: run["output"] for run in wait_runs(daemon, "sink", 5)}
+        assert runs[0]["headers"] == {"h": "\\xff"} and runs[0]["event"]["headers_bytes"] == {"h": "/w=="}
+        assert runs[0]["event"]["key_bytes"] == "6Q==" and runs[1]["headers"] == {"\\xff\\xfe": "v"}
+        assert runs[2]["headers"] == {"a": "2", "b": "x", "c": None}
+        assert runs[2]["event"]["headers_all"] == {"a": ["1", "2"], "b": ["x"], "c": [None]}
+        assert {3, 5} < set(runs)
+        (letter,) = daemon.get("/api/v1/dead-letters")["items"]
+        assert "the topic odd, partition 0, offset 4" in letter["invalid"], letter
+        assert daemon.get("/api/v1/triggers")["items"][0]["failures"] == 0
+
+
+def test_a_topic_that_cannot_be_read_is_its_own_fault(kafka_server: Server, tmp_path: Path) -> None:
+    """The broker makes a topic that does not exist, but not one of this name."""
+    make_topic(kafka_server, "stands", 1)
+    stands_alone(
+        Daemon(tmp_path), f"kind: kafka\nsettings: {{servers: '{address(kafka_server)}'}}\n",
+        "kafka: {connection: shared, topic: stands, group: stands}", "kafka: {connection: shared, topic: '..'}",
+        publisher(kafka_server, "stands"), "the topic .. (group reactor) does not exist", failures=2,
+    )  # fmt: skip
+
+
+async def test_the_other_side_takes_away_what_it_reads(kafka_server: Server) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=address(kafka_server))
+    await admin.start()
+
+    async def make(number: int) -> None:
+        await anyio.to_thread.run_sync(send, kafka_server, "away", [(None, b"%d" % number)])
+
+    async def delete() -> None:
+        await admin.delete_topics(["away"])
+
+    async def nothing() -> None:
+        return None
+
+    try:
+        await admin.create_topics([NewTopic("away", 2, 1)])
+        lent = Lent(Kind, {"servers": address(kafka_server)})
+        found = await trigger_suite.notices_what_is_taken_away(
+            Kafka, options(topic="away"), make, delete, nothing, lent, 90
+        )
+        assert "the topic away was deleted" in found.warnings[-1]
+    finally:
+        await admin.close()
 
 
 def test_settings_and_options_that_are_wrong() -> None:
