@@ -6,24 +6,28 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import Properties, VariableByteIntegers
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from reactor.contracts.errors import NotConnected
-from reactor.contracts.event import Event
+from reactor.contracts.errors import NotConnected, NotReady, leading, words
+from reactor.contracts.event import Cursor, Event
+from reactor.contracts.text import named, shown
 from triggers._acknowledge import Acknowledger
 from triggers._decode import decode
+from triggers._letters import base64_of, event_of, gap, headers_of
 from triggers.mqtt import topic_filter
 
 IN_FLIGHT = 500
 """Messages that the broker may send before we acknowledge one."""
 CONNECT = 10.0
+MAX_TOPICS = 10_000
+"""Topics of which a hash is remembered."""
 
 
 class Receiver(paho.Client):
@@ -31,12 +35,39 @@ class Receiver(paho.Client):
     (MQTT 5, section 4.3.3: with PUBREC the receiver takes ownership)."""
 
     _held: int | None = None
+    odd: str | None = None
+    """Why the properties of the message that is handed over now are missing."""
+
+    def _thread_main(self) -> None:
+        """A reader that ends for a reason that nobody foresaw is a lost connection, not a silent one."""
+        reason = "the client ended"
+        try:
+            super()._thread_main()
+        except Exception as error:  # it would be printed and forgotten
+            reason = words(error)
+        finally:
+            self.on_end(reason)
 
     def _send_pubrec(self, mid: int) -> MQTTErrorCode:
         self._held = mid
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def _without_odd_properties(self) -> str | None:
+        """Takes properties out of the packet that the library cannot read, and says why: it would end its reader."""
+        packet = bytes(self._in_packet["packet"])
+        start = 2 + int.from_bytes(packet[:2], "big") + (2 if self._in_packet["command"] & 0x06 else 0)
+        if self._protocol != paho.MQTTv5 or not packet[start : start + 1].strip(b"\0"):
+            return None
+        try:
+            Properties(PacketTypes.PUBLISH).unpack(packet[start:])  # type: ignore[no-untyped-call]
+        except Exception as error:  # what it raises depends on what the sender wrote
+            size, width = VariableByteIntegers.decode(packet[start:])  # type: ignore[no-untyped-call]
+            self._in_packet["packet"] = bytearray(packet[:start] + b"\0" + packet[start + width + size :])
+            return words(error)
+        return None
+
     def _handle_publish(self) -> MQTTErrorCode:
+        self.odd = self._without_odd_properties()
         result = super()._handle_publish()
         if self._held is not None:
             held, self._held = self._held, None
@@ -58,6 +89,14 @@ class Receiver(paho.Client):
 
     on_held: Callable[[Any], None]
     on_released: Callable[[int], None]
+    on_end: Callable[[str], None]
+
+
+class Lost(NamedTuple):
+    """Why a session ended; `said`: the broker said it, and so it is there."""
+
+    reason: str
+    said: bool
 
 
 class Session:
@@ -69,7 +108,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.arrived: asyncio.Queue[Any] = asyncio.Queue()
         self.subscribed: asyncio.Future[None] = self.loop.create_future()
-        self.lost: asyncio.Future[str] = self.loop.create_future()
+        self.lost: asyncio.Future[Lost] = self.loop.create_future()
         self.five = self.settings.version == "5"
         name = hashlib.sha256(ctx.identity().encode()).hexdigest()[:12]
         self.client = Receiver(
@@ -90,7 +129,8 @@ class Session:
         self.client.on_connect = self._connected
         self.client.on_subscribe = self._subscribed
         self.client.on_message = self._message
-        self.client.on_held = lambda message: self._put(("message", message))
+        self.client.on_held = lambda message: self._put(("message", (message, self.client.odd)))
+        self.client.on_end = lambda reason: self._tell(self.lost, Lost(f"the connection is lost: {reason}", False))
         self.client.on_released = lambda mid: self._put(("released", mid))
         self.present = False
         self.closing = False
@@ -106,14 +146,14 @@ class Session:
 
     def _connected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self._tell(self.lost, f"the broker refused: {reason}")
+            self._tell(self.lost, Lost(f"the broker refused: {reason}", True))
             return
         self.present = bool(flags.session_present)
         filter = topic_filter(self.options.topic)[0]
         if self.options.share is not None:
             filter = f"$share/{self.options.share}/{filter}"
         if self.five:
-            handling = 0 if self.options.retained and self.options.share is None else 2
+            handling = {"always": 0, "new": 1, "never": 2}[self.options.stored] if self.options.share is None else 2
             client.subscribe(filter, options=SubscribeOptions(qos=self.options.qos, retainHandling=handling))
         else:
             client.subscribe(filter, qos=self.options.qos)
@@ -121,12 +161,12 @@ class Session:
     def _subscribed(self, client: Any, _: Any, mid: Any, reasons: Any, properties: Any) -> None:
         failed = next((reason for reason in reasons if reason.is_failure), None)
         if failed is not None:
-            self._tell(self.lost, f"the subscription was refused: {failed}")
+            self._tell(self.lost, Lost(f"the subscription was refused: {failed}", True))
         else:
             self._tell(self.subscribed, None)
 
     def _message(self, client: Any, _: Any, message: Any) -> None:
-        self._put(("message", message))
+        self._put(("message", (message, self.client.odd)))
 
     def _put(self, item: tuple[str, Any]) -> None:
         """Waits, in the client's thread, while too much is unread here: the socket is not read then, and the broker
@@ -138,7 +178,8 @@ class Session:
         self.loop.call_soon_threadsafe(self.arrived.put_nowait, item)
 
     def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._tell(self.lost, f"the connection is lost: {reason}")
+        own = bool(flags.is_disconnect_packet_from_server)
+        self._tell(self.lost, Lost(f"the connection is lost: {reason}", own))
 
     async def open(self) -> None:
         """Raises NotConnected."""
@@ -159,7 +200,15 @@ class Session:
         either: set[asyncio.Future[Any]] = {self.subscribed, self.lost}
         done, _ = await asyncio.wait(either, timeout=CONNECT, return_when=asyncio.FIRST_COMPLETED)
         if self.subscribed not in done:
-            raise NotConnected(f"mqtt: {self.lost.result() if self.lost.done() else 'no answer in time'}")
+            raise self.fault()
+
+    def fault(self) -> NotConnected | NotReady:
+        """What the broker said to this session is the source's own matter."""
+        if not self.lost.done():
+            return NotConnected("mqtt: no answer in time")
+        lost = self.lost.result()
+        text = f"mqtt: the topic {self.options.topic}: {lost.reason}"
+        return NotReady(text) if lost.said else NotConnected(text)
 
     async def close(self) -> None:
         """Without a good-bye to the session: the broker keeps what comes meanwhile."""
@@ -174,6 +223,8 @@ class Session:
 
 async def listen(ctx: Any, client: Any, options: Any) -> None:
     session = Session(ctx, client, options)
+    position = await ctx.cursor()
+    seen = Seen(ctx, position, session.five and options.qos > 0)
     taken: set[int] = set()
     """Ids of QoS 2 messages whose events are durable and that the broker has not released."""
 
@@ -186,16 +237,19 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
                 return
 
     async def until_lost() -> None:
-        raise NotConnected(f"mqtt: {await session.lost}")
+        await session.lost
+        raise session.fault()
 
-    async def offer(message: Any) -> None:
+    async def offer(message: Any, odd: str | None) -> None:
         if message.qos == 2 and message.mid in taken:
             session.client.received(message.mid)
-        elif message.retain and not options.retained:
+        elif message.retain and (options.stored == "never" or (options.stored == "new" and seen.knows(message))):
             await acknowledger.add(_nothing(), message)
         else:
             cursors = [ctx.at(f"mid:{message.mid}", 1)] if message.qos == 2 else []
-            await acknowledger.add(await ctx.offer(_event(message, options), cursors), message)
+            if options.stored == "new":
+                cursors += seen.passes(message)
+            await acknowledger.add(await ctx.offer(_event(message, odd, options), cursors), message)
 
     async def release(mids: list[int]) -> None:
         await ctx.move({f"mid:{mid}": None for mid in mids})
@@ -206,11 +260,13 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
     acknowledger = Acknowledger(acknowledge, IN_FLIGHT)
     try:
         await session.open()
-        known = [name for name in await ctx.cursor() if name.startswith("mid:")]
+        known = [name for name in position if name.startswith("mid:")]
         if session.present:
             taken.update(int(name[4:]) for name in known)
         elif known:
             await ctx.move(dict.fromkeys(known))
+        if options.qos:
+            await _say_session(ctx, session, position, options)
         async with anyio.create_task_group() as group:
             group.start_soon(acknowledger.run)
             group.start_soon(until_lost)
@@ -224,32 +280,96 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
                     await release(released)
                 for what, value in items:
                     if what == "message":
-                        await offer(value)
+                        await offer(*value)
                         session.room.release()
-    except* NotConnected as errors:
-        raise NotConnected(str(errors.exceptions[0])) from None
+    except* (NotConnected, NotReady) as errors:
+        raise leading(errors) from None
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(5):
             await session.close()
+
+
+async def _say_session(ctx: Any, session: Session, position: dict[str, Any], options: Any) -> None:
+    if "session" not in position:
+        await ctx.move({"session": 1})
+    elif not session.present:
+        gap(ctx, f"mqtt: the broker does not know this session any more; messages of {options.topic} may be lost")
+
+
+class Seen:
+    """What came last of each topic, by a hash: a retained message that is the same came before. A broker of MQTT 5 that
+    keeps the session sends a retained message once (`trusted`), so that only those are remembered; otherwise each
+    subscription brings them all again, and what came live may be one of them."""
+
+    def __init__(self, ctx: Any, position: dict[str, Any], trusted: bool) -> None:
+        self._ctx = ctx
+        self._trusted = trusted
+        self._last = {item[2:]: value for item, value in position.items() if item.startswith("r:")}
+
+    def knows(self, message: Any) -> bool:
+        return self._last.get(_hash(message._topic)) == _hash(message.payload)
+
+    def passes(self, message: Any) -> list[Cursor]:
+        """The cursors that remember it with its event."""
+        if self._trusted and not message.retain:
+            return []
+        topic, value = _hash(message._topic), _hash(message.payload)
+        if self._last.get(topic) == value:
+            return []
+        moved: list[Cursor] = [self._ctx.at(f"r:{topic}", value)]
+        if topic not in self._last and len(self._last) >= MAX_TOPICS:
+            oldest = next(iter(self._last))
+            del self._last[oldest]
+            moved.append(self._ctx.at(f"r:{oldest}", None))
+        self._last[topic] = value
+        return moved
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=9).hexdigest()
 
 
 async def _nothing() -> Any:
     return None
 
 
-def _event(message: Any, options: Any) -> Event:
-    data, invalid = decode(message.payload, options.decode)
-    levels = message.topic.split("/")
-    params: dict[str, str] = {}
-    for place, name in enumerate(topic_filter(options.topic)[1]):
-        if name is not None:
-            rest = options.topic.split("/")[place].endswith("...}")
-            params[name] = "/".join(levels[place:]) if rest else levels[place]
-    extensions: dict[str, Any] = {}
-    for name, value in getattr(message.properties, "UserProperty", None) or []:
-        if name == "traceparent":
-            extensions["traceparent"] = value
-    return Event(
-        type="mqtt.message", source=f"mqtt:{message.topic}", data=data, invalid=invalid, extensions=extensions,
-        fields={"topic": message.topic, "params": params, "qos": message.qos, "retain": bool(message.retain)},
-    )  # fmt: skip
+def _event(message: Any, odd: str | None, options: Any) -> Event:
+    topic = bytes(message._topic)  # the library's own `topic` raises for one that is not UTF-8
+    source = f"mqtt:{shown(topic)}"
+    where = {**named("topic", topic), "qos": message.qos, "retain": bool(message.retain)}
+
+    def make() -> Event:
+        if odd is not None:
+            raise ValueError(f"its properties cannot be decoded ({odd})")
+        data, invalid = decode(message.payload, options.decode)
+        levels = shown(topic).split("/")
+        params: dict[str, str] = {}
+        for place, name in enumerate(topic_filter(options.topic)[1]):
+            if name is not None:
+                rest = options.topic.split("/")[place].endswith("...}")
+                params[name] = "/".join(levels[place:]) if rest else levels[place]
+        properties = _properties(message.properties)
+        trace = properties["headers"].get("traceparent")
+        extensions = {} if trace is None else {"traceparent": trace}
+        fields = {**where, "params": params, **properties}
+        return Event(
+            type="mqtt.message", source=source, data=data, invalid=invalid, extensions=extensions, fields=fields
+        )
+
+    def letter() -> Event:
+        return Event(type="mqtt.message", source=source, data=base64_of(message.payload), fields=where)
+
+    return event_of(make, letter, f"the topic {shown(topic)}")
+
+
+def _properties(given: Any) -> dict[str, Any]:
+    """The properties of MQTT 5 (3.3.2.3); in 3.1.1 there are none."""
+    found = vars(given) if given is not None else {}
+    correlation = found.get("CorrelationData")
+    return {
+        **headers_of(found.get("UserProperty") or []),
+        "content_type": found.get("ContentType"),
+        "response_topic": found.get("ResponseTopic"),
+        "expiry": found.get("MessageExpiryInterval"),
+        **({"correlation": None} if correlation is None else named("correlation", bytes(correlation))),
+    }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from triggers._decode import Decode
 from triggers._shared import Kind
 
+LONGEST_SESSION = 0xFFFFFFFF
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -24,12 +25,19 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """The session's name at the broker; made of the source unless given. One daemon a name."""
     share: str | None = None
     """A group of subscribers that share the messages (MQTT 5)."""
-    retained: bool = True
-    """Whether the topic's retained messages come at the start."""
+    retained: Literal["new", "always", "never"] | bool = "new"
+    """Which retained messages of the topic come at a start: new (those that did not come before), always or never."""
     session: int = 86_400
     """Seconds for which the broker keeps the session of a daemon that is down (MQTT 5)."""
     decode: Decode = "auto"
     """auto, json, text or bytes."""
+
+    @property
+    def stored(self) -> str:
+        """`retained`; true and false are what they were before there was `new`."""
+        if isinstance(self.retained, bool):
+            return "always" if self.retained else "never"
+        return self.retained
 
 
 class Mqtt(Kind):
@@ -50,6 +58,10 @@ class Mqtt(Kind):
             found.append(("topic", str(error)))
         if options.qos not in (0, 1, 2):
             found.append(("qos", "qos is 0, 1 or 2"))
+        if not 0 <= options.session <= LONGEST_SESSION:
+            found.append(("session", f"session is from 0 to {LONGEST_SESSION:,} seconds"))
+        if options.client_id is not None and not 1 <= len(options.client_id.encode()) <= 65_535:
+            found.append(("client_id", "a client id has 1 to 65,535 bytes"))
         if options.share is not None and not re.fullmatch(r"[^/+#]{1,100}", options.share):
             found.append(("share", "the name of a group has no /, + and #"))
         return found
@@ -62,7 +74,9 @@ class Mqtt(Kind):
         from triggers._mqtt import listen
 
         async with ctx.connection(self.options.connection) as client:
-            await listen(ctx, client, self.options)
+            pass
+        # from here on a connection of its own: what happens to it is no matter of those who publish
+        await listen(ctx, client, self.options)
 
 
 def topic_filter(topic: str) -> tuple[str, list[str | None]]:

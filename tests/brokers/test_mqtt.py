@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import msgspec
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from plugins.actions import mqtt as actions
 from plugins.connections.mqtt import Mqtt as Kind
 from plugins.connections.mqtt import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import Lent, down_and_back, numbers, recorder, settle, survive, wait_runs
+from reactor.testing import trigger_suite
+from tests.brokers.harness import SINK, Lent, down_and_back, numbers, recorder, settle, survive, wait_runs
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Mqtt as Server
@@ -152,9 +156,124 @@ async def test_publish(mqtt_server: Server, tmp_path: Path) -> None:
         await act(topic="a")
 
 
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_retained_messages_come_once(mqtt_server: Server, tmp_path: Path, version: str, qos: int) -> None:
+    """Whatever restarts: the daemon, by a signal or a kill, or the broker. One that is new comes, also when it is new
+    while nobody listens."""
+    topic = f"kept/{version}/{qos}"
+    publish = publisher(mqtt_server, f"{topic}/a", retain=True)
+    other = publisher(mqtt_server, f"{topic}/b", retain=True)
+    publish([1])
+    daemon = Daemon(tmp_path)
+    daemon.flow(
+        "connections/house.yaml",
+        f"kind: mqtt\nsettings: {{host: {mqtt_server.host}, port: {mqtt_server.port}, version: '{version}'}}\n",
+    )
+    daemon.flow("sink.yaml", SINK % f"mqtt: {{connection: house, topic: '{topic}/{{which}}', qos: {qos}}}")
+    daemon.flow(
+        "never.yaml",
+        SINK.replace("sink", "never") % f"mqtt: {{connection: house, topic: '{topic}/+', qos: {qos}, retained: never}}",
+    )
+    always = f"mqtt: {{connection: house, topic: '{topic}/#', qos: {qos}, retained: always}}"
+    daemon.flow("always.yaml", SINK.replace("sink", "always") % always)
+    daemon.start()
+    settle(daemon)
+    eventually(lambda: numbers(daemon) == {1: 1}, 20, "the retained one does not come")
+    publish([2])
+    other([10])
+    eventually(lambda: numbers(daemon) == {1: 1, 2: 1, 10: 1}, 20, "what comes live does not")
+    wait_runs(daemon, "never", 2)
+    for restart in (daemon.stop, daemon.kill):
+        restart()
+        daemon.start()
+        settle(daemon)
+    daemon.stop()
+    other([11])
+    daemon.start()
+    eventually(lambda: numbers(daemon)[11] == 1, 20, "what was new meanwhile does not come")
+    place = len(daemon.facts())
+    mqtt_server.restart()
+    eventually(lambda: "source.disconnected" in [one["fact"] for one in daemon.facts()[place:]], 20, "not noticed")
+    settle(daemon)
+    publish([3])
+    eventually(lambda: numbers(daemon)[3] == 1, 20, "deaf")
+    assert numbers(daemon) == {1: 1, 2: 1, 10: 1, 11: 1, 3: 1}
+    never = sorted(run["output"] for run in wait_runs(daemon, "never", 4 if qos else 3))
+    assert never == ([2, 3, 10, 11] if qos else [2, 3, 10]), never
+    assert len(wait_runs(daemon, "always", 6)) > 5, "with each subscription"
+    assert daemon.stop() == 0
+    for last in ("a", "b"):
+        publisher(mqtt_server, f"{topic}/{last}", retain=True)([b""])
+
+
+def test_properties_of_mqtt_5(mqtt_server: Server, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.flow(
+        "sink.yaml",
+        f"flow: sink\nwhen: [{{mqtt: {{connection: '{mqtt_server.url}', topic: 'props/#'}}}}]\ndo: []\noutput: '${{{{ event }}}}'\n",
+    )
+    with daemon:
+        settle(daemon)
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.connect(mqtt_server.host, mqtt_server.port)
+        client.loop_start()
+        properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.UserProperty = [("a", "1"), ("b", "x"), ("a", "2")]
+        properties.ContentType = "application/json"
+        properties.CorrelationData = b"\xff\x01"
+        properties.ResponseTopic = "answers/7"
+        properties.MessageExpiryInterval = 3600
+        client.publish("props/a", b"1", qos=1, properties=properties).wait_for_publish(10)
+        odd: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        odd.UserProperty = [("mark", "\ufeffx")]
+        client.publish("props/b", b"2", qos=2, properties=odd).wait_for_publish(10)
+        client.publish("props/c", b"3", qos=1).wait_for_publish(10)
+        client.disconnect()
+        client.loop_stop()
+        events = {run["output"]["topic"]: run["output"] for run in wait_runs(daemon, "sink", 2)}
+        first = events["props/a"]
+        assert first["headers"] == {"a": "2", "b": "x"} and first["headers_all"] == {"a": ["1", "2"], "b": ["x"]}
+        assert first["content_type"] == "application/json" and first["response_topic"] == "answers/7"
+        assert first["correlation_bytes"] == "/wE=" and 3590 <= first["expiry"] <= 3600
+        assert events["props/c"]["headers"] == {} and events["props/c"]["content_type"] is None
+        (letter,) = daemon.get("/api/v1/dead-letters")["items"]
+        assert "the topic props/b: " in letter["invalid"] and "U+FEFF" in letter["invalid"]
+        assert daemon.get("/api/v1/triggers")["items"][0]["failures"] == 0
+
+
+async def test_the_other_side_takes_away_what_it_reads(mqtt_server: Server) -> None:
+    """Another client with the same name throws the session out, with all that waits there."""
+
+    async def make(number: int) -> None:
+        await anyio.to_thread.run_sync(publisher(mqtt_server, "away"), [number])
+
+    async def take_over() -> None:
+        def work() -> None:
+            other = paho.Client(CallbackAPIVersion.VERSION2, client_id="taken-away", protocol=paho.MQTTv5)
+            connected = threading.Event()
+            other.on_connect = lambda *_: connected.set()
+            other.connect(mqtt_server.host, mqtt_server.port, clean_start=True)
+            other.loop_start()
+            assert connected.wait(10)
+            other.disconnect()
+            other.loop_stop()
+
+        await anyio.to_thread.run_sync(work)
+
+    async def nothing() -> None:
+        return None
+
+    lent = Lent(Kind, {"host": mqtt_server.host, "port": mqtt_server.port})
+    found = await trigger_suite.notices_what_is_taken_away(
+        Mqtt, options(topic="away", client_id="taken-away"), make, take_over, nothing, lent, shared=False
+    )
+    assert "does not know this session" in found.warnings[-1]
+
+
 def test_settings_and_options_that_are_wrong() -> None:
     assert Kind.problems(Settings(host="h", port=0)) and Kind.problems(Settings(host="h", keepalive=1))
     assert topic_filter("a/{b}/c/{d...}") == ("a/+/c/#", [None, "b", None, "d"])
     for given in ({"topic": ""}, {"topic": "a+/b"}, {"topic": "#/a"}, {"topic": "{A}"}, {"topic": "{a}/{a}"}, {"topic": "{a...}/b"},
-                  {"topic": "a", "qos": 3}, {"topic": "a", "share": "a/b"}):  # fmt: skip
+                  {"topic": "a", "qos": 3}, {"topic": "a", "qos": 7}, {"topic": "a", "session": -1}, {"topic": "a", "client_id": ""}, {"topic": "a", "share": "a/b"}):  # fmt: skip
         assert Mqtt.problems(options(**given)), given
