@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._message import raw
+from plugins.actions._message import raw, sendable
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 
@@ -41,12 +41,20 @@ class Publish:
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
 
-        bad = not options.topic or any(c in options.topic for c in "+#\0") or len(options.topic) > 1000
+        bad = (
+            not options.topic
+            or any(c in options.topic for c in "+#\0")
+            or len(options.topic.encode("utf-8", "replace")) > 65_535
+        )
         if bad or options.qos not in (0, 1, 2):
             raise StepFailed("expression", "a topic has no + and #, and qos is 0, 1 or 2", retryable=False)
+        topic = sendable("the topic", options.topic, line=False)
+        payload = raw(options.data)
         headers = dict(options.headers)
         if context.traceparent is not None:
             headers.setdefault("traceparent", context.traceparent)
+        for name, value in headers.items():
+            _fits(name, value)
         async with context.connection(options.connection) as client:
             properties: Any = None
             if client.settings.version == "5" and headers:
@@ -54,10 +62,24 @@ class Publish:
                 properties.UserProperty = list(headers.items())
             try:
                 await client.publisher.publish(
-                    options.topic, raw(options.data), qos=options.qos, retain=options.retain, properties=properties
+                    topic, payload, qos=options.qos, retain=options.retain, properties=properties
                 )
             except (aiomqtt.MqttError, OSError, TimeoutError) as error:
-                raise NotConnected(f"mqtt: {error or type(error).__name__}") from None
+                raise _failure(client, error) from None
             except ValueError as error:
                 raise StepFailed("limit", f"mqtt: {error}", retryable=False) from None
-        return {"topic": options.topic, "qos": options.qos, "retain": options.retain}
+        return {"topic": topic, "qos": options.qos, "retain": options.retain}
+
+
+def _fits(name: str, value: str) -> None:
+    """A user property: two texts of MQTT (1.5.4), each of 65,535 bytes at most. Raises StepFailed."""
+    for what, text in (("the header's name", name), (f"the header {name[:40]}", value)):
+        if "\0" in sendable(what, text, line=False) or len(text.encode()) > 65_535:
+            raise StepFailed("expression", f"{what} holds U+0000, or is longer than 65,535 bytes", retryable=False)
+
+
+def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+    """What the library raised, as a step sees it: the client, which all share, is only lost with its connection."""
+    if client.lost() or (isinstance(error, OSError) and not isinstance(error, TimeoutError)):
+        return NotConnected(f"mqtt: {error or type(error).__name__}")
+    return StepFailed("mqtt.failed", f"the broker did not take the message: {error or type(error).__name__}")

@@ -48,6 +48,10 @@ class Client:
     def context(self) -> ssl.SSLContext | None:
         return context(self.settings)
 
+    def lost(self) -> bool:
+        """Whether the publisher has no connection any more."""
+        return bool(self.publisher._disconnected.done())
+
 
 def context(settings: Settings) -> ssl.SSLContext | None:
     """Raises NotConnected for certificates that cannot be read."""

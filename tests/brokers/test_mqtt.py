@@ -148,9 +148,14 @@ async def test_publish(mqtt_server: Server, tmp_path: Path) -> None:
         events = await made.wait_events(3)
         assert [event.data for event in events] == [{"on": True}] * 3 and events[0].fields["params"] == {"room": "hall"}
         group.cancel_scope.cancel()
-    for wrong in ({"topic": "a/#"}, {"topic": ""}, {"topic": "a", "qos": 3}):
-        with pytest.raises(StepFailed):
+    for wrong in (
+        {"topic": "a/#"}, {"topic": ""}, {"topic": "a", "qos": 3}, {"topic": "\ud83d"}, {"topic": "a" * 70_000},
+        {"topic": "a", "data": "\ud83d"}, {"topic": "a", "data": ["\ud83d"]}, {"topic": "a", "headers": {"h": "\ud83d"}},
+        {"topic": "a", "headers": {"h": "\0"}}, {"topic": "a", "headers": {"h": "x" * 70_000}},
+    ):  # fmt: skip
+        with pytest.raises(StepFailed) as caught:
             await act(**wrong)
+        assert not caught.value.retryable
     here.connection = Lent(Kind, {"host": "127.0.0.1", "port": 1}).lend
     with pytest.raises(NotConnected):
         await act(topic="a")

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from reactor.clock import SystemClock, SystemIds
@@ -275,3 +276,51 @@ async def test_one_that_listens_long_enough_is_well_again() -> None:
         sources.clock.monotonic = lambda: moment  # type: ignore[method-assign]
         await until(lambda: lives > 8)
         assert sources.active["own:1"].failures <= 1
+
+
+def nested(depth: int) -> Any:
+    data: Any = 1
+    for _ in range(depth):
+        data = [data]
+    return data
+
+
+class Encoding(MemoryStore):
+    """Writes what it accepts, as the store on a disk does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Event] = []
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        msgspec.json.encode(acceptance.event.event)
+        self.kept.append(acceptance.event.event)
+        return await super().accept(acceptance)
+
+
+@pytest.mark.parametrize(
+    ("odd", "kept"),
+    [
+        (Event(type="x", source="s", data={"a": "\ud83d"}, key="1"), {"a": "\\ud83d"}),
+        (Event(type="x", source="s\udcff", data=1, key="\udcff"), 1),
+        (Event(type="x", source="s", data=1, fields={"topic": "\udcff"}), 1),
+        (Event(type="x", source="s", data=nested(5000), key="1"), None),
+    ],
+)
+async def test_an_event_that_cannot_be_stored_is_a_dead_letter(odd: Event, kept: Any) -> None:
+    """And the next one goes on."""
+    store = Encoding()
+    done = anyio.Event()
+
+    async def listen(ctx: Any) -> None:
+        await (await ctx.offer(odd, [ctx.at("place", 1)]))
+        await ctx.emit(Event(type="x", source="s", data="next"))
+        done.set()
+        await anyio.sleep_forever()
+
+    async with listening(store, listen) as sources:
+        with anyio.fail_after(10):
+            await done.wait()
+        assert sources.active["own:1"].failures == 0
+    letter, following = store.kept
+    assert letter.data == kept and "cannot be stored" in (letter.invalid or "") and following.invalid is None
