@@ -245,6 +245,12 @@ class Inbox:
                     prepared.lives.update(other.lives)
                     prepared.changes.update(other.changes)
 
+    async def tell(self, type: str, source: str, data: Any) -> None:
+        """An event of the daemon's own, when a flow listens to its type. Raises Overloaded."""
+        if self._flows().listens(type):
+            event = Event(type=type, source=source, data=data)
+            await self.commit(self.prepare("event", event, self._clock.now(), own=True))
+
     def event(self, event: Event, at: float) -> Prepared:
         return self.prepare("event", event, at)
 

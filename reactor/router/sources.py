@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +14,7 @@ import msgspec
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
-from reactor.contracts.event import Cursor, Event, Upload
+from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.store import Journal, QueueMessage
@@ -28,6 +29,7 @@ STEADY = 60.0
 """Seconds of listening after which a source counts as well again, although it failed right after its last start."""
 FAILING = 5
 """Failures in a row after which `source.failing` is observed."""
+FAILING_TYPE = f"{RESERVED_PREFIX}source.failing"
 RETIRE_WITHIN = 60.0
 QUEUE_LOOK = 5.0
 """Seconds between two looks at a queue when nothing is heard of it."""
@@ -407,9 +409,17 @@ class Sources:
             self.observer.observe("source.crashed", source=source.name, error=error)
         self.observer.observe("source.disconnected", source=source.name, state=state, error=error)
         if failing:
-            self.observer.observe("source.failing", source=source.name, count=source.failures, error=error)
+            await self._tell_failing(source)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
         return pause * (0.5 + 0.5 * self.random.random())
+
+    async def _tell_failing(self, source: Source) -> None:
+        """For people who watch, and for flows that send it on."""
+        fields = {"source": source.name, "count": source.failures, "error": source.error}
+        self.observer.observe("source.failing", **fields)
+        data = {**fields, "kind": source.kind, "state": source.state, "flows": sorted(source.flows)}
+        with contextlib.suppress(Overloaded):  # the log has it
+            await self.inbox.tell(FAILING_TYPE, f"/sources/{source.name}", data)
 
 
 def _storable(event: Event, reason: str) -> Event:

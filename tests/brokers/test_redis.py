@@ -316,6 +316,27 @@ def test_what_cannot_be_read_is_its_own_fault(tmp_path: Path, bad: str, reason: 
         server.close()
 
 
+def test_a_flow_hears_of_a_source_that_fails_again_and_again(redis_server: Server, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.flow(
+        "bad.yaml", f"flow: bad\nwhen: [{{redis: {{connection: '{redis_server.url}', list: failing}}}}]\ndo: []\n"
+    )
+    daemon.flow(
+        "alert.yaml", "flow: alert\nwhen: [{event: reactor.source.failing}]\ndo: []\noutput: '${{ event.data }}'\n"
+    )
+    with redis.Redis.from_url(redis_server.url) as client, daemon:
+        settle(daemon)
+        client.set("failing", "a text")
+        (run,) = wait_runs(daemon, "alert", 1)
+        told = run["output"]
+        assert (told["count"], told["kind"], told["state"], told["flows"]) == (5, "redis", "not ready", ["bad"])
+        assert "WRONGTYPE" in told["error"]
+        client.delete("failing")
+        settle(daemon)
+        assert [one["count"] for one in daemon.facts() if one["fact"] == "source.failing"] == [5]
+        assert "WRONGTYPE" not in daemon.cli("triggers").stdout
+
+
 @pytest.mark.parametrize("given", [{"stream": "away"}, {"list": "awaylist"}, {"channel": "awaychannel"}])
 async def test_the_other_side_takes_away_what_it_reads(redis_server: Server, given: dict[str, str]) -> None:
     key = next(iter(given.values()))
