@@ -256,7 +256,7 @@ def test_order_fields_and_dead_letters(kafka_server: Server, tmp_path: Path) -> 
             [{"n": 3}, "/w==", "letters", 0, 3, {}],
         ]
         (letter,) = daemon.get("/api/v1/dead-letters")["items"]
-        assert "no json" in letter["invalid"]
+        assert "not valid JSON" in letter["invalid"]
         assert 'reactor_source_lag{kind="kafka"' in daemon.request("GET", "/metrics").raw.decode()
     assert behind(kafka_server, "reactor", "letters") == 0, "a poisoned message does not stop the partition"
 

@@ -214,7 +214,7 @@ def test_what_cannot_be_decoded_is_a_dead_letter(nats_server: Server, tmp_path: 
     with daemon:
         eventually(lambda: numbers(daemon) == {1: 1}, 20, "the good one does not come")
         (letter,) = daemon.get("/api/v1/dead-letters")["items"]
-        assert "no json" in letter["invalid"]
+        assert "not valid JSON" in letter["invalid"]
     info = using(nats_server, lambda client: client.jetstream().consumer_info("letters", "reactor"))
     assert info.num_ack_pending == 0, "a poisoned message is not delivered again"
 

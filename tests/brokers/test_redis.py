@@ -228,7 +228,7 @@ def test_what_cannot_be_decoded_is_a_dead_letter(redis_server: Server, tmp_path:
         eventually(lambda: numbers(daemon) == {1: 1}, 20, "the good one does not come")
         eventually(lambda: len(daemon.get("/api/v1/dead-letters")["items"]) == 2, 10, "no dead letters")
         letter = daemon.get("/api/v1/dead-letters")["items"][-1]
-        assert "no json" in letter["invalid"] and letter["verdicts"][0]["verdict"] == "invalid"
+        assert "not valid JSON" in letter["invalid"] and letter["verdicts"][0]["verdict"] == "invalid"
         assert letter["verdicts"][0]["flow"] == "sink"
         assert letter["id"] in daemon.cli("dead-letters").stdout
         sent = daemon.cli("dead-letters", "replay", letter["id"], "--with", '{"n": 7}', "--json")
