@@ -7,7 +7,7 @@ last verb that returned, or of a later one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -123,6 +123,10 @@ class PlanRecord(msgspec.Struct, kw_only=True):
     at: float = 0.0
 
 
+FlowFiles = Mapping[str, Mapping[str, str]]
+"""Flow files by absolute path, with the version of each flow that they gave last."""
+
+
 class PayloadFolder(Protocol):
     """Where large payloads stand."""
 
@@ -216,9 +220,16 @@ class Journal(Protocol):
         """Moves positions without an event."""
         ...
 
-    async def save_plan(self, plan: PlanRecord) -> None: ...
+    async def save_plan(self, *plans: PlanRecord, files: FlowFiles | None = None) -> None:
+        """Keeps versions, and for each of `files` what it gives now, in one transaction; a file without flows is
+        forgotten. A version that is known is left alone."""
+        ...
 
     async def plan(self, version: str) -> PlanRecord | None: ...
+
+    async def flow_files(self) -> dict[str, dict[str, str]]:
+        """The versions that each flow file gave last."""
+        ...
 
     async def sweep(self) -> int:
         """Removes payload files that nothing names, left by a crash; how many. Called once after the start."""

@@ -22,7 +22,6 @@ from reactor.contracts.store import (
     Outcome,
     Page,
     PayloadFolder,
-    PlanRecord,
     QueueMessage,
     QueueState,
     Retention,
@@ -32,6 +31,7 @@ from reactor.contracts.store import (
 from reactor.store.codec import is_live, verdict_of
 from reactor.store.items import MemoryItems
 from reactor.store.payloads import Payloads
+from reactor.store.plans import MemoryPlans
 
 
 class _Row(msgspec.Struct, kw_only=True):
@@ -50,7 +50,7 @@ class _Row(msgspec.Struct, kw_only=True):
     signal_seq: int = 0
 
 
-class MemoryStore(MemoryItems):
+class MemoryStore(MemoryPlans, MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
@@ -65,7 +65,6 @@ class MemoryStore(MemoryItems):
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
         self._cursors: dict[tuple[str, str], Any] = {}
         self._queue: dict[str, tuple[QueueMessage, str | None]] = {}
-        self._plans: dict[str, PlanRecord] = {}
         self._hints: list[Hints] = []
         self._seq = 0
         self._signalled: list[str] = []
@@ -416,12 +415,6 @@ class MemoryStore(MemoryItems):
             else:
                 self._cursors[(cursor.source, cursor.item)] = cursor.value
 
-    async def save_plan(self, plan: PlanRecord) -> None:
-        self._plans.setdefault(plan.version, plan)
-
-    async def plan(self, version: str) -> PlanRecord | None:
-        return self._plans.get(version)
-
     async def prune(self, now: float, retention: Retention, limit: int) -> int:
         cutoff = now - retention.age
         ended = sorted((row for row in self._runs.values() if row.record.status.ended), key=lambda row: row.seq)
@@ -487,9 +480,6 @@ class MemoryStore(MemoryItems):
 
     async def entries(self, run: str) -> list[AnyEntry]:
         return await self.read(run)
-
-    async def versions(self, flow: str) -> list[PlanRecord]:
-        return sorted((plan for plan in self._plans.values() if plan.flow == flow), key=lambda plan: -plan.at)
 
     async def counts(self) -> dict[str, int]:
         counts = {"events": len(self._events), "runs": len(self._runs)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import apsw
-import msgspec
 
 from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Parent, RunRecord, Status
-from reactor.contracts.store import Page, PlanRecord, QueueState, RunFilter, Signal
+from reactor.contracts.store import Page, QueueState, RunFilter, Signal
 from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries, unpack_environment
 from reactor.store.payloads import MARK, Payloads
 
@@ -169,16 +168,6 @@ def queues(db: Database) -> list[QueueState]:
     return [
         QueueState(name=name, waiting=waiting, oldest=oldest, active=active) for name, waiting, oldest, active in rows
     ]
-
-
-def plan(db: Database, version: str) -> PlanRecord | None:
-    row = db.execute("SELECT record FROM plans WHERE version = ?", (version,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=PlanRecord)
-
-
-def versions(db: Database, flow: str) -> list[PlanRecord]:
-    rows = db.execute("SELECT record FROM plans WHERE flow = ? ORDER BY at DESC", (flow,))
-    return [msgspec.json.decode(row[0], type=PlanRecord) for row in rows]
 
 
 def cursor_items(db: Database, source: str) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from reactor.contracts.store import (
     Appended,
     Claim,
     Claimed,
+    FlowFiles,
     Outcome,
     PlanRecord,
     QueueMessage,
     Signal,
 )
-from reactor.store import reads
+from reactor.store import plans, reads
 from reactor.store.codec import (
     CorruptRecord,
     decode,
@@ -344,9 +345,8 @@ class Rows(Queues, ItemRows, Upkeep):
                 values = (cursor.source, cursor.item, encode(cursor.value))
                 self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", values)
 
-    def save_plan(self, plan: PlanRecord) -> None:
-        values = (plan.version, plan.flow, plan.at, encode(plan))
-        self._db.execute("INSERT OR IGNORE INTO plans VALUES (?, ?, ?, ?)", values)
+    def save_plans(self, records: Sequence[PlanRecord], files: FlowFiles) -> None:
+        plans.save(self._db, records, files)
 
     def _result(self, run: str, change: Change | None) -> tuple[bytes | None, bytes | None, bytes | None]:
         if change is None:

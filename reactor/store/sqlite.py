@@ -29,6 +29,7 @@ from reactor.contracts.store import (
     Appended,
     Claim,
     Claimed,
+    FlowFiles,
     Hints,
     Page,
     PayloadFolder,
@@ -39,6 +40,7 @@ from reactor.contracts.store import (
     RunFilter,
     Signal,
 )
+from reactor.store import plans as _plans
 from reactor.store import reads
 from reactor.store.codec import pack_entries
 from reactor.store.files import DirectoryLock, FreeSpace, private_directory, refuse_network
@@ -347,8 +349,8 @@ class SqliteStore(SqliteItems):
     async def move(self, cursors: Sequence[Cursor]) -> None:
         await self._submit(lambda rows: rows.move(cursors))
 
-    async def save_plan(self, plan: PlanRecord) -> None:
-        await self._submit(lambda rows: rows.save_plan(plan))
+    async def save_plan(self, *plans: PlanRecord, files: FlowFiles | None = None) -> None:
+        await self._submit(lambda rows: rows.save_plans(plans, files or {}))
 
     async def prune(self, now: float, retention: Retention, limit: int) -> int:
         return int(await self._submit(lambda rows: rows.prune(now, retention, limit)))
@@ -381,7 +383,7 @@ class SqliteStore(SqliteItems):
         return found
 
     async def plan(self, version: str) -> PlanRecord | None:
-        found: PlanRecord | None = await self._read(lambda db: reads.plan(db, version))
+        found: PlanRecord | None = await self._read(lambda db: _plans.read(db, version))
         return found
 
     async def run(self, id: str) -> RunRecord | None:
@@ -408,7 +410,11 @@ class SqliteStore(SqliteItems):
         return await self.read(run)
 
     async def versions(self, flow: str) -> list[PlanRecord]:
-        found: list[PlanRecord] = await self._read(lambda db: reads.versions(db, flow))
+        found: list[PlanRecord] = await self._read(lambda db: _plans.versions(db, flow))
+        return found
+
+    async def flow_files(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = await self._read(_plans.flow_files)
         return found
 
     async def counts(self) -> dict[str, int]:

@@ -5,7 +5,6 @@ Each check is an async function of an open store; `CHECKS` has them all by name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -19,27 +18,16 @@ from reactor.contracts.store import (
     Acceptance,
     Accepted,
     Claim,
-    PlanRecord,
     QueueMessage,
     Retention,
     RunFilter,
     Signal,
     Store,
 )
+from reactor.testing import plan_suite  # noqa: F401 - its checks belong to the suite
+from reactor.testing.checks import check, require
 
-Check = Callable[[Store], Awaitable[None]]
-CHECKS: dict[str, Check] = {}
 OWNER = "own_1"
-
-
-def check(function: Check) -> Check:
-    CHECKS[function.__name__] = function
-    return function
-
-
-def require(condition: Any, message: object = "") -> None:
-    if not condition:
-        raise AssertionError(message)
 
 
 def event(id: str = "evt_1", key: str | None = None, at: float = 100.0, data: Any = None) -> StoredEvent:
@@ -350,15 +338,6 @@ async def pages_follow_one_another(store: Store) -> None:
     require((await store.runs(RunFilter(status="failed"), None, 10)).items == [])
     require(len((await store.events(None, 20)).items) == 20)
     require((await store.events(None, 20, "none")).items == [])
-
-
-@check
-async def plans_are_kept_by_version(store: Store) -> None:
-    plan = PlanRecord(version="v1", flow="f", file="f.yaml", folder="/", source="do: []", language=1, at=1.0)
-    await store.save_plan(plan)
-    await store.save_plan(plan)
-    require(await store.plan("v1") == plan and await store.plan("v2") is None)
-    require([p.version for p in await store.versions("f")] == ["v1"])
 
 
 @check
