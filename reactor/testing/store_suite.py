@@ -25,6 +25,7 @@ from reactor.contracts.store import (
     Store,
 )
 from reactor.testing import plan_suite  # noqa: F401 - its checks belong to the suite
+from reactor.testing.checks import CHECKS as CHECKS  # the suite, for whoever runs it
 from reactor.testing.checks import check, require
 
 OWNER = "own_1"
