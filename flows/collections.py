@@ -47,7 +47,11 @@ def collection_files(path: Path) -> list[Path]:
 def load_collections(paths: Iterable[Path], kinds: Kinds) -> list[Collection]:
     """All collections under the paths; the later of two with one name has a problem."""
     files = list(dict.fromkeys(file for path in paths for file in collection_files(path)))
-    found = [one for file in files for one in _load(file, kinds)]
+    return named_once([one for file in files for one in read_collections(file, kinds)])
+
+
+def named_once(found: list[Collection]) -> list[Collection]:
+    """The same; the later of two with one name has a problem."""
     named: dict[str, Collection] = {}
     for one in found:
         first = named.setdefault(one.name, one)
@@ -58,7 +62,8 @@ def load_collections(paths: Iterable[Path], kinds: Kinds) -> list[Collection]:
     return found
 
 
-def _load(path: Path, kinds: Kinds) -> list[Collection]:
+def read_collections(path: Path, kinds: Kinds) -> list[Collection]:
+    """All collections of a file; an unreadable one has a problem."""
     documents, problems = definition_documents(path, "collection", "a `schema`")
     if problems:
         return [Collection(str(path), "", None, "", problems)]

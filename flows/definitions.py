@@ -3,32 +3,19 @@ and their documents."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from flows.nodes import Node, parse_documents
 from flows.problems import Problem
+from flows.tree import SUFFIXES, in_order, scan
 
-SUFFIXES = (".yaml", ".yml", ".json")
 MAX_FILE = 1024 * 1024
 
 
 def files_under(directory: Path) -> list[Path]:
     """The files that may be read by us, but hidden ones and those of hidden folders, in order of their paths. What goes
     away while it looks is not there. Raises OSError when the disk fails: what it holds is not known then."""
-
-    def failed(error: OSError) -> None:
-        if not isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
-            raise error
-
-    found = []
-    for folder, folders, names in os.walk(directory, onerror=failed):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(folder, name)
-            if path.suffix in SUFFIXES and not name.startswith(".") and path.is_file():
-                found.append(path)
-    return sorted(found)
+    return [Path(path) for path in sorted(scan(str(directory)).files, key=in_order)]
 
 
 def definition_files(directory: Path, folder: str) -> list[Path]:
@@ -55,3 +42,6 @@ def definition_documents(path: Path, what: str, has: str) -> tuple[list[Node], l
     if problems:
         return [], problems
     return (documents, []) if documents else broken(f"the file is empty; a {what} has {has}")
+
+
+__all__ = ["MAX_FILE", "SUFFIXES", "definition_documents", "definition_files", "files_under"]

@@ -13,11 +13,13 @@ from flows.context import Kinds
 from flows.definitions import files_under
 from flows.nodes import Node, parse_documents
 from flows.problems import Problem, suggest
+from flows.tree import sort_of
 from reactor.contracts import plan
 from reactor.contracts.event import type_matches
 
-NOT_FLOWS = frozenset({"collections", "connections", "forms", "schemas"})
 MAX_FILE = 1024 * 1024
+MAX_HINTS = 20
+"""Missing flows for which near names are looked for."""
 
 
 @dataclass
@@ -39,14 +41,14 @@ class Document:
 def flow_files(directory: Path) -> list[Path]:
     """The flow files under a directory, in order of their paths. Raises ValueError for one that is a Python package,
     OSError when the disk fails."""
+    refuse_package(directory)
+    return [path for path in files_under(directory) if sort_of(path.relative_to(directory).as_posix()) == "flow"]
+
+
+def refuse_package(directory: Path) -> None:
+    """Raises ValueError for a Python package: somebody named the wrong directory."""
     if (directory / "__init__.py").exists():
         raise ValueError(f"{directory} is a Python package, not a directory of flows; name another with --flows")
-    found = []
-    for path in files_under(directory):
-        inside = NOT_FLOWS.intersection(path.relative_to(directory).parts[:-1])
-        if not inside and not path.name.endswith((".test.yaml", ".test.yml")):
-            found.append(path)
-    return found
 
 
 def load_text(
@@ -180,27 +182,50 @@ def _sources(pool: list[Document], kinds: Kinds) -> None:
 
 
 def _sub_flows(pool: list[Document], names: dict[str, Document]) -> None:
+    hints: dict[str, str] = {}
+    """By the missing name: looking for near names among thousands is slow."""
     for document in pool:
         if document.plan is None:
             continue
         for called, node in document.calls:
             target = names.get(called)
             if target is None:
-                known = [name for name in names if name != document.name]
+                if called not in hints and len(hints) < MAX_HINTS:
+                    hints[called] = suggest(called, (name for name in names if name != document.name))
                 place = node.entries["run"][1]
-                _refuse(document, place.line, f"there is no flow {called}{suggest(called, known)}", place.column)
+                _refuse(document, place.line, f"there is no flow {called}{hints.get(called, '')}", place.column)
             elif target.plan is not None and target.plan.inputs is not None:
                 given = node.get("with")
                 plain: Any = given.plain() if given is not None else {}
                 if "${{" not in str(plain):
                     for problem in target.plan.inputs.problems(plain):
                         _refuse(document, node.line, f"the inputs of {called}: {problem}", node.column)
-    calls = {d.plan.flow: d.plan.calls for d in pool if d.plan is not None}
+    calls = {d.plan.flow: d.plan.calls for d in pool if d.plan is not None and d.plan.calls}
+    circular = _circular(calls)
     for document in pool:
-        if document.plan is not None:
+        if document.plan is not None and document.plan.flow in circular:
             circle = _circle(calls, document.plan.flow)
             if circle:
                 _refuse(document, document.line, f"sub-flows call each other in a circle: {' → '.join(circle)}")
+
+
+def _circular(calls: dict[str, tuple[str, ...]]) -> set[str]:
+    """The flows that are left when those that call nothing (any longer) are taken away, again and again: each calls
+    itself by some way, or calls one that does."""
+    callers: dict[str, list[str]] = {}
+    waits = {}
+    for flow, called in calls.items():
+        inside = {name for name in called if name in calls}
+        waits[flow] = len(inside)
+        for name in inside:
+            callers.setdefault(name, []).append(flow)
+    free = [flow for flow, count in waits.items() if not count]
+    while free:
+        for caller in callers.get(free.pop(), ()):
+            waits[caller] -= 1
+            if not waits[caller]:
+                free.append(caller)
+    return {flow for flow, count in waits.items() if count}
 
 
 def _circle(calls: dict[str, tuple[str, ...]], start: str) -> list[str] | None:

@@ -16,6 +16,7 @@ from reactor.connections import Connections
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
 from reactor.contracts.event import Event, StoredEvent, Verdict, rfc3339
+from reactor.contracts.plan import Plan
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import Store
 from reactor.contracts.trigger import Receipt
@@ -149,19 +150,26 @@ class Operations:
         return None
 
     def _flow_items(self) -> list[dict[str, Any]]:
-        items = [self._item(plan) for _, plan in sorted(self.catalog.flows.plans.items())]
-        loaded = {plan.file for plan in self.catalog.flows.plans.values()}
-        broken: dict[str, list[str]] = {}
+        by_file: dict[str, list[str]] = {}
+        broken: set[str] = set()
         for problem in self.catalog.problems:
-            if problem.severity == "error" and problem.file not in loaded:
-                broken.setdefault(problem.file, []).append(str(problem))
+            by_file.setdefault(problem.file, []).append(str(problem))
+            if problem.severity == "error":
+                broken.add(problem.file)
+        plans = self.catalog.flows.plans
+        items = [self._item(plan, by_file.get(plan.file, [])) for _, plan in sorted(plans.items())]
         items += [
-            {"name": None, "file": file, "version": None, "enabled": False, "triggers": [], "problems": found}
-            for file, found in broken.items()
-        ]
+            {
+                "name": None, "file": file, "version": None, "enabled": False, "state": "problems", "triggers": [],
+                "problems": by_file[file],
+            }
+            for file in sorted(broken - {plan.file for plan in plans.values()})
+        ]  # fmt: skip
         return items
 
-    def _item(self, plan: Any) -> dict[str, Any]:
+    def _item(self, plan: Plan, problems: list[str]) -> dict[str, Any]:
+        """`state` is refused when the file has errors and an older version of the flow runs."""
+        refused = plan.flow in self.catalog.refused
         return {
             "name": plan.flow,
             "file": plan.file,
@@ -169,13 +177,17 @@ class Operations:
             "description": plan.description,
             "labels": dict(plan.labels),
             "enabled": plan.enabled,
+            "state": "refused" if refused else "enabled" if plan.enabled else "disabled",
             "triggers": [{"name": t.name, "kind": t.kind, "source": t.source} for t in plan.triggers],
-            "problems": [str(problem) for problem in self.catalog.problems if problem.file == plan.file],
+            "problems": problems,
         }
 
     def _flow_item(self, name: str) -> dict[str, Any] | None:
         plan = self.catalog.flows.plans.get(name)
-        return None if plan is None else {**self._item(plan), "source": plan.source}
+        if plan is None:
+            return None
+        problems = [str(problem) for problem in self.catalog.problems if problem.file == plan.file]
+        return {**self._item(plan, problems), "source": plan.source}
 
     def _trigger_items(self) -> list[dict[str, Any]]:
         found = []
@@ -230,6 +242,7 @@ class Operations:
             "store": health or "ok",
             "flows": len(self.catalog.flows.plans),
             "flow_problems": sum(1 for problem in self.catalog.problems if problem.severity == "error"),
+            "refused": self.catalog.refused,
             "active_runs": self.pool.active,
             "sources": sources,
             "connections": {

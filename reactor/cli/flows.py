@@ -19,9 +19,8 @@ def run(options: Any) -> int:
         return 0
     rows = []
     for item in found["items"]:
-        state = "problems" if item["problems"] else "enabled" if item["enabled"] else "disabled"
         triggers = ", ".join(trigger["kind"] for trigger in item["triggers"])
-        rows.append([item["name"] or "-", state, triggers, (item["version"] or "")[7:19], item["file"]])
+        rows.append([item["name"] or "-", item["state"], triggers, (item["version"] or "")[7:19], item["file"]])
     table(rows, ["FLOW", "STATE", "TRIGGERS", "VERSION", "FILE"])
     for item in found["items"]:
         for problem in item["problems"]:

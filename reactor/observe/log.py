@@ -37,6 +37,8 @@ FACTS: dict[str, tuple[str, str]] = {
     "flow.refused": ("error", "flow not loaded"),
     "flow.warning": ("warning", "flow warning"),
     "flow.removed": ("info", "flow removed"),
+    "flow.kept": ("warning", "the flow's file has errors; the version that ran last is used"),
+    "flow.polling": ("warning", "the kernel does not tell of changed flows; the directories are looked at each second"),
     "daemon.started": ("info", "reactor is up"),
     "daemon.stopping": ("info", "reactor is stopping"),
     "daemon.stopped": ("info", "reactor has stopped"),

@@ -138,8 +138,8 @@ class Sources:
                 self.active[name] = source
                 self.group.start_soon(self._supervise, source)
             source.flows = {plan.flow for plan, _ in users}
-            self._queues = any(source.kind == "queue" for source in self.active.values())
             source.responds = any(plan.responds for plan, _ in users)
+        self._queues = any(source.kind == "queue" for source in self.active.values())
 
     def _takes_away(self, kind: str) -> bool:
         """Whether listening takes messages from others: a disabled flow must not."""

@@ -63,6 +63,7 @@ EVENT_ITEM: Schema = {
 }  # fmt: skip
 FLOW_ITEM: Schema = {
     "name": MAYBE, "file": TEXT, "version": MAYBE, "enabled": FLAG,
+    "state": {"enum": ["enabled", "disabled", "refused", "problems"]},
     "triggers": many(closed({"name": TEXT, "kind": TEXT, "source": TEXT})), "problems": many(TEXT),
 }  # fmt: skip
 RUN_REF = closed({"id": TEXT, "flow": TEXT})
@@ -80,7 +81,7 @@ SCHEMAS: dict[str, Schema] = {
     "Readiness": closed(
         {
             "status": {"enum": ["ready", "not ready"]}, "version": TEXT, "store": TEXT, "flows": WHOLE,
-            "flow_problems": WHOLE, "active_runs": WHOLE, "sources": MAP, "connections": MAP,
+            "flow_problems": WHOLE, "refused": MAP, "active_runs": WHOLE, "sources": MAP, "connections": MAP,
         }
     ),
     "Stats": closed(

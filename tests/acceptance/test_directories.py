@@ -65,26 +65,28 @@ def test_a_directory_that_becomes_a_python_package(daemon: Daemon) -> None:
 async def test_a_disk_that_fails_in_any_walk_takes_no_flow_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Flows, connections and collections are each looked for; the disk may fail in the middle."""
+    """The disk may fail in any folder that is walked through."""
     (tmp_path / "one.yaml").write_text("flow: one\nwhen: [manual]\ndo: [{set: {a: 1}}]\n")
+    for folder in ("connections", "collections"):
+        (tmp_path / folder).mkdir()
     catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), Facts())
     await catalog.refresh()
-    plain = os.walk
+    plain = os.scandir
     for fails_at in (1, 2, 3):
         walks = 0
 
-        def walk(top: Any, fails_at: int = fails_at, **named: Any) -> Any:
+        def scandir(top: Any, fails_at: int = fails_at) -> Any:
             nonlocal walks
             walks += 1
             if walks == fails_at:
                 raise OSError(5, "Input/output error", str(top))
-            return plain(top, **named)
+            return plain(top)
 
-        monkeypatch.setattr(os, "walk", walk)
+        monkeypatch.setattr(os, "scandir", scandir)
         await catalog.refresh()
         assert walks == fails_at and set(catalog.flows.plans) == {"one"}
         assert [problem.message for problem in catalog.problems] == ["the directory cannot be read: Input/output error"]
-        monkeypatch.setattr(os, "walk", plain)
+        monkeypatch.setattr(os, "scandir", plain)
         await catalog.refresh()
         assert catalog.problems == []
 
