@@ -17,6 +17,8 @@ from flows.connections import (
 from flows.context import Kinds
 from flows.loader import Document, cross_check, flow_files, load_file
 from flows.problems import Problem
+from flows.tree import scan
+from reactor.contracts.text import is_text, shown
 
 
 def load_paths(paths: Sequence[Path], kinds: Kinds) -> list[Document]:
@@ -47,6 +49,7 @@ def check_paths(paths: Sequence[Path], kinds: Kinds) -> tuple[list[Problem], int
     found = [problem for document in chosen for problem in document.problems]
     found += [problem for connection in connections for problem in connection.problems]
     found += [problem for collection in collections for problem in collection.problems]
+    found += [problem for path in paths if path.is_dir() for problem in scan(str(path)).problems()]
     return sorted(set(found)), len(chosen)
 
 
@@ -65,7 +68,9 @@ def _flow_paths(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             found.update(flow_files(path))
         elif not path.exists():
-            raise ValueError(f"{path} does not exist")
+            raise ValueError(f"{shown(str(path))} does not exist")
+        elif not is_text(str(path)):
+            raise ValueError(f"{shown(str(path))}: the name of the file is not UTF-8; rename it")
         elif path.absolute().parent.name != FOLDER:
             found.add(path)
     return sorted(found)

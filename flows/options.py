@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from flows.nodes import Node
 from flows.problems import suggest
 
 
+@functools.lru_cache(maxsize=1024)
 def fields(options: type[msgspec.Struct]) -> dict[str, Any]:
     """The fields of an Options struct by the name that the flow uses."""
     return {field.encode_name: field for field in msgspec.structs.fields(options)}

@@ -138,7 +138,7 @@ def read_step(
     result: Read = reader.read(reading, node, visible, id)
     timeout = reading.duration(node.get("timeout"), "timeout")
     on_timeout_node = node.get("on_timeout")
-    on_timeout = reading.template(on_timeout_node, visible) if on_timeout_node is not None else None
+    on_timeout, late = _on_timeout(reading, on_timeout_node, visible, result)
     if on_timeout is not None and timeout is None:
         reading.problem(on_timeout_node or node, "`on_timeout` needs `timeout`")
     retry = _retry(reading, node.get("retry"), visible)
@@ -166,10 +166,14 @@ def read_step(
         on_error=handlers,
         plain=plain,
     )
-    certain = own | result.certain
+    certain, possible = own | result.certain, result.possible | late
+    if on_timeout is not None:  # the step has a value after a timeout, what stands in it may not have run
+        certain, possible = own, possible | result.certain
+        if id is not None:
+            reading.results.pop(id, None)
     if guarded:
-        return step, nothing, certain | result.possible
-    return step, certain, result.possible - certain
+        return step, nothing, certain | possible
+    return step, certain, possible - certain
 
 
 def _verb(reading: Reading, node: Node) -> str | None:
@@ -286,6 +290,30 @@ def _on_error(
         catch = item.get("catch")
         handlers.append(plan.Handler(block, reading.text(catch, "catch") if catch else None, condition, then))
     return tuple(handlers), goes_on
+
+
+def _on_timeout(reading: Reading, node: Node | None, visible: Visible, result: Read) -> tuple[Any, frozenset[str]]:
+    """A value, or the steps of `{do: [steps]}`; and the ids that these may have run."""
+    if node is None:
+        return None, frozenset()
+    body = node.get("do") if node.kind == "map" else None
+    if body is not None and len(node.entries) == 1 and body.kind == "list":
+        inside = replace(visible.plus("error"), possible=visible.possible | result.certain | result.possible)
+        block, (certain, possible) = read_block(reading, body, inside, "on_timeout")
+        return block, certain | possible
+    if body is not None or any(is_step(one) for one in ([node] if node.kind == "map" else node.items)):
+        reading.problem(
+            node,
+            "`on_timeout` is the step's value after a timeout, and this looks like steps; to run steps, write"
+            " `on_timeout: {do: [steps]}`",
+        )
+    return reading.template(node, visible), frozenset()
+
+
+def is_step(node: Node) -> bool:
+    """Whether data looks like a step: it has a verb, and nothing that such a step cannot have."""
+    verbs = [key for key in node.entries if key in READERS] if node.kind == "map" else []
+    return bool(verbs) and all(key in (*COMMON, "finally", *READERS[verbs[0]].SCHEMA) for key in node.entries)
 
 
 def _is_handler(node: Node) -> bool:

@@ -81,10 +81,7 @@ class Catalog:
 
     async def _try(self, news: News, settle: bool) -> None:
         try:
-            if settle:
-                await self._settled(news)
-            else:
-                await self._load(news)
+            await (self._settled(news) if settle else self._load(news))
         except StoreFull:
             self._stale = True
             self._observer.observe("store.full")  # what is new is installed at the next look
@@ -95,17 +92,17 @@ class Catalog:
 
     async def _settled(self, news: News) -> None:
         """A look that somebody waits for also waits for files that are being written."""
-        end = self._clock.monotonic() + WAIT_FOR_WRITERS
-        await self._load(news)
-        while (due := self._files.settling) is not None and (now := self._clock.monotonic()) < end:
-            await self._clock.sleep(max(due - now, 0.001))
-            await self._load(News(whole=True))
+        await self._load(news, self._clock.monotonic() + WAIT_FOR_WRITERS)
 
-    async def _load(self, news: News) -> None:
+    async def _load(self, news: News, end: float = 0.0) -> None:
         async with self._lock:
             news.anew = self._anew = self._anew or news.anew
             different = await anyio.to_thread.run_sync(self._files.look, news)
             self._anew = False
+            while (due := self._files.settling) is not None and (now := self._clock.monotonic()) < end:
+                self._stale = self._stale or different
+                await self._clock.sleep(max(due - now, 0.001))
+                different |= await anyio.to_thread.run_sync(self._files.look, News(whole=True))
             if not different and not self._stale:
                 return
             self._stale = True
@@ -131,8 +128,7 @@ class Catalog:
         kept = self._kept if self._kept is not None else {}
         known = {version for flows in kept.values() for version in flows.values()}
         records = [self._record(plan, view) for plan in new if plan.version not in known]
-        files = {file: flows for file, flows in view.files.items() if kept.get(file) != flows}
-        files |= {file: {} for file in kept if file not in view.files and self._is_ours(file)}
+        files = {file: flows for file, flows in self._rows(view, kept).items() if kept.get(file) != flows}
         for start in range(0, len(records), SAVE_AT_ONCE):
             await self._store.save_plan(*records[start : start + SAVE_AT_ONCE])
         if files:
@@ -165,9 +161,20 @@ class Catalog:
             at=self._clock.now(),
         )
 
-    def _is_ours(self, file: str) -> bool:
-        """Whether the file would be seen if it were there: not of a directory that is not looked at this time."""
-        return any(file.startswith(f"{directory.rstrip('/')}/") for directory in self._directories)
+    def _rows(self, view: View, kept: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        """What the store has to know of each file. What ran last of a file that has errors stays known, even if it
+        cannot run now; a file is forgotten when it is gone from a directory that is looked at."""
+        rows = dict(view.files)
+        for path, names in view.wanted.items():
+            file = str(Path(path).absolute())
+            old = {flow: version for flow, version in kept.get(file, {}).items() if not names or flow in names}
+            if old:
+                rows[file] = {**old, **rows.get(file, {})}
+        for file in kept:
+            inside = any(file.startswith(f"{directory.rstrip('/')}/") for directory in self._directories)
+            if inside and file not in rows and file not in view.present:
+                rows[file] = {}
+        return rows
 
     async def _revive(self, view: View, kept: dict[str, dict[str, str]]) -> bool:
         """Brings back what ran before the start of the files that have errors now; whether there was any."""

@@ -72,6 +72,8 @@ class View:
     """Versions by flow and by absolute path, as the store keeps them."""
     refused: dict[str, str]
     """Flows whose file has errors, so that another version of them runs, and files of which nothing runs; the error."""
+    present: set[str]
+    """All files by absolute path."""
     wanted: dict[str, set[str]]
     """Files with errors, and their flows that no good version is known of; without names, all of the file."""
 
@@ -352,7 +354,8 @@ class FlowFiles:
         problems += [problem for collection in collections for problem in collection.problems]
         view = View(
             FlowSet([]), sorted([*problems, *self._names]),
-            {one.name: one for one in reversed(connections) if one.name}, collections, {}, {}, {}, {},
+            {one.name: one for one in reversed(connections) if one.name}, collections, {}, {}, {},
+            {os.path.abspath(path) for path in self._found}, {},  # noqa: PTH100
         )  # fmt: skip
         plans: dict[str, Plan] = {}
         for path, document in documents:

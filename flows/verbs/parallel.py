@@ -26,11 +26,11 @@ _BRANCH: dict[str, Any] = {
 }
 SCHEMA: dict[str, Any] = {
     "parallel": {"type": "object", "additionalProperties": _BRANCH},
-    "join": {"anyOf": [{"enum": ["all", "any", "first"]}, {"type": "integer", "minimum": 1}, EXPRESSION]},
+    "join": {"anyOf": [{"enum": ["all", "any", "first", "settled"]}, {"type": "integer", "minimum": 1}, EXPRESSION]},
     "at_once": {"type": "integer", "minimum": 1},
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_WORDS = ("all", "any", "first")
+_WORDS = ("all", "any", "first", "settled")
 
 
 def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:

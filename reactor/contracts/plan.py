@@ -82,7 +82,8 @@ class Step:
     only_if: tuple[Expression, ...] = ()
     unless: tuple[Expression, ...] = ()
     timeout: float | None = None
-    on_timeout: Template | None = None
+    on_timeout: Template | Block | None = None
+    """The step's value after a timeout, or the steps that make it."""
     retry: Retry | None = None
     on_error: tuple[Handler, ...] | None = None
     plain: bool = True

@@ -139,10 +139,7 @@ def fail_step(run: Run, frame: StepFrame, error: ErrorObject) -> None:
     error = {**error, "attempt": frame.attempt}
     frame.error = error
     if step.on_timeout is not None and error["type"] == "timeout" and error["step"] in (step.id, frame.path):
-        try:
-            finish_step(run, frame, step.on_timeout.render(frame.scope.names))
-        except StepFailed as other:
-            _unretried(run, frame, {**other.as_object(), "step": error["step"], "attempt": frame.attempt})
+        _timed_out(run, frame, step.on_timeout, error)
         return
     retry = step.retry
     if retry is not None:
@@ -161,6 +158,20 @@ def fail_step(run: Run, frame: StepFrame, error: ErrorObject) -> None:
             pause_step(run, frame, error)
             return
     _unretried(run, frame, error)
+
+
+def _timed_out(run: Run, frame: StepFrame, instead: plan.Template | plan.Block, error: ErrorObject) -> None:
+    """A step that has `on_timeout` ends well after all: with a value, or with that of the steps that run now."""
+    if isinstance(instead, plan.Block):
+        frame.phase = "handler"
+        if run.trace is not None:
+            run.trace.status(frame.path, "running", error)
+        push(run, frame, instead, f"{frame.path}/{instead.suffix}", frame.scope.with_names(error=error), "on_timeout")
+        return
+    try:
+        finish_step(run, frame, instead.render(frame.scope.names))
+    except StepFailed as other:
+        _unretried(run, frame, {**other.as_object(), "step": error["step"], "attempt": frame.attempt})
 
 
 def _retry_holds(frame: StepFrame, retry: plan.Retry, error: ErrorObject) -> bool:
@@ -277,6 +288,9 @@ def end_block(run: Run, block: BlockFrame) -> None:
     if block.role == "finally":
         _after_finally(run, frame)
         return
+    if block.role == "on_timeout":
+        finish_step(run, frame, block.value)
+        return
     try:
         value = VERBS[frame.step.verb].ended(run, frame, block, block.value)
     except (StepFailed, Raised, Stopped) as error:
@@ -325,6 +339,10 @@ def fail_block(run: Run, block: BlockFrame, error: ErrorObject) -> None:
     if block.role == "finally":
         outcome, value = frame.state
         _conclude(run, frame, _caused(error, value) if outcome is False else error)
+        return
+    if block.role == "on_timeout":
+        assert frame.error is not None
+        _unretried(run, frame, _caused(error, frame.error))
         return
     try:
         value = VERBS[frame.step.verb].failed(run, frame, block, error)

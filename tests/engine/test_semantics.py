@@ -373,6 +373,48 @@ def test_timeout_cancels_the_block_and_on_timeout_is_a_value() -> None:
     assert one.now == 1015
 
 
+def test_on_timeout_runs_steps() -> None:
+    """Their last value is the step's; what fails in them goes to the step's own handlers."""
+    text = """
+    do:
+      - id: w
+        wait: 1h
+        timeout: 5s
+        on_timeout:
+          do:
+            - {id: c, call: log, with: {message: "${{ error.type }}"}}
+            - {set: {late: true}}
+      - id: x
+        wait: 1h
+        timeout: 5s
+        on_timeout: {do: [{id: bad, call: log, with: {message: 1}}]}
+        on_error: [{set: {rescued: "${{ error.details.cause.type }}"}}]
+    output: "${{ [steps.w, default(steps.c.message, 0), has(steps.x), vars.rescued] }}"
+    """
+    one = play(text, script=failing("bad"))
+    assert (one.run.output, one.performed) == ([{"late": True}, "c", False, "timeout"], ["c", "bad"])
+    assert 1010 <= one.now < 1011
+
+
+def test_parallel_settled_waits_for_all_and_fails_for_none() -> None:
+    text = """
+    do:
+      - id: p
+        parallel:
+          a: [{id: a, call: log, with: {message: 1}}, {set: {x: 1}}]
+          b: [{id: b, call: log, with: {message: 1}}]
+          c: [{wait: 1h}, {set: {y: 2}}]
+        join: settled
+    output: "${{ steps.p }}"
+    """
+    one = play(text, script=failing("a", "b"))
+    assert one.run.status is Status.succeeded and one.now > 4000
+    output = one.run.output
+    assert {name: output[name]["status"] for name in "ab"} == {"a": "failed", "b": "failed"}
+    assert output["a"]["error"]["type"] == "x.broken" and output["c"] == {"y": 2}
+    assert "x" not in one.run.scope.vars and one.run.scope.vars["y"] == 2
+
+
 def test_the_runs_timeout_is_a_failure_with_on_error_and_finally() -> None:
     text = """
     timeout: 1m

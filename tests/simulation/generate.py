@@ -13,6 +13,8 @@ class Generator:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.also = random.Random(seed + 1_000_000)
+        """For what came later: the flows of the seeds that found something stay as they were otherwise."""
         self.count = 0
 
     def flow(self, name: str, others: list[str]) -> dict[str, Any]:
@@ -57,7 +59,11 @@ class Generator:
         if kind == "set":
             return {"set": {f"v{n}": f"${{{{ vars.n + {n} }}}}"}}
         if kind == "wait":
-            return {"wait": f"{self.random.randint(1, 30)}s"}
+            seconds = self.random.randint(1, 30)
+            if self.also.random() < 0.2:
+                late = [{"set": {f"l{n}": "${{ error.type }}"}}, {"wait": "1s"}, {"emit": "step.late", "data": n}]
+                return {"wait": "1h", "timeout": f"{seconds}s", "on_timeout": {"do": late}}
+            return {"wait": f"{seconds}s"}
         if kind == "emit":
             return {"emit": "step.note", "data": {"n": n}}
         if kind == "if":
@@ -65,9 +71,8 @@ class Generator:
             return {"if": test, "then": self.steps(1, inner, others), "else": self.steps(1, inner, others)}
         if kind == "parallel":
             count = self.random.randint(2, 3)
-            return {
-                "parallel": {f"b{n}_{i}": self.steps(self.random.randint(1, 2), inner, others) for i in range(count)}
-            }
+            branches = {f"b{n}_{i}": self.steps(self.random.randint(1, 2), inner, others) for i in range(count)}
+            return {"parallel": branches, **({"join": "settled"} if self.also.random() < 0.3 else {})}
         if kind == "foreach":
             once = self.random.choice([1, 1, 2])
             body = [self.call()] if once > 1 else self.steps(1, inner, [])

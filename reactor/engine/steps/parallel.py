@@ -79,6 +79,8 @@ class Parallel:
             if error is not None:
                 raise Raised(error)
             enough = over
+        elif body.join == "settled":
+            enough = over
         elif body.join == "first":
             if error is not None:
                 raise Raised(error)
@@ -109,6 +111,8 @@ class Parallel:
             if progress.status[branch.name] == "succeeded":
                 frame.scope.merge(progress.scopes[branch.name])
             result[branch.name] = progress.results[branch.name]
+            if body.join == "settled" and progress.status[branch.name] == "failed":
+                result[branch.name] = {"status": "failed", "error": progress.errors[branch.name]}
         return result
 
     def _branches(self, body: plan.Parallel, progress: Progress) -> dict[str, Any]:
