@@ -16,6 +16,7 @@ from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
 from reactor.contracts.plan import Template
+from reactor.contracts.words import explain
 
 FOLDER = "connections"
 KEYS = ("connection", "kind", "description", "settings")
@@ -101,7 +102,7 @@ def _settings(reading: Reading, cls: Any, node: Node, kind: str) -> Template | N
         try:
             options = msgspec.convert(node.plain(), cls.Options, strict=False)
         except msgspec.ValidationError as error:
-            reading.problem(node, f"{kind}: {error}")
+            reading.problem(node, f"{kind}: {explain(error, cls.Options)}")
             return None
         for name, message in cls.problems(options):
             reading.problem(node.get(name) or node, f"{kind}: {message}")

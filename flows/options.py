@@ -10,6 +10,7 @@ import msgspec
 from flows.context import Reading, describe
 from flows.nodes import Node
 from flows.problems import suggest
+from reactor.contracts.words import explain
 
 
 @functools.lru_cache(maxsize=1024)
@@ -37,14 +38,9 @@ def check_options(
         try:
             msgspec.convert(plain, known[key].type, strict=True)
         except msgspec.ValidationError as error:
-            reading.problem(value, f"{what}: {key}: {explain(error)}, not {describe(value)}")
+            reading.problem(value, f"{what}: {explain(error, known[key].type, key)}, not {describe(value)}")
     for name, field in known.items():
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
         if required and name not in node.entries:
             reading.problem(node, f"{what} needs the option {name}")
     return len(reading.problems) == before
-
-
-def explain(error: msgspec.ValidationError) -> str:
-    """msgspec's words in ours."""
-    return str(error).replace("Expected", "expected").replace(" - at `$`", "").replace("`", "")

@@ -13,6 +13,7 @@ from flows.options import check_options
 from flows.problems import suggest
 from flows.steps import valid_name
 from reactor.contracts import plan
+from reactor.contracts.words import explain
 
 LATER_KINDS = (
     "all_of", "none_of", "holds",
@@ -123,7 +124,7 @@ def _options(reading: Reading, cls: Any, kind: str, kind_node: Node, node: Node 
     try:
         options = msgspec.convert(plain, cls.Options)
     except msgspec.ValidationError as error:
-        reading.problem(node, f"{kind}: {error}")
+        reading.problem(node, f"{kind}: {explain(error, cls.Options)}")
         return None
     problems = cls.problems(options)
     for field, message in problems:

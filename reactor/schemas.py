@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from reactor.contracts.words import choices
+
 TYPES = {
     "object": "an object", "array": "a list", "string": "a text", "integer": "an integer", "number": "a number",
     "boolean": "true or false", "null": "null",
@@ -28,19 +30,21 @@ class SchemaValidator:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong and where, in words: `name is required but missing`, `level must be an integer, not "high"`."""
+    """What is wrong, with its place, in words: "name is missing", "level must be an integer, not "high"."."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path).lstrip(".")
     kind = error.kind
+    where = path or "the value"
     if kind.name == "required":
         return f"{path}.{kind.property} is required but missing" if path else f"{kind.property} is required but missing"
-    where = path or "the value"
     if kind.name == "type":
         wanted = " or ".join(TYPES.get(type, type) for type in sorted(kind.types))
         return f"{where} must be {wanted}, not {_short(error.instance)}"
     if kind.name == "enum":
-        shown = [_short(option) for option in kind.options]
-        wanted = f"{', '.join(shown[:-1])} or {shown[-1]}" if len(shown) > 1 else shown[0]
-        return f"{where} must be {wanted}, not {_short(error.instance)}"
+        return f"{where} must be {choices(kind.options)}, not {_short(error.instance)}"
+    if kind.name == "const":
+        return f"{where} must be {_short(kind.expected_value)}, not {_short(error.instance)}"
+    if kind.name == "format":
+        return f"{where}: {_short(error.instance)} is not a valid {kind.format}"
     if kind.name == "additionalProperties":
         return "; ".join(f"{path + '.' if path else ''}{name} is not a known field" for name in kind.unexpected)
     return f"{where}: {error.message}"
@@ -52,11 +56,11 @@ def _short(value: Any) -> str:
 
 
 def compile_schema(schema: Any) -> SchemaValidator:
-    """Raises ValueError for what is no JSON Schema."""
+    """A validator; `format` is asserted. Raises ValueError for what is not a JSON Schema."""
     import jsonschema_rs
 
     try:
-        return SchemaValidator(jsonschema_rs.validator_for(schema, retriever=_refuse))
+        return SchemaValidator(jsonschema_rs.validator_for(schema, retriever=_refuse, validate_formats=True))
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         raise ValueError(str(getattr(error, "message", error))) from None
 

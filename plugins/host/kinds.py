@@ -16,6 +16,8 @@ from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
 
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
+OPENING = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"})
+"""Keywords of a JSON Schema by which a value may have other properties."""
 OWN_FIELDS = frozenset({"id", "type", "source", "time", "subject", "data", "extensions"})
 
 
@@ -46,10 +48,19 @@ def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: An
                 message = f"{full} took longer than {timeout:g} s"
                 raise StepFailed("plugin.timeout", message, retryable=True) from None
 
-    result = (spec.result or {}).get("properties", {})
     return _named(PluginAction, full, spec, spec.options, {
-        "repeat": spec.repeat, "result_fields": tuple(result), "example": _example(f"call: {full}", spec.options),
+        "repeat": spec.repeat, "result_fields": result_fields(spec.result),
+        "example": _example(f"call: {full}", spec.options),
     })  # fmt: skip
+
+
+def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | None:
+    """The fields of a result that flows may read; None when its schema leaves that open."""
+    if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict) or not schema["properties"]:
+        return None
+    if schema.get("additionalProperties", False) is not False or OPENING & set(schema):
+        return None
+    return tuple(schema["properties"])
 
 
 def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: Any, base: type) -> type:

@@ -32,8 +32,8 @@ class ActionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     summary: str
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     """JSON Schema of its options: an object."""
-    result: dict[str, Any] | None = None
-    """JSON Schema of its result."""
+    result: dict[str, Any] | bool | None = None
+    """JSON Schema of its result. One that names no properties leaves it open: flows may read any field."""
     repeat: Literal["safe", "keyed", "never"] = "keyed"
     docs: str = ""
 

@@ -14,6 +14,7 @@ from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import traceparent
+from reactor.contracts.words import explain
 from reactor.engine.masking import mask
 from reactor.engine.state import Run, StepFrame
 
@@ -85,7 +86,9 @@ class ActionPerformer:
         try:
             options = msgspec.convert(given, action.Options)
         except msgspec.ValidationError as error:
-            raise StepFailed("expression", mask(f"{body.action}: {error}", secrets.given)) from None
+            raise StepFailed(
+                "expression", mask(f"{body.action}: {explain(error, action.Options)}", secrets.given)
+            ) from None
         context = ActionContext(
             run=run.id,
             flow=run.plan.flow,
