@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.connections import MAX_LEVELS, NAME
+from flows.connections import NAME
 from flows.context import Kinds, Reading
-from flows.definitions import SUFFIXES, definition_documents, definition_files
+from flows.definitions import definition_documents, definition_files
 from flows.nodes import Node
 from flows.problems import Problem
 from flows.triggers import read_schema
@@ -31,22 +31,9 @@ class Collection:
     line: int = 1
 
 
-def collection_files(path: Path) -> list[Path]:
-    """The files of all `collections` folders under a directory; of a single flow file, those beside the folders above
-    it."""
-    if path.is_dir():
-        return definition_files(path, FOLDER)
-    found = []
-    for parent in list(path.absolute().parents)[:MAX_LEVELS]:
-        folder = parent / FOLDER
-        if folder.is_dir():
-            found += [one for one in sorted(folder.iterdir()) if one.suffix in SUFFIXES and one.is_file()]
-    return found
-
-
 def load_collections(paths: Iterable[Path], kinds: Kinds) -> list[Collection]:
-    """All collections under the paths; the later of two with one name has a problem."""
-    files = list(dict.fromkeys(file for path in paths for file in collection_files(path)))
+    """All collections under the directories."""
+    files = dict.fromkeys(file for path in paths for file in definition_files(path, FOLDER))
     return named_once([one for file in files for one in read_collections(file, kinds)])
 
 

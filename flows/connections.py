@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from flows.context import Kinds, Reading, Visible
-from flows.definitions import SUFFIXES, definition_documents, definition_files
+from flows.definitions import definition_documents
 from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
@@ -36,22 +36,6 @@ class Connection:
     line: int = 1
     source: str = ""
     secrets: tuple[str, ...] = ()
-
-
-def connection_files(directory: Path) -> list[Path]:
-    """The files of all `connections` folders under a directory, in order of their paths."""
-    return definition_files(directory, FOLDER)
-
-
-def connection_files_near(path: Path) -> list[Path]:
-    """Those that belong to a single flow file: under its folder, and beside the folders above it."""
-    inside = path.absolute().parent
-    found = set(connection_files(inside.parent if inside.name == FOLDER else inside))
-    for parent in list(path.absolute().parents)[1:MAX_LEVELS]:
-        folder = parent / FOLDER
-        if folder.is_dir():
-            found.update(one for one in folder.iterdir() if one.suffix in SUFFIXES and one.is_file())
-    return sorted(found)
 
 
 def load_connections(path: Path, kinds: Kinds) -> list[Connection]:

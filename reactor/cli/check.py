@@ -12,7 +12,7 @@ from reactor.cli.client import ClientError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="flow files or directories")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="flow files or directories (./flows)")
     parser.add_argument("--format", choices=["text", "json", "sarif"], default="text", help="how problems are printed")
     parser.add_argument("--allow", action="append", default=[], help="what the daemon will allow (shell)")
     parser.add_argument("--connect", action="store_true", help="also opens each connection and tries it")
@@ -32,12 +32,16 @@ def run(options: Any) -> int:
     refused = add_plugins(kinds, options.plugins)
     if refused:
         raise ClientError("\n".join(refused))
+    paths = [Path(path) for path in options.paths or ["flows"]]
+    if not options.paths and not paths[0].exists():
+        raise ClientError("there is no directory ./flows here; name flow files or directories")
+    directories = flows_directories()
     try:
-        problems, count = check_paths([Path(path) for path in options.paths], kinds)
+        problems, count = check_paths(paths, kinds, directories)
     except ValueError as error:
         raise ClientError(str(error)) from None
     if options.connect:
-        problems = sorted([*problems, *try_connections(options, kinds)])
+        problems = sorted([*problems, *try_connections(options, paths, kinds)])
     failed = any(problem.severity == "error" for problem in problems)
     if options.format == "json":
         fields = ("file", "line", "column", "message", "severity")
@@ -48,7 +52,7 @@ def run(options: Any) -> int:
         for problem in problems:
             print(problem)
         if not failed:
-            for line in schedules([Path(path) for path in options.paths], kinds):
+            for line in schedules(paths, kinds):
                 print(line)
         errors = sum(1 for problem in problems if problem.severity == "error")
         said = f"{count} flow{'' if count == 1 else 's'}, {errors} error{'' if errors == 1 else 's'}"
@@ -72,7 +76,16 @@ def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
     return host.problems
 
 
-def try_connections(options: Any, kinds: Any) -> list[Any]:
+def flows_directories() -> list[Path]:
+    """The directories that a daemon started here would watch."""
+    import os
+
+    return [Path(one.strip()) for one in os.environ.get("REACTOR_FLOWS", "").split(",") if one.strip()] or [
+        Path("flows")
+    ]
+
+
+def try_connections(options: Any, paths: list[Path], kinds: Any) -> list[Any]:
     """Opens each connection; what is wrong as problems of its file."""
     import os
 
@@ -85,7 +98,7 @@ def try_connections(options: Any, kinds: Any) -> list[Any]:
     from reactor.observe.log import Observers
     from reactor.secrets import Secrets
 
-    found = load_connection_paths([Path(path) for path in options.paths], kinds)
+    found = load_connection_paths(paths, kinds, flows_directories())
     secrets = Secrets(Path(options.secrets or os.environ.get("REACTOR_SECRETS") or "/run/secrets"))
     names = options.env or [name for name in os.environ.get("REACTOR_ENV", "").split(",") if name]
     environment = {name: os.environ[name] for name in names if name in os.environ}
@@ -114,7 +127,7 @@ def schedules(paths: list[Path], kinds: Any) -> list[str]:
     from reactor.contracts.event import rfc3339
 
     lines = []
-    for document in load_paths(paths, kinds):
+    for document in load_paths(paths, kinds, flows_directories()):
         for trigger in document.plan.triggers if document.plan is not None else ():
             if trigger.kind == "cron":
                 from triggers.cron import Schedule
