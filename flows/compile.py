@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from flows import habits
 from flows.context import Kinds, Reading, Visible
 from flows.nodes import Node
 from flows.problems import Problem
@@ -67,7 +68,7 @@ def compile_flow(
     if document.kind != "map":
         reading.problem(document, "a flow is a map with `when` and `do`")
         return None, reading
-    reading.unknown(document, KEYS, "a flow", LATER)
+    reading.unknown(document, KEYS, "a flow", LATER, habits.FLOW)
     language = document.get("language")
     if language is not None and language.value != LANGUAGE:
         reading.problem(language, f"this version reads language {LANGUAGE}, not {language.value}")
@@ -83,7 +84,7 @@ def compile_flow(
     unless = _unless(reading, document.get("unless"), top)
     vars = _vars(reading, document.get("vars"), top)
     do = document.get("do")
-    if do is None:
+    if do is None and not any(habits.FLOW.get(key) == habits.FLOW["steps"] for key in document.entries):
         reading.problem(document, "a flow needs `do`, a list of steps")
     body, (certain, possible) = read_block(reading, do, top, "do")
     after = Visible(certain=certain, possible=possible)

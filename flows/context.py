@@ -12,6 +12,7 @@ import msgspec
 from flows.expressions import Compiled, ExpressionSyntax, compile_expression
 from flows.expressions.source import hyphen_hint
 from flows.expressions.template import Rendered, compile_template
+from flows.habits import habit, plain_braces
 from flows.nodes import Node
 from flows.problems import Problem, suggest
 from reactor.contracts.durations import DurationError, parse_duration
@@ -101,8 +102,16 @@ class Reading:
         line, column = (node.line, node.column) if offset is None else node.place(offset)
         self.problems.append(Problem(self.file, line, column, message, severity))
 
-    def unknown(self, node: Node, known: Iterable[str], what: str, later: dict[str, str] | None = None) -> None:
-        """Reports the keys of a map that are not known; `later` are words that this version does not have."""
+    def unknown(
+        self,
+        node: Node,
+        known: Iterable[str],
+        what: str,
+        later: dict[str, str] | None = None,
+        habits: dict[str, str] | None = None,
+    ) -> None:
+        """Reports the keys of a map that are not known; `later` are words that this version does not have, `habits`
+        those of other tools."""
         names = list(known)
         for key, (key_node, _) in node.entries.items():
             if key in names:
@@ -110,7 +119,9 @@ class Reading:
             if later and key in later:
                 self.problem(key_node, f"`{key}` {later[key]}")
             else:
-                self.problem(key_node, f"{what} has no key {key}{suggest(key, names)}")
+                word = habit(habits or {}, key)
+                hint = f"; {word}" if word else suggest(key, names)
+                self.problem(key_node, f"{what} has no key {key}{hint}")
 
     def expect(self, node: Node | None, kind: str, what: str) -> bool:
         """Whether a node is a map or list; reports it when it is something else."""
@@ -164,6 +175,9 @@ class Reading:
 
     def expression(self, node: Node, visible: Visible, what: str) -> Any:
         """A logic key: a bare expression, `${{ x }}` around the whole, or plain data."""
+        if node.kind == "scalar" and node.value is None:
+            self.problem(node, f"{what} is empty; write an expression")
+            return None
         if node.kind != "scalar" or not isinstance(node.value, str):
             if "${{" in msgspec.json.encode(node.plain()).decode():
                 return _Templated(self.template(node, visible), node)
@@ -173,6 +187,10 @@ class Reading:
         if stripped.startswith("${{") and stripped.endswith("}}") and stripped.count("${{") == 1:
             offset = source.index("${{") + 3
             source = source[offset : source.rindex("}}")]
+        elif stripped.startswith("{{") and stripped.endswith("}}"):
+            inner = stripped[2:-2].strip()
+            self.problem(node, f"{what} is an expression itself; write {inner} without {{{{ }}}}")
+            return None
         elif "${{" in source:
             self.problem(node, f"{what} is an expression itself; leave out ${{{{ }}}}")
             return None
@@ -213,6 +231,11 @@ class Reading:
         def part(source: str, path: tuple[Any, ...], column: int) -> Any:
             return self.compile(source, node.at(path), column, visible)
 
+        for scalar in scalars(node):
+            found = plain_braces(scalar)
+            if found is not None:
+                text = f"{{{{ {found[0]} }}}} is plain text here; an expression is written ${{{{ {found[0]} }}}}"
+                self.problem(scalar, text, "warning", found[1])
         try:
             return compile_template(node.plain(), part)
         except ValueError:

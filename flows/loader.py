@@ -71,7 +71,8 @@ def load_text(
     for document in documents:
         compiled, reading = compile_flow(document, file, folder, text, kinds, len(documents) == 1, work, context)
         name = document.get("flow") if document.kind == "map" else None
-        label = compiled.flow if compiled else str(name.value) if name is not None else default_name(file)
+        given = name.value if name is not None else None
+        label = compiled.flow if compiled else given if isinstance(given, str) else default_name(file)
         loaded.append(
             Document(
                 file,

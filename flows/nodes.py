@@ -154,7 +154,7 @@ def _convert(node: yaml.Node, count: list[int], depth: int, problems: list[Probl
     for key_node, value_node in node.value:
         key_mark = key_node.start_mark
         if not isinstance(key_node, yaml.ScalarNode):
-            hint = "; an unquoted {{ … }} reads as this: quote the whole value"
+            hint = "; an unquoted {{ … }} reads as this: an expression is written ${{ … }}"
             raise _Refused(f"a key is a single word{hint}", key_mark)
         if key_node.value == "<<" and not key_node.style:
             raise _Refused("<< is not YAML 1.2; write the keys out", key_mark)

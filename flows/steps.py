@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from flows import habits
 from flows.context import Reading, Visible, describe
 from flows.nodes import Node
 from flows.problems import suggest
@@ -131,7 +132,7 @@ def read_step(
     known = (*COMMON, *reader.SCHEMA)
     if verb == "try":
         known = (*known, "finally")
-    reading.unknown(node, known, f"a `{verb}` step", LATER_KEYS)
+    reading.unknown(node, known, f"a `{verb}` step", LATER_KEYS, habits.STEP_KEYS)
     id = _id(reading, node)
     only_if = reading.clauses(node.get("only_if"), visible, "only_if")
     unless = reading.clauses(node.get("unless"), visible, "unless")
@@ -186,9 +187,10 @@ def _verb(reading: Reading, node: Node) -> str | None:
                 reading.problem(node.entries[key][0], f"the verb `{key}` {_NOT_HERE}")
                 return None
         keys = [key for key in node.entries if key not in COMMON]
-        hint = suggest(keys[0], READERS) if keys else f"; the verbs are {', '.join(READERS)}"
-        what = f": {keys[0]} is none" if keys else ""
-        reading.problem(node, f"a step needs exactly one verb{what}{hint}")
+        word = habits.habit(habits.STEPS, keys[0]) if keys else None
+        hint = f"; {word}" if word else suggest(keys[0], READERS) if keys else ""
+        what = f": {keys[0]} is none{hint}" if keys else ""
+        reading.problem(node, f"a step needs exactly one verb{what}; the verbs are {', '.join(READERS)}")
         return None
     reading.problem(node.entries[verbs[1]][0], f"a step has exactly one verb; here are {' and '.join(verbs)}")
     return None

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from flows import habits
 from flows.context import Reading, Visible, describe, read_file
 from flows.names import no_secret
 from flows.nodes import Node
@@ -56,7 +57,9 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         if kind in LATER_KINDS:
             reading.problem(kind_node, f"the trigger `{kind}` is not in this version of Reactor")
         else:
-            reading.problem(kind_node, f"there is no trigger {kind}{suggest(kind, kinds.names())}")
+            word = habits.habit(habits.TRIGGERS, kind)
+            hint = f"; {word}" if word else suggest(kind, kinds.names()) or f"; there are {', '.join(kinds.names())}"
+            reading.problem(kind_node, f"there is no trigger {kind}{hint}")
         return None
     cls = kinds.get(kind)
     if node.kind == "map" and "where" in node.entries:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from flows.context import Reading, Visible
 from flows.nodes import Node
 
-EXPRESSION: dict[str, Any] = {"type": ["string", "boolean", "number", "null"], "description": "an expression"}
+EXPRESSION: dict[str, Any] = {"type": ["string", "boolean", "number"], "description": "an expression"}
 STEPS: dict[str, Any] = {"$ref": "#/$defs/steps"}
 ANYTHING: dict[str, Any] = {"description": "data; ${{ … }} inside is computed"}
 

@@ -26,7 +26,8 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
     if name is not None:
         at = node.get("call") or node
         if name not in reading.kinds.actions.names():
-            reading.problem(at, f"there is no action {name}{suggest(name, reading.kinds.actions.names())}")
+            hint = suggest(name, reading.kinds.actions.names()) or "; `reactor actions` lists them"
+            reading.problem(at, f"there is no action {name}{hint}")
         else:
             action = reading.kinds.actions.get(name)
             repeat = action.repeat

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from flows.context import Reading, Visible
+from flows.context import Reading, Visible, describe
 from flows.nodes import Node
 from flows.problems import suggest
 from flows.verbs import EXPRESSION, STEPS, Read
@@ -85,7 +85,7 @@ def _branch(reading: Reading, node: Node, name: str, names: list[str]) -> tuple[
     needed: list[str] = []
     for item in listed.items if listed is not None and listed.kind == "list" else [listed] if listed else []:
         if item.value not in names:
-            reading.problem(item, f"there is no branch {item.value}{suggest(item.value, names)}")
+            reading.problem(item, f"there is no branch {describe(item)}{suggest(item.value, names)}")
         elif item.value == name:
             reading.problem(item, f"the branch {name} needs itself")
         else:
