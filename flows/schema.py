@@ -2,50 +2,173 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from flows.steps import READERS
-from flows.verbs import EXPRESSION, STEPS
+from flows.options import fields
+from flows.steps import COMMON, READERS
+from flows.verbs import DURATION, EXPRESSION, SHORT_DURATION, STEPS
 
-_CLAUSES: dict[str, Any] = {"anyOf": [EXPRESSION, {"type": "array", "items": EXPRESSION}]}
-_DURATION: dict[str, Any] = {
-    "type": ["string", "number"],
-    "description": "a duration such as 10s, 1h30m, PT5M",
+_SIZE = r"\s*\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*"
+_FIELD = r"[0-9A-Za-z*?][0-9A-Za-z*?/,#-]*"
+_CRON = rf"^\s*({_FIELD}(\s+{_FIELD}){{4,5}}|@(yearly|annually|monthly|weekly|daily|midnight|hourly))\s*$"
+_DURATION_TEXT: dict[str, Any] = {
+    "type": "string", "pattern": f"^{DURATION}$", "description": "a duration such as 10s, 1h30m, PT5M",
+}  # fmt: skip
+_SIZE_TEXT: dict[str, Any] = {
+    "type": "string",
+    "pattern": f"^{_SIZE}$|^[0-9]+$",
+    "description": "a size such as 64KiB, 10MB",
 }
+_DURATION: dict[str, Any] = {
+    "anyOf": [_DURATION_TEXT, {"type": "number", "minimum": 0}],
+    "description": "a duration such as 10s, 1h30m, PT5M; a number is seconds",
+}
+_RANGE: dict[str, Any] = {"type": "string", "pattern": rf"^{DURATION}\.\.{DURATION}$"}
+_CLAUSES: dict[str, Any] = {"anyOf": [EXPRESSION, {"type": "array", "items": EXPRESSION}]}
 _TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\$\{\{"}
+_STEP: dict[str, Any] = {"$ref": "#/$defs/step"}
+_SPECIAL: dict[tuple[str, str], dict[str, Any]] = {
+    ("cron", "at"): {"type": "string", "pattern": _CRON, "description": "five fields, or six with the seconds first"},
+    ("every", "period"): _DURATION_TEXT,
+    ("mqtt", "qos"): {"enum": [0, 1, 2]},
+    ("mqtt.publish", "qos"): {"enum": [0, 1, 2]},
+}
+"""Options whose values have a form that their type does not say."""
+_SHORTHANDS: dict[str, dict[str, Any]] = {"http": {"type": "string", "pattern": r"^\s*([A-Za-z]+\s+)?/"}}
+"""Short forms that are not one option written alone."""
+_PROBE = "probe"
 
 
-def _options(cls: Any, definitions: dict[str, Any], templates: bool) -> dict[str, Any]:
+def _options(name: str, cls: Any, definitions: dict[str, Any], templates: bool) -> dict[str, Any]:
     """The schema of an Options struct; with `templates`, an expression may stand for any value."""
-    (schema,), found = msgspec.json.schema_components([cls.Options], ref_template="#/$defs/{name}")
+    suffix = "-computed" if templates else ""
+    (schema,), found = msgspec.json.schema_components([cls.Options], ref_template=f"#/$defs/{{name}}{suffix}")
     own = found.pop(cls.Options.__name__, schema)
-    for name, other in found.items():
-        definitions.setdefault(name, other)
-    if templates and "properties" in own:
-        own = {**own, "properties": {k: {"anyOf": [v, _TEMPLATE]} for k, v in own["properties"].items()}}
-    return {**own, "description": cls.summary}
+    for other, definition in found.items():
+        definitions.setdefault(other + suffix, _computed(definition) if templates else definition)
+    properties = dict(own.get("properties", {}))
+    for option, field in fields(cls.Options).items():
+        special = _SPECIAL.get((name, option))
+        if special is None and field.type is str and isinstance(field.default, str):
+            special = _by_default(field.default)
+        if special is not None:
+            properties[option] = {**properties[option], **special}
+    if templates:
+        properties = _computed({"properties": properties})["properties"]
+    return {**own, "properties": properties, "description": cls.summary}
 
 
-def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
-    """JSON Schema 2020-12 of one flow document."""
-    definitions: dict[str, Any] = {}
+def _computed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, where an expression may stand for any value inside."""
+
+    def either(inner: Any) -> Any:
+        return {"anyOf": [_computed(inner), _TEMPLATE]} if isinstance(inner, dict) else inner
+
+    found = dict(schema)
+    for key in ("items", "additionalProperties"):
+        if key in found:
+            found[key] = either(found[key])
+    if "properties" in found:
+        found["properties"] = {name: either(inner) for name, inner in found["properties"].items()}
+    if "prefixItems" in found:
+        found["prefixItems"] = [either(inner) for inner in found["prefixItems"]]
+    if "anyOf" in found:
+        found["anyOf"] = [_computed(inner) for inner in found["anyOf"]]
+    return found
+
+
+def _by_default(default: str) -> dict[str, Any] | None:
+    """What an option's text looks like, when its default is a duration or a size."""
+    if re.fullmatch(SHORT_DURATION, default):
+        return _DURATION_TEXT
+    return _SIZE_TEXT if re.fullmatch(_SIZE, default) else None
+
+
+def _trigger(name: str, cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    options = _options(name, cls, definitions, False)
+    forms = [options]
+    if not options.get("required"):
+        forms.append({"type": "null"})
+    short = _short(name, cls, options)
+    if short is not None:
+        forms.append(short)
+    return {
+        "type": "object",
+        "properties": {name: {"anyOf": forms}, "id": {"type": "string"}, "accepts": {"type": ["string", "object"]}},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def _takes_nothing(name: str, kind: dict[str, Any]) -> bool:
+    return {"type": "null"} in kind["properties"][name]["anyOf"]
+
+
+def _short(name: str, cls: Any, options: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema of a kind's short form; None when it has none."""
+    if name in _SHORTHANDS:
+        return _SHORTHANDS[name]
+    try:
+        found = cls.shorthand(_PROBE)
+    except ValueError:
+        return None
+    alone = [option for option, value in found.items() if value == _PROBE]
+    if len(found) == 1 and alone and "pattern" in options["properties"][alone[0]]:
+        given: dict[str, Any] = options["properties"][alone[0]]
+        return given
+    return {"type": ["string", "number"]}
+
+
+def _verb(verb: str, reader: Any, common: dict[str, Any], actions: list[str]) -> dict[str, Any]:
+    properties = {**common, **reader.SCHEMA}
+    if verb == "call":
+        properties["call"] = {"enum": actions, "description": reader.SCHEMA["call"]["description"]}
+    else:
+        properties.pop("repeat")
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [verb, *getattr(reader, "REQUIRED", ())],
+        "additionalProperties": False,
+    }
+
+
+def _common() -> dict[str, Any]:
+    handler = {
+        "type": "object",
+        "properties": {
+            "catch": {"type": "string"},
+            "if": EXPRESSION,
+            "do": STEPS,
+            "then": {"enum": ["continue", "fail", "retry"]},
+        },
+        "additionalProperties": False,
+    }
+    steps_instead = {
+        "type": "object", "properties": {"do": STEPS}, "required": ["do"], "additionalProperties": False,
+    }  # fmt: skip
+    like_steps = [{"type": "object", "required": ["do"]}, _STEP, {"type": "array", "contains": _STEP}]
     common: dict[str, Any] = {
         "id": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
         "name": {"type": "string"},
         "only_if": _CLAUSES,
         "unless": _CLAUSES,
         "timeout": _DURATION,
-        "on_timeout": {},
+        "on_timeout": {
+            "anyOf": [steps_instead, {"not": {"anyOf": like_steps}}],
+            "description": "the step's value after a timeout, or {do: [steps]}",
+        },
         "retry": {
             "anyOf": [
-                {"type": "integer", "minimum": 0},
+                {"type": "integer", "minimum": 0, "maximum": 1000},
                 {
                     "type": "object",
                     "properties": {
-                        "times": {"type": "integer", "minimum": 0},
-                        "wait": _DURATION,
+                        "times": {"type": "integer", "minimum": 0, "maximum": 1000},
+                        "wait": {"anyOf": [_DURATION, _RANGE, {"type": "array", "items": _DURATION}]},
                         "if": EXPRESSION,
                         "then": {"enum": ["fail", "pause"]},
                     },
@@ -54,41 +177,28 @@ def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
                 },
             ]
         },
-        "on_error": {"type": "array", "items": {"type": "object"}},
+        "on_error": {"anyOf": [STEPS, {"type": "array", "items": handler}]},
         "repeat": {"enum": ["safe", "keyed", "never"]},
     }
-    verbs = [
-        {
-            "type": "object",
-            "properties": {**common, **reader.SCHEMA},
-            "required": [verb],
-            "additionalProperties": False,
-        }
-        for verb, reader in READERS.items()
-    ]
-    calls = [
-        {
-            "if": {"properties": {"call": {"const": name}}, "required": ["call"]},
-            "then": {"properties": {"with": _options(actions.get(name), definitions, True)}},
-        }
-        for name in actions.names()
-    ]
-    definitions["steps"] = {"type": "array", "items": {"$ref": "#/$defs/step"}}
+    assert set(common) == set(COMMON)
+    return common
+
+
+def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
+    """JSON Schema 2020-12 of one flow document."""
+    definitions: dict[str, Any] = {}
+    common = _common()
+    calls = []
+    for name in actions.names():
+        options = _options(name, actions.get(name), definitions, True)
+        then = {"properties": {"with": options}, **({"required": ["with"]} if options.get("required") else {})}
+        calls.append({"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": then})
+    definitions["steps"] = {"type": "array", "items": _STEP}
+    verbs = [_verb(verb, reader, common, actions.names()) for verb, reader in READERS.items()]
     definitions["step"] = {"oneOf": verbs, "allOf": calls}
-    kinds = []
-    for name in triggers.names():
-        options = _options(triggers.get(name), definitions, False)
-        entry = {name: {"anyOf": [{"type": ["string", "number", "null"]}, options]}}
-        extra = {"id": {"type": "string"}, "accepts": {"type": ["string", "object"]}}
-        kinds.append(
-            {
-                "type": "object",
-                "properties": {**entry, **extra},
-                "required": [name],
-                "additionalProperties": False,
-            }
-        )
-    trigger = {"anyOf": [{"enum": triggers.names()}, *kinds]}
+    kinds = [_trigger(name, triggers.get(name), definitions) for name in triggers.names()]
+    alone = [name for name, kind in zip(triggers.names(), kinds, strict=True) if _takes_nothing(name, kind)]
+    trigger = {"anyOf": [{"enum": alone}, *kinds]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Reactor flow",
@@ -96,7 +206,7 @@ def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
         "required": ["do"],
         "additionalProperties": False,
         "properties": {
-            "flow": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$"},
+            "flow": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]*$", "maxLength": 100},
             "language": {"const": 1},
             "description": {"type": "string"},
             "labels": {"type": "object"},

@@ -10,11 +10,12 @@ from flows.verbs import EXPRESSION, STEPS, Read
 from reactor.contracts import plan
 
 VERB = "foreach"
+REQUIRED = ("do",)
 SCHEMA: dict[str, Any] = {
     "foreach": {"anyOf": [EXPRESSION, {"type": "array"}, {"type": "object"}]},
     "as": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
     "do": STEPS,
-    "at_once": {"type": "integer", "minimum": 1},
+    "at_once": {"type": "integer", "minimum": 1, "maximum": 1000},
 }
 
 

@@ -10,6 +10,7 @@ from flows.verbs import EXPRESSION, STEPS, Read
 from reactor.contracts import plan
 
 VERB = "if"
+REQUIRED = ("then",)
 SCHEMA: dict[str, Any] = {
     "if": EXPRESSION,
     "then": STEPS,

@@ -9,24 +9,29 @@ from typing import Any
 from flows.context import Reading, Visible, describe
 from flows.nodes import Node
 from flows.problems import suggest
-from flows.verbs import EXPRESSION, STEPS, Read
+from flows.verbs import STEPS, Read
 from reactor.contracts import plan
 
 VERB = "parallel"
+_OVER_BRANCHES: dict[str, Any] = {
+    "type": "string", "pattern": r"branches\b", "description": "an expression over branches",
+}  # fmt: skip
 _BRANCH: dict[str, Any] = {
     "anyOf": [
         STEPS,
         {
             "type": "object",
-            "properties": {"needs": {"type": "array", "items": {"type": "string"}}, "do": STEPS},
+            "properties": {"needs": {"type": ["array", "string"], "items": {"type": "string"}}, "do": STEPS},
             "required": ["do"],
             "additionalProperties": False,
         },
     ]
 }
 SCHEMA: dict[str, Any] = {
-    "parallel": {"type": "object", "additionalProperties": _BRANCH},
-    "join": {"anyOf": [{"enum": ["all", "any", "first", "settled"]}, {"type": "integer", "minimum": 1}, EXPRESSION]},
+    "parallel": {"type": "object", "additionalProperties": _BRANCH, "minProperties": 1},
+    "join": {
+        "anyOf": [{"enum": ["all", "any", "first", "settled"]}, {"type": "integer", "minimum": 1}, _OVER_BRANCHES]
+    },
     "at_once": {"type": "integer", "minimum": 1},
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -10,6 +10,7 @@ from flows.verbs import EXPRESSION, STEPS, Read
 from reactor.contracts import plan
 
 VERB = "switch"
+REQUIRED = ("cases",)
 SCHEMA: dict[str, Any] = {
     "switch": EXPRESSION,
     "cases": {"type": "object", "additionalProperties": STEPS},

@@ -12,6 +12,7 @@ from flows.verbs.while_ import turns
 from reactor.contracts import plan
 
 VERB = "until"
+REQUIRED = ("do", "max")
 SCHEMA: dict[str, Any] = {"until": EXPRESSION, "do": STEPS, "max": {"type": "integer", "minimum": 1}}
 
 

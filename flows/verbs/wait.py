@@ -7,14 +7,14 @@ from typing import Any
 from flows.context import Reading, Visible
 from flows.expressions.template import Rendered
 from flows.nodes import Node
-from flows.verbs import EXPRESSION, Read
+from flows.verbs import DURATION, EXPRESSION, Read
 from reactor.contracts import plan
 
 VERB = "wait"
 SCHEMA: dict[str, Any] = {
     "wait": {
         "anyOf": [
-            {"type": "string"},
+            {"type": "string", "pattern": rf"^{DURATION}$|\$\{{\{{"},
             {"type": "number", "minimum": 0},
             {
                 "type": "object",

@@ -10,6 +10,7 @@ from flows.verbs import EXPRESSION, STEPS, Read
 from reactor.contracts import plan
 
 VERB = "while"
+REQUIRED = ("do", "max")
 SCHEMA: dict[str, Any] = {"while": EXPRESSION, "do": STEPS, "max": {"type": "integer", "minimum": 1}}
 MAX_TURNS = 1_000_000
 
