@@ -28,6 +28,7 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _REFUSED = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _WORDS = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -90,6 +91,8 @@ def parse_documents(text: str, file: str) -> tuple[list[Node], list[Problem]]:
         return [], [Problem(file, 1, 1, "this is no text file")]
     documents: list[Node] = []
     problems: list[Problem] = []
+    if file.endswith(".json"):
+        text = _PAIR.sub(_joined, text)
     try:
         roots = [root for root in yaml.compose_all(text, Loader=_Loader) if root is not None and not _empty(root)]
         documents.extend(_convert(root, [0], 0, problems, file) for root in roots)
@@ -104,6 +107,12 @@ def parse_documents(text: str, file: str) -> tuple[list[Node], list[Problem]]:
     except RecursionError:
         problems.append(Problem(file, 1, 1, f"nested more than {MAX_DEPTH} deep"))
     return ([] if problems else documents), problems
+
+
+def _joined(match: re.Match[str]) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML does not know."""
+    high, low = int(match[2], 16), int(match[3], 16)
+    return match[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
 
 
 def _empty(root: yaml.Node) -> bool:

@@ -41,7 +41,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Any) -> int:
+    from flows.loader import refuse_package
+
     directory = Path(options.directory)
+    try:
+        refuse_package(directory)
+    except ValueError:
+        raise ClientError(
+            f"{directory} is a Python package, not a directory of flows; name another: reactor init my-flows"
+        ) from None
     target = directory / "hello.yaml"
     if (directory / "__init__.py").exists():
         raise ClientError(

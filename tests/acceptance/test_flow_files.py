@@ -115,6 +115,8 @@ def test_after_a_start_a_file_with_errors_is_replaced_by_what_ran_last(daemon: D
     daemon.flow("hello.yaml", FLOW % 5)
     daemon.start()
     assert daemon.post("/hooks/hello?wait", {}).json == 5
+    (item,) = [one for one in daemon.get("/api/v1/flows")["items"] if one["name"] == "hello"]
+    assert item["state"] == "enabled" and "warning" in item["problems"][0], "a mere warning is not a problem"
     assert "hello" not in daemon.get("/readyz")["refused"]
 
 

@@ -47,6 +47,17 @@ def test_all_of_the_flows_directory_is_known(folder: Path, path: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_init_writes_no_flow_into_a_python_package(tmp_path: Path) -> None:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").write_text("")
+    command = [sys.executable, "-m", "reactor", "init"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "reactor init my-flows" in done.stderr
+    assert not (tmp_path / "flows" / "hello.yaml").exists()
+    done = subprocess.run([*command, "my-flows"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and (tmp_path / "my-flows" / "hello.yaml").exists()
+
+
 def test_without_a_path_it_is_the_directory_flows(folder: Path) -> None:
     done = check(folder)
     assert done.returncode == 1 and "5 flows, 2 errors" in done.stderr, done.stdout + done.stderr

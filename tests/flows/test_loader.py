@@ -79,6 +79,13 @@ def test_words_mean_what_they_look_like() -> None:
     }  # fmt: skip
 
 
+def test_json_may_write_a_character_as_two_escapes() -> None:
+    (document,), problems = parse_documents(r'{"a": "\ud83d\ude00", "b": "\\ud83d\\ude00"}', "f.json")
+    assert not problems and document.plain() == {"a": "\N{GRINNING FACE}", "b": r"\ud83d\ude00"}
+    _, (problem,) = parse_documents(r'{"a": "\ud83d"}', "f.json")
+    assert "invalid Unicode character escape code" in problem.message
+
+
 def test_a_comment_makes_no_new_version() -> None:
     one, two, three = (plan(text) for text in ("do: []\n", "# hello\ndo: [ ]\n", "do: [{set: {a: 1}}]\n"))
     assert one.version == two.version != three.version
