@@ -50,7 +50,7 @@ def test_all_of_the_flows_directory_is_known(folder: Path, path: str) -> None:
 def test_init_writes_no_flow_into_a_python_package(tmp_path: Path) -> None:
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "__init__.py").write_text("")
-    command = [sys.executable, "-m", "reactor", "init"]
+    command = [sys.executable, "-P", "-m", "reactor", "init"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "reactor init my-flows" in done.stderr
     assert not (tmp_path / "flows" / "hello.yaml").exists()
