@@ -123,7 +123,7 @@ class Catalog:
         await self._install(view)
 
     async def _install(self, view: View) -> None:
-        before, after = self.flows.plans, view.flows.plans
+        before, before_hash, after = self.flows.plans, self.flows.hash, view.flows.plans
         new = [plan for plan in after.values() if plan.flow not in before or before[plan.flow].version != plan.version]
         kept = self._kept if self._kept is not None else {}
         known = {version for flows in kept.values() for version in flows.values()}
@@ -137,7 +137,8 @@ class Catalog:
                 **{f: flows for f, flows in kept.items() if f not in files},
                 **{f: v for f, v in files.items() if v},
             }
-        if view.flows.hash == self.flows.hash and set(after) == set(before):
+        self.flows = view.flows  # also when only a file was renamed
+        if view.flows.hash == before_hash and set(after) == set(before):
             return
         for plan in new:
             self._compiled[plan.version] = plan
@@ -145,7 +146,6 @@ class Catalog:
         for name in before:
             if name not in after:
                 self._observer.observe("flow.removed", flow=name)
-        self.flows = view.flows
         if self.changed is not None:
             await self.changed(view.flows, new)
 

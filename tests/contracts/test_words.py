@@ -29,7 +29,7 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
     ("given", "words"),
     [
         ({"inner": {"kind": "c"}}, "inner.kind must be a or b"),
-        ({"inner": {"some": ["x"]}}, "inner.some[...] must be z or y"),
+        ({"inner": {"some": ["x"]}}, "inner.some[0] must be z or y"),
         ({"inner": {"maybe": "x"}}, "inner.maybe must be q"),
         ({"inner": {"table": {"k": "x"}}}, "inner.table[...] must be t"),
         ({"inner": {}, "many": [{}, {"kind": "c"}]}, "many[1].kind must be a or b"),
