@@ -254,7 +254,7 @@ def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
     refused = daemon.post("/api/v1/flows/inputs/runs", {})
     assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is required but missing"
     wrong = daemon.post("/api/v1/flows/inputs/runs", {"name": 1, "level": "top", "odd": 1})
-    for said in ("name must be a text, not 1", 'level must be "low" or "high", not "top"', "odd is not a known field"):
+    for said in ("name must be a text, not 1", 'level must be low or high, not "top"', "odd is not a known field"):
         assert said in wrong.json["detail"]
     assert (
         daemon.post("/api/v1/flows/inputs/runs", [1]).json["detail"].endswith("the inputs must be an object, not [1]")

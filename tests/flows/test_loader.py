@@ -41,7 +41,7 @@ CASES = [
     ("throttle: {limit: 1}\ndo: []\n", "`throttle` is not in this version"),
     ("unless: [{event: a.b}]\ndo: []\n", "(a watch) is not in this version"),
     ("when: [{all_of: {within: 1h}}]\ndo: []\n", "the trigger `all_of` is not in this version"),
-    ("when: [{cron: '99 * * * *'}]\ndo: []\n", "is no cron expression"),
+    ("when: [{cron: '99 * * * *'}]\ndo: []\n", "is not a valid cron expression"),
     ("when: [{cron: {at: '* * * * *', zone: Mars/Base}}]\ndo: []\n", "there is no zone 'Mars/Base'"),
     ("when: [{http: {path: /a, verify: {github: nope}}}]\ndo: []\n", "verify names exactly one"),
     ("do:\n  - {run: nowhere}\n", "there is no flow nowhere"),
