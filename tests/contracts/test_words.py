@@ -61,7 +61,7 @@ def test_the_words_stand_as_they_were_declared() -> None:
             'level must be debug, info or 3, not "x"',
         ),
         ({"const": 5}, 1, "the value must be 5, not 1"),
-        ({"required": ["name"]}, {}, "name is missing"),
+        ({"required": ["name"]}, {}, "name is required but missing"),
         ({"properties": {"n": {"type": "integer"}}}, {"n": "x"}, 'n must be an integer, not "x"'),
         ({"properties": {"a": {}}, "additionalProperties": False}, {"z": 1}, "z is not a known field"),
         ({"format": "date-time"}, "yesterday", 'the value: "yesterday" is not a valid date-time'),
