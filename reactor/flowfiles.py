@@ -133,30 +133,20 @@ class FlowFiles:
         self._restless: set[str] = set()
         self._order: list[str] = []
         self._begun = False
+        # read by the event loop while a thread looks, so they are only ever replaced
+        self.due: float | None = None
+        """When the next look is needed though nothing is told, on the monotonic clock."""
+        self.settling: float | None = None
+        """When the next unsettled file may be taken; None when all are."""
+        self.links: tuple[str, ...] = ()
+        """Files that are links: nobody tells when what they point to changes."""
         self.took = 0.0
         """Seconds that the last walk over everything took."""
         self._breath = 0.0
 
-    @property
-    def due(self) -> float | None:
-        """When the next look is needed though nothing is told, on the monotonic clock."""
-        moments = [one.since + SETTLE for one in self._unsettled.values()]
-        moments += [since + EDITOR_SAVE for since in self._vanished.values()]
-        moments += [since + EDITOR_SAVE for since, _ in self._lost.values()]
-        return min(moments, default=None)
-
-    @property
-    def settling(self) -> float | None:
-        """When the next unsettled file may be taken; None when all are."""
-        return min((one.since + SETTLE for one in self._unsettled.values()), default=None)
-
     def matters(self, path: str, name: str) -> bool:
         """Whether a change of the file may change what is loaded."""
         return is_ours(name) or path in self._named
-
-    def links(self) -> list[str]:
-        """Files that are links: nobody tells when what they point to changes."""
-        return [path for path, (_, found) in self._found.items() if found.link]
 
     def look(self, news: News) -> bool:
         """Brings what is known up to date; whether anything is different. Raises Unreadable."""
@@ -182,7 +172,15 @@ class FlowFiles:
         self._restless = restless
         different |= not self._begun
         self._begun = True
+        self._plan_ahead()
         return different
+
+    def _plan_ahead(self) -> None:
+        moments = [one.since + SETTLE for one in self._unsettled.values()]
+        self.settling = min(moments, default=None)
+        moments += [since + EDITOR_SAVE for since in self._vanished.values()]
+        moments += [since + EDITOR_SAVE for since, _ in self._lost.values()]
+        self.due = min(moments, default=None)
 
     def _walk(self) -> bool:
         """All files of all directories."""
@@ -210,6 +208,7 @@ class FlowFiles:
                     found.setdefault(path, (sort, tree.files[path]))
         different = names != self._names
         self._found, self.folders, self._names = found, folders, names
+        self.links = tuple(path for path, (_, state) in found.items() if state.link)
         self.took = time.perf_counter() - begun
         return different
 
@@ -225,6 +224,8 @@ class FlowFiles:
                 self._found.pop(path, None)
             else:
                 self._found[path] = (sort, state)
+                if state.link and path not in self.links:
+                    self.links = (*self.links, path)
         return False
 
     def _consider(self, path: str, sort: str, found: Found, news: News, now: float) -> bool:

@@ -156,7 +156,7 @@ class FlowWatch:
 
     def _glance(self) -> tuple[object, ...]:
         """What the kernel never tells of: a directory that is another one now, and the files behind links."""
-        return tuple(_identity(path) for path in (*self._directories, *self._files.links()))
+        return tuple(_identity(path) for path in (*self._directories, *self._files.links))
 
 
 def _identity(path: str) -> object:
