@@ -36,7 +36,10 @@ class Parked:
     def keep(self, run: Run, seq: int) -> None:
         """Keeps a quiet run whose journal has `seq` entries."""
         self.drop(run.id)
-        size = weight(run)
+        try:
+            size = weight(run)
+        except RecursionError:
+            return  # nested too deeply to be measured
         if size > self._bound // 8:
             return
         self._runs[run.id] = (run, size)

@@ -14,6 +14,7 @@ from flows.expressions import ExpressionSyntax, compile_expression
 from flows.expressions.compiler import BINARY, COMPARE, MAKERS, UNARY
 from flows.expressions.table import FUNCTIONS
 from reactor.contracts.errors import StepFailed
+from tests.flows_help import problems
 
 NAMES: dict[str, Any] = {
     "event": {"body": {"total": 5, "from": "x", "items": [1, 2], "keys": {"a": 1}, "no": None}},
@@ -235,3 +236,18 @@ def test_errors_at_the_run_say_what_to_write(source: str, words: str) -> None:
 )
 def test_values_of_other_scripts_and_spreadsheets(source: str, expected: Any) -> None:
     assert compile_expression(source).evaluate({"s": "\ufeff[1]"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("now", "reads no clock"),
+        ("none", "write null"),
+        ("TRUE", "write true"),
+        ("undefined", "write null"),
+        ("body", "event.body"),
+    ],
+)
+def test_names_by_habit_get_a_hint_at_load(name: str, words: str) -> None:
+    (problem,) = problems(f"when: [{{event: x}}]\nonly_if: {name} == 1\ndo: [{{set: {{a: 1}}}}]\n")
+    assert f"there is no name {name}; " in problem and words in problem
