@@ -102,7 +102,7 @@ def _compiled(budget: Budget, source: str, wanted: str, groups: bool) -> Any:
     size = size_of(wanted[:MAX_PATTERN])
     budget.compile(wanted, size.instructions, READY)
     each = 4 + (2 * size.atoms if size.counted or groups else size.atoms // 4) + (12 if groups else 0)
-    budget.charge(4 + len(source) * each // CHARACTERS)
+    budget.charge(8 + len(source) * each // CHARACTERS)
     return pattern(wanted, groups, FIRST_MEMORY if budget.number == FirstBounds.number else MEMORY)
 
 
