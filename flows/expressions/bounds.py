@@ -96,7 +96,7 @@ class Budget:
         """Looking for a part in a text; a part of up to a hundred characters is compared at each place."""
         self.charge(len(text) * (8 + min(len(part), 100)) // (8 * CHARACTERS) + len(part) // CHARACTERS)
 
-    def compile(self, pattern: str, size: int, ready: int = 64) -> None:
+    def compile(self, pattern: str, size: int, ready: int) -> None:
         """A regular expression of so many instructions, or a format of dates: once an evaluation, while it has not more
         than `ready` of them."""
         if self.patterns is None:
@@ -185,7 +185,7 @@ class FirstBounds(Budget):
     def element(self, steps: int, size: int) -> None:
         """Free."""
 
-    def compile(self, pattern: str, size: int, ready: int = 64) -> None:
+    def compile(self, pattern: str, size: int, ready: int) -> None:
         """Free."""
 
     def keep(self, value: Any) -> None:

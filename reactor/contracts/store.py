@@ -76,7 +76,8 @@ class Claimed(msgspec.Struct, kw_only=True):
     record: RunRecord
     event: StoredEvent
     events: list[StoredEvent]
-    entries: list[AnyEntry]
+    entries: list[AnyEntry] | None
+    """None for a run that the claimer holds in memory as it is after the record's last entry (`Journal.held`)."""
     signals: list[Signal]
 
 
@@ -206,6 +207,11 @@ class Journal(Protocol):
 
     def watch(self, hints: Hints) -> None:
         """Calls `hints` after commits."""
+        ...
+
+    def held(self, seqs: Mapping[str, int]) -> None:
+        """Which runs the claimer holds in memory, and after how many entries: those are not read at a claim. It is the
+        mapping itself, which changes all the time."""
         ...
 
     async def next_wake(self) -> float | None:

@@ -17,6 +17,7 @@ from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
 from reactor.contracts.store import Claim, Claimed, Journal
 from reactor.engine import machine
+from reactor.engine.parked import Parked
 from reactor.engine.room import when_room
 from reactor.engine.runner import Live, Runner
 from reactor.engine.state import Run
@@ -40,6 +41,7 @@ class Pool:
         plans: Callable[[str], Awaitable[Plan | None]],
         owner: str,
         max_active: int = 1000,
+        parked: Parked | None = None,
     ) -> None:
         self._group = group
         self._store = store
@@ -48,6 +50,7 @@ class Pool:
         self._plans = plans
         self._owner = owner
         self._max_active = max_active
+        self._parked = parked if parked is not None else Parked()
         self._active: dict[str, Live | None] = {}
         self._hint = anyio.Event()
         self._idle = anyio.Event()
@@ -56,6 +59,7 @@ class Pool:
         self.runner: Runner | None = None
         self._scope = anyio.CancelScope()
         store.watch(self.hint)
+        store.held(self._parked.seqs)
 
     @property
     def active(self) -> int:
@@ -133,17 +137,19 @@ class Pool:
                 claimed, "plan.missing", f"the flow's version {record.version} cannot be compiled any more"
             )
             return None
-        entries = list(claimed.entries)
         pending: list[Any] = []
         cancels = [signal for signal in claimed.signals if signal.kind == "cancel"]
         fresh = record.started is None
         now = self._clock.now()
         at = now if fresh else (record.started or now)
+        run = self._parked.take(record.id, record.next_seq)
+        entries = [] if run is not None else await self._entries(claimed)
         if fresh and cancels and not entries:
             reason = cancels[0].body
             pending = [Cancelled("queued", now, str(reason.get("reason", "")), str(reason.get("type", "cancelled")))]
         try:
-            run = await self._fold(plan, claimed, at, [*entries, *pending])
+            if run is None:
+                run = await self._fold(plan, claimed, at, [*entries, *pending])
             if any(signal.kind == "retry" for signal in claimed.signals) and run.ended and run.retry_point is not None:
                 pending = [Retried("", max(now, run.now), run.retry_point)]
                 run = await self._fold(plan, claimed, at, [*entries, *pending])
@@ -159,6 +165,10 @@ class Pool:
         await self.runner.signals(live, claimed.signals)
         await self.runner.due(live)
         return live
+
+    async def _entries(self, claimed: Claimed) -> list[Any]:
+        """Those of the claim; it has none for a run that was kept in memory then, and may have been forgotten since."""
+        return list(claimed.entries) if claimed.entries is not None else await self._store.read(claimed.record.id)
 
     async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:
         record = claimed.record
@@ -190,6 +200,8 @@ class Pool:
         assert self.runner is not None
         try:
             await self.runner.drive(live)
+            if not live.run.ended:
+                self._parked.keep(live.run, live.seq)
         except StaleClaim as error:
             self._observer.observe("run.lost", run=id, error=str(error))
         except StoreFailed:

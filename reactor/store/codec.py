@@ -10,6 +10,7 @@ import msgspec
 
 from reactor.contracts.event import Event, StoredEvent, Verdict
 from reactor.contracts.journal import AnyEntry, decode_entries, encode_entries
+from reactor.contracts.plan import BOUNDS
 from reactor.contracts.run import Start, Status
 from reactor.contracts.store import Acceptance, Outcome
 
@@ -34,11 +35,14 @@ def decode_verdicts(data: bytes | None) -> list[Verdict]:
 
 _BOUNDS = "=bounds"
 """No environment variable can have such a name."""
+_USUAL = encode({_BOUNDS: str(BOUNDS)})
 
 
 def pack_environment(start: Start) -> bytes:
     """What a run keeps of its start: its variables and the number of its bounds. Text that is not UTF-8 is written with
     escapes that only Python's own reader takes."""
+    if not start.environment and start.bounds == BOUNDS:
+        return _USUAL
     kept = {_BOUNDS: str(start.bounds), **start.environment}
     try:
         return encode(kept)
@@ -50,6 +54,8 @@ def unpack_environment(data: bytes | None) -> tuple[dict[str, str], int]:
     """The variables and the number of the bounds; the first set where none is kept."""
     if data is None:
         return {}, 1
+    if data == _USUAL:
+        return {}, BOUNDS
     try:
         kept = decode(data)
     except msgspec.DecodeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class MemoryStore(MemoryPlans, MemoryItems):
         self._cursors: dict[tuple[str, str], Any] = {}
         self._queue: dict[str, tuple[QueueMessage, str | None]] = {}
         self._hints: list[Hints] = []
+        self._held: Mapping[str, int] = {}
         self._seq = 0
         self._signalled: list[str] = []
         self._due = False
@@ -94,6 +95,9 @@ class MemoryStore(MemoryPlans, MemoryItems):
 
     def watch(self, hints: Hints) -> None:
         self._hints.append(hints)
+
+    def held(self, seqs: Mapping[str, int]) -> None:
+        self._held = seqs
 
     def _hint(self) -> None:
         signalled, due = self._signalled, self._due
@@ -350,7 +354,7 @@ class MemoryStore(MemoryPlans, MemoryItems):
                     record=msgspec.structs.replace(record),
                     event=self._events[record.event],
                     events=[self._events[id] for id in record.events if id in self._events],
-                    entries=list(row.entries),
+                    entries=None if self._held.get(record.id) == record.next_seq else list(row.entries),
                     signals=list(row.signals),
                 )
             )

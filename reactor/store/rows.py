@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reactor.contracts.errors import StaleClaim, error_object
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
@@ -282,7 +282,7 @@ class Rows(Queues, ItemRows, Upkeep):
         else:
             self.signalled.append(signal.run)
 
-    def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
+    def claim(self, owner: str, limit: int, now: float, held: Mapping[str, int]) -> list[Claimed]:
         self.flush()
         ids = [
             row[0]
@@ -301,7 +301,8 @@ class Rows(Queues, ItemRows, Upkeep):
             record = reads.run(self._db, id)
             try:
                 event = reads.event(self._db, record.event, strict=True) if record is not None else None
-                entries = reads.entries(self._db, id)
+                known = record is not None and held.get(id) == record.next_seq
+                entries = None if known else reads.entries(self._db, id)
                 signals = reads.signals(self._db, id, 0)
                 merged = [reads.event(self._db, other, strict=True) for other in record.events] if record else []
             except CorruptRecord as error:

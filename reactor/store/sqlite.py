@@ -12,7 +12,7 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class SqliteStore(SqliteItems):
         self._condition = threading.Condition()
         self._closing = False
         self._hints: list[Hints] = []
+        self._held: Mapping[str, int] = {}
         self._full = False
         self._failed: str | None = None
         self._thread: threading.Thread | None = None
@@ -173,6 +174,9 @@ class SqliteStore(SqliteItems):
 
     def watch(self, hints: Hints) -> None:
         self._hints.append(hints)
+
+    def held(self, seqs: Mapping[str, int]) -> None:
+        self._held = seqs
 
     def _submit(self, work: Callable[[Rows], Any], accepting: bool = False) -> asyncio.Future[Any]:
         if self._failed is not None:
@@ -333,7 +337,7 @@ class SqliteStore(SqliteItems):
         return found
 
     async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
-        claimed: list[Claimed] = await self._submit(lambda rows: rows.claim(owner, limit, now))
+        claimed: list[Claimed] = await self._submit(lambda rows: rows.claim(owner, limit, now, self._held))
         return claimed
 
     async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:

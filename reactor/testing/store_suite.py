@@ -388,7 +388,7 @@ async def large_values_come_back_whole(store: Store) -> None:
     claim = Claim("run_2", OWNER, 1)
     await store.append(claim, 1, [Ended("do/0", 101.0, BIG)], change(release=True, wake=101.0))
     (claimed,) = await store.claim("own_2", 10, 200.0)
-    require(claimed.event.event.data == BIG and claimed.entries[1] == Ended("do/0", 101.0, BIG), "the journal")
+    require(claimed.event.event.data == BIG and (claimed.entries or [])[1] == Ended("do/0", 101.0, BIG), "the journal")
     require((await store.read("run_2"))[1] == Ended("do/0", 101.0, BIG))
 
 

@@ -5,6 +5,7 @@ its budget (or comes near); the aim is 50 ms of processor time and 64 MiB for ea
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 from typing import Any
@@ -40,6 +41,7 @@ def values() -> dict[str, Any]:
         "commas": "ab," * 300_000,
         "a": "a" * 29_990,
         "b": "a" * 50 + "b" + "a" * 49,
+        "mess": "".join("ab"[(n * n * 7919 >> 5) % 2] for n in range(3_000)),
         "huge": "x" * 1_000_000,
         "wide": "你" * 1_000_000,
         "patterns": [f"(a{{1,{n % 50 + 1}}}b?){{{n % 10 + 1}}}c{n}" for n in range(2_000)],
@@ -54,6 +56,17 @@ def values() -> dict[str, Any]:
 
 SIZES = (30, 300, 3000)
 """Prefixes of the large values, so that a call is cheap enough to be made many times: `v.text300`."""
+
+
+def sized(found: dict[str, Any]) -> dict[str, Any]:
+    """The values and their prefixes."""
+    for name, value in list(found.items()):
+        if isinstance(value, (list, str)):
+            found |= {f"{name}{size}": value[:size] for size in SIZES}
+        elif len(value) > 100:
+            found |= {f"{name}{size}": dict(list(value.items())[:size]) for size in SIZES}
+    return found
+
 
 MIXES = [
     "[x for x in v.ints]",
@@ -141,6 +154,16 @@ MIXES = [
     '[matches(v.huge, "(x{1,100}){1,9}y") for x in range(400)]',
     '[matches(v.huge, "(?:.*x){9}.*y") for x in range(400)]',
     '[matches(v.text, "[a-q][^u-z]{13}x") for x in range(400)]',
+    '[matches(v.text3000, "[^z]*a[^z]{30}b[^z]{30}zz") for x in range(400)]',
+    '[matches(v.a3000, "a[ab]{200}c") for x in range(400)]',
+    '[matches(v.mess, "(a|b)*a(a|b){12}c") for x in range(400)]',
+    '[matches(v.mess, "a[ab]{200}c") for x in range(400)]',
+    '[matches(v.mess, "a[ab]{20}b[ab]{20}cc") for x in range(400)]',
+    '[matches(v.mess, "(a|b){1,9}(aa|ba){1,9}$") for x in range(400)]',
+    '[extract(v.mess, "((a|b)*)(a(a|b){12}).*b$") for x in range(400)]',
+    '[matches(v.mess, "\\\\pL{50}" + str(x)) for x in range(400)]',
+    '[matches(v.mess, "(?i)[\\\\pL\\\\pN]+" + str(x)) for x in range(400)]',
+    '[matches(v.mess, v.patterns[x]) for x in range(400)]',
     '[extract(v.text, "(.*)(d)(.*)z") for x in range(400)]',
     '[extract(v.a, "(a*)*b|(a*)(a*)$") for x in range(400)]',
     '[extract(x, "([a-z]+)([0-9]+)") for x in v.words]',
@@ -229,7 +252,9 @@ def measured(source: str, names: dict[str, Any]) -> tuple[float, float, int, str
 
 def main() -> None:
     expressions.Budget = Watched  # type: ignore[misc]
-    names = {"v": values()}
+    names = {"v": sized(values())}
+    gc.collect()
+    gc.freeze()
     rows = [(*measured(source, names), source) for source in MIXES]
     print(f"{'ms':>8} {'MiB':>6} {'steps':>9} {'ns/step':>8}")
     for ms, size, steps, outcome, source in sorted(rows, reverse=True):

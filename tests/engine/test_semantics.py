@@ -521,3 +521,12 @@ def test_an_entry_that_fits_nowhere_diverges() -> None:
     one = Play(plan("do: [{wait: 1h}]"), stored())
     with pytest.raises(Diverged):
         machine.fold(one.run, Failed("do/7", 1.0, {}))
+
+
+def test_foreach_over_one_large_value_ends_with_limit() -> None:
+    """Each turn ends with all of the event: as JSON that is a thousand times its size."""
+    text = "do:\n  - foreach: event.data.rows\n    do: [{set: {all: '${{ event.data }}'}}]\n"
+    data = {"rows": list(range(1000)), "text": "x" * 400_000}
+    played = play(text, data=data)
+    assert played.run.status is Status.failed and error_of(played.run)["type"] == "limit"
+    assert play(text, data={"rows": list(range(1000)), "text": "x"}).run.status is Status.succeeded

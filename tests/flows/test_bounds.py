@@ -17,7 +17,7 @@ from flows.expressions.bounds import MAX_DEPTH, MAX_STEPS
 from flows.expressions.table import FUNCTIONS
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.plan import BOUNDS, BOUNDS_NAME
-from tests.bench.expressions import MIXES, SIZES, values
+from tests.bench.expressions import MIXES, sized, values
 from tests.daemon import Daemon
 
 BODY = {"a": list(range(30_000)), "b": list(range(30_000, 60_000)), "s": "x" * 400_000}
@@ -34,13 +34,7 @@ def outcome(source: str, names: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def large() -> dict[str, Any]:
-    found = values()
-    for name, value in list(found.items()):
-        if isinstance(value, (list, str)):
-            found |= {f"{name}{size}": value[:size] for size in SIZES}
-        elif len(value) > 100:
-            found |= {f"{name}{size}": dict(list(value.items())[:size]) for size in SIZES}
-    return {"v": found}
+    return {"v": sized(values())}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from flows.expressions import ExpressionSyntax, compile_expression
 from flows.expressions.compiler import BINARY, COMPARE, MAKERS, UNARY
+from flows.expressions.functions.patterns import size_of
 from flows.expressions.table import FUNCTIONS
 from reactor.contracts.errors import StepFailed
+from tests.flows_help import problems
 
 NAMES: dict[str, Any] = {
     "event": {"body": {"total": 5, "from": "x", "items": [1, 2], "keys": {"a": 1}, "no": None}},
@@ -235,3 +237,41 @@ def test_errors_at_the_run_say_what_to_write(source: str, words: str) -> None:
 )
 def test_values_of_other_scripts_and_spreadsheets(source: str, expected: Any) -> None:
     assert compile_expression(source).evaluate({"s": "\ufeff[1]"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("now", "reads no clock"),
+        ("none", "write null"),
+        ("TRUE", "write true"),
+        ("undefined", "write null"),
+        ("body", "event.body"),
+    ],
+)
+def test_names_by_habit_get_a_hint_at_load(name: str, words: str) -> None:
+    (problem,) = problems(f"when: [{{event: x}}]\nonly_if: {name} == 1\ndo: [{{set: {{a: 1}}}}]\n")
+    assert f"there is no name {name}; " in problem and words in problem
+
+
+@pytest.mark.parametrize(
+    ("pattern", "atoms", "counted"),
+    [
+        ("abc", 3, False),
+        ("a{3}b", 4, True),
+        ("(ab|c){2,5}", 20, True),
+        ("((a{10}){10})x", 101, True),
+        ("[^a-z]+[]x]\\\\{2}", 5, True),
+        ("a{,2}", 5, False),
+        ("((((", 0, False),
+        ("))a{99999999}", 13, False),
+    ],
+)
+def test_the_size_of_a_pattern_counts_repetitions(pattern: str, atoms: int, counted: bool) -> None:
+    size = size_of(pattern)
+    assert (size.atoms, size.counted) == (atoms, counted)
+
+
+@given(st.text(alphabet="ab(){}[]\\\\pLQE^$|*+?,0123456789", max_size=60))
+def test_any_pattern_has_a_size_at_once(pattern: str) -> None:
+    assert size_of(pattern).atoms <= 10**180

@@ -14,6 +14,7 @@ import pytest
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.store import Accepted
 from reactor.engine import machine, policy
+from reactor.engine.parked import Parked
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.engine.steps.parallel import Parallel
@@ -28,10 +29,12 @@ HUNT = 150
 
 @pytest.mark.parametrize("part", range(10))
 def test_seeds_hold(part: int) -> None:
-    crashes = 0
+    crashes = parked = 0
     for seed in range(part, SEEDS, 10):
-        crashes += run_seed(seed).crashes
-    assert crashes > 0
+        world = run_seed(seed)
+        crashes += world.crashes
+        parked += world.parked
+    assert crashes > 0 and parked > 0
 
 
 def test_a_seed_reproduces_exactly_under_another_hash_seed() -> None:
@@ -155,6 +158,17 @@ def one_attempt_too_few(patch: pytest.MonkeyPatch) -> None:
         return run
 
     patch.setattr(Pool, "_fold", fold)
+
+
+@bug
+def a_run_kept_in_memory_is_not_its_journal(patch: pytest.MonkeyPatch) -> None:
+    real = Parked.keep
+
+    def keep(self: Parked, run: Any, seq: int) -> None:
+        run.scope.vars["n"] = -1
+        real(self, run, seq)
+
+    patch.setattr(Parked, "keep", keep)
 
 
 @bug

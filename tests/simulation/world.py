@@ -22,6 +22,7 @@ from reactor.contracts.run import Status
 from reactor.contracts.store import Signal
 from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
+from reactor.engine.parked import BOUND, Parked
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.router.inbox import Inbox
@@ -103,6 +104,23 @@ class SimPool(Pool):
         return super().has_room() and self.chance.random() < 0.6
 
 
+class SimParked(Parked):
+    """What is kept in memory must be what its journal says."""
+
+    def __init__(self, world: World, bound: int) -> None:
+        super().__init__(bound)
+        self._world = world
+
+    def take(self, id: str, seq: int) -> machine.Run | None:
+        run = super().take(id, seq)
+        if run is not None:
+            self._world.parked += 1
+            again = self._world.folded(self._world.store._runs[id], 10**9)
+            if fingerprint(again) != fingerprint(run):
+                raise Violation(f"I10: {id} in memory is not what its journal says")
+        return run
+
+
 class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -125,6 +143,10 @@ class World:
         self.sent: dict[str, Event] = {}
         self.performing: Counter[tuple[str, str]] = Counter()
         self.deaths = 0
+        self.bounds = (0, 40_000, BOUND)
+        """How much of what waits may stay in memory: nothing, little, all."""
+        self.parked = 0
+        """Runs that went on from memory."""
 
     async def maybe_crash(self, where: str) -> None:
         if self.chaos and self.random.random() < 0.015:
@@ -159,7 +181,8 @@ class World:
 
         async with anyio.create_task_group() as group:
             owner = f"own_{self.deaths}"
-            pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4)
+            parked = SimParked(self, self.bounds[(self.seed + self.deaths) % len(self.bounds)])
+            pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4, parked=parked)
             pool.chance = self.random
             self.inbox = Inbox(
                 store, machine.MachineDecider(), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self
@@ -268,28 +291,20 @@ class World:
             record = row.record
             if record.started is None:
                 continue
-            plan = self.plans[record.version]
-            event = self.store._events[record.event]
-            made = [
-                machine.recover(
-                    plan,
-                    event,
-                    record.id,
-                    record.trigger,
-                    record.started,
-                    {},
-                    record.bounds,
-                    row.entries,
-                    budget=budget,
-                )
-                for budget in (2, 10**9)
-            ]
+            made = [self.folded(row, budget) for budget in (2, 10**9)]
             if fingerprint(made[0]) != fingerprint(made[1]):
                 raise Violation(f"I10: {record.id} depends on the budget")
             if machine.status(made[0]) is not record.status and record.status is not Status.queued:
                 raise Violation(f"I10: {record.id} is {record.status}, its journal says {machine.status(made[0])}")
             if record.status.ended and made[0].output != record.output:
                 raise Violation(f"I10: {record.id} has {record.output}, its journal says {made[0].output}")
+
+    def folded(self, row: Any, budget: int) -> machine.Run:
+        record = row.record
+        plan, event = self.plans[record.version], self.store._events[record.event]
+        return machine.recover(
+            plan, event, record.id, record.trigger, record.started, {}, record.bounds, row.entries, budget=budget
+        )
 
     def check_end(self) -> None:
         for key, runs in self.acknowledged.items():

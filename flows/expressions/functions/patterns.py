@@ -4,28 +4,85 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-from flows.expressions.bounds import CHARACTERS, Budget
+from flows.expressions.bounds import CHARACTERS, Budget, FirstBounds
 from flows.expressions.functions._arguments import string
 from flows.expressions.table import function
 from flows.expressions.values import fault, hiding, show
 
 MAX_PATTERN = 1000
+KEPT = 64
+"""Compiled patterns that the process keeps; each takes up to its memory while it is used."""
+READY = 24
+"""Patterns of one evaluation that are sure to be kept until they are used again."""
+FIRST_MEMORY, MEMORY = 8 << 20, 1 << 20
+
+
+class Size(NamedTuple):
+    """About what RE2 makes of a pattern: `atoms` are characters and classes, `instructions` what they become in UTF-8;
+    what is repeated counts as often as it says. `counted`: it has a repetition such as {3}."""
+
+    atoms: int
+    instructions: int
+    counted: bool
+
+
+_REPEATED = re.compile(r"\{([0-9]{1,6})(?:,([0-9]{0,6}))?\}")
+_ATOM = re.compile(r"\\[pP](?:\{[^}]*\}|.)|\\.|\[\^?\]?(?:\\[pP]\{[^}]*\}|\\.|\[:[^:\]]*:\]|[^\]\\])*\]?|.", re.DOTALL)
+UNICODE = 700
+"""Instructions of a class of Unicode such as `\\pL`."""
 
 
 @functools.lru_cache(256)
-def pattern(source: str, groups: bool) -> Any:
+def size_of(wanted: str) -> Size:
+    groups = [(0, 0)]
+    last = (0, 0)
+    counted = False
+    place = 0
+    while place < len(wanted):
+        repeated = _REPEATED.match(wanted, place)
+        if repeated is not None:
+            counted = True
+            times = max(1, *(min(int(number), 1000) for number in repeated.groups() if number))
+            groups[-1] = (groups[-1][0] + last[0] * (times - 1), groups[-1][1] + last[1] * (times - 1))
+            last = (last[0] * times, last[1] * times)
+            place = repeated.end()
+            continue
+        found = _ATOM.match(wanted, place)
+        atom = found.group() if found is not None else wanted[place]
+        place += len(atom)
+        if atom == "(":
+            groups.append((0, 0))
+            continue
+        last = groups.pop() if atom == ")" and len(groups) > 1 else (1, _instructions(atom))
+        groups[-1] = (groups[-1][0] + last[0], groups[-1][1] + last[1])
+    return Size(sum(atoms for atoms, _ in groups), sum(made for _, made in groups), counted)
+
+
+def _instructions(atom: str) -> int:
+    unicode = len(re.findall(r"\\[pP]", atom))
+    if unicode:
+        return UNICODE * unicode
+    if atom.startswith("["):
+        return 8 + 4 * sum(not character.isascii() for character in atom) + (12 if atom.startswith("[^") else 0)
+    if atom in (".", "\\D", "\\W", "\\S"):
+        return 16
+    return 1 if atom.isascii() else 4
+
+
+@functools.lru_cache(KEPT)
+def pattern(source: str, groups: bool, memory: int) -> Any:
     """A compiled RE2 pattern, with its groups or only to say whether it is found. Raises StepFailed for one that RE2
     does not know."""
     import re2
 
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 8 << 20
+    options.max_mem = memory
     options.never_capture = not groups
     if len(source) > MAX_PATTERN:
-        raise fault("a pattern has at most 1,000 characters")
+        raise fault(f"a pattern has at most {MAX_PATTERN:,} characters")
     try:
         return re2.compile(source, options)
     except re2.error as error:
@@ -39,50 +96,25 @@ def _words(message: Any) -> str:
     return "" if hiding.get() else f": {words}"
 
 
+def _compiled(budget: Budget, source: str, wanted: str, groups: bool) -> Any:
+    """The pattern, after its compilation and its search in the text are paid. RE2 walks the text once. It is slow where
+    a counted repetition lets it stand in many places of the pattern at once, and where it must find groups."""
+    size = size_of(wanted[:MAX_PATTERN])
+    budget.compile(wanted, size.instructions, READY)
+    each = 4 + (2 * size.atoms if size.counted or groups else size.atoms // 4) + (12 if groups else 0)
+    budget.charge(8 + len(source) * each // CHARACTERS)
+    return pattern(wanted, groups, FIRST_MEMORY if budget.number == FirstBounds.number else MEMORY)
+
+
 @function(
-    "matches(s, pattern)", "Whether the regular expression is found in it.", 'matches("ab12", "[0-9]+")', True, weight=0
+    "matches(s, pattern)",
+    "Whether the regular expression is found in it.",
+    'matches("ab12", "[0-9]+")',
+    True,
+    weight=0,
 )
 def matches(budget: Budget, s: Any, expression: Any) -> Any:
-    source, wanted = string("matches", s), string("matches", expression)
-    _charge(budget, source, wanted, 1)
-    return pattern(wanted, False).search(source) is not None
-
-
-def _charge(budget: Budget, source: str, wanted: str, passes: int) -> None:
-    """RE2 walks the text once, at worst with every part of the pattern in hand."""
-    size = weight(wanted[:MAX_PATTERN])
-    budget.compile(wanted, size)
-    budget.charge(4 + len(source) * (4 + size // 4) * passes // CHARACTERS)
-
-
-@functools.lru_cache(256)
-def weight(wanted: str) -> int:
-    """About how many instructions RE2 makes of a pattern: its characters, repeated ones as often as it says."""
-    sizes = [0]
-    last = 0
-    place = 0
-    while place < len(wanted):
-        character = wanted[place]
-        if character == "(":
-            sizes.append(0)
-        elif character == ")" and len(sizes) > 1:
-            last = sizes.pop()
-            sizes[-1] += last
-        elif character == "{" and (found := _REPEATED.match(wanted, place)) is not None:
-            times = max(int(number or 1) for number in found.groups())
-            sizes[-1] += last * max(min(times, 1000) - 1, 0)
-            last *= max(min(times, 1000), 1)
-            place = found.end() - 1
-        else:
-            place += character == "\\"
-            last = 1 if character.isascii() else 4
-            last = 8 if character in "\\." or character == "[" else last
-            sizes[-1] += last
-        place += 1
-    return sum(sizes)
-
-
-_REPEATED = re.compile(r"\{([0-9]{1,6})(?:,([0-9]{0,6}))?\}")
+    return _compiled(budget, string("matches", s), string("matches", expression), False).search(s) is not None
 
 
 @function(
@@ -93,10 +125,8 @@ _REPEATED = re.compile(r"\{([0-9]{1,6})(?:,([0-9]{0,6}))?\}")
     weight=0,
 )
 def extract(budget: Budget, s: Any, expression: Any) -> Any:
-    source, wanted = string("extract", s), string("extract", expression)
-    _charge(budget, source, wanted, 4)
-    compiled = pattern(wanted, True)
-    found = compiled.search(source)
+    compiled = _compiled(budget, string("extract", s), string("extract", expression), True)
+    found = compiled.search(s)
     if found is None:
         return None
     if compiled.groupindex:

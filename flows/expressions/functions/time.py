@@ -105,7 +105,7 @@ def add_duration(budget: Budget, t: Any, duration: Any) -> Any:
     if isinstance(words, str) and words.startswith("-"):
         sign, words = -1, words[1:]
     try:
-        if isinstance(words, str) and len(words) > LONGEST:
+        if budget.number > 1 and isinstance(words, str) and len(words) > LONGEST:
             raise fault(f"add_duration() takes a duration of up to {LONGEST} characters")
         seconds = parse_duration(words) if isinstance(words, str) else float(words)
         return _stamp(moment("add_duration", t) + datetime.timedelta(seconds=sign * seconds))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed
+from reactor.contracts.plan import BOUNDS_NAME
 from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, StepFrame, push
 
 MAX_ELEMENTS = 10_000
+MAX_RESULTS = 16 * 1024 * 1024
+"""Bytes of JSON of all results: each turn may end with the same large value. Not in the first set of bounds."""
+
+_encoder = msgspec.json.Encoder()
 
 
 class Turns:
-    __slots__ = ("done", "items", "keys", "next", "results")
+    __slots__ = ("done", "items", "keys", "next", "results", "size")
 
     def __init__(self, items: list[Any], keys: list[str] | None) -> None:
         self.items = items
@@ -20,6 +27,7 @@ class Turns:
         self.next = 0
         self.done = 0
         self.results: list[Any] = [None] * len(items)
+        self.size = 0
 
 
 class Foreach:
@@ -69,12 +77,19 @@ class Foreach:
         else:
             frame.children = [child for child in frame.children if child is not block]
         turns.results[block.role] = value
+        self._weigh(frame, turns, value)
         turns.done += 1
         if turns.done == len(turns.items):
             return self._value(turns)
         if turns.next < len(turns.items):
             self._start(run, frame)
         return BLOCKED
+
+    def _weigh(self, frame: StepFrame, turns: Turns, value: Any) -> None:
+        if isinstance(value, (dict, list, str)) and frame.scope.names.get(BOUNDS_NAME) != 1:
+            turns.size += len(value) if isinstance(value, str) else len(_encoder.encode(value))
+            if turns.size > MAX_RESULTS:
+                raise StepFailed("limit", "the results of foreach are more than 16 MiB")
 
     def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
         raise Raised(error)
