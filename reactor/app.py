@@ -49,9 +49,12 @@ from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
 from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
+from reactor.store.files import half_of_volume
 from triggers._shared import Kind
 
 PRUNE_EVERY = 60.0
+PRUNE_LOOK = 2.0
+"""Seconds after which a full disk is noticed: then what may go goes at once."""
 PRUNE_BATCH = 500
 SAME_SIGNAL = 0.5
 """Seconds within which a second signal is the same one: a terminal and the bootloader both deliver it."""
@@ -260,17 +263,32 @@ class Daemon(Operations):
             self.stopping.set()
 
     async def _prune(self) -> None:
-        retention = Retention(
-            age=self.config.retention, count=self.config.retention_count, bytes=self.config.retention_bytes
-        )
-        await self.store.sweep()
+        retention = self._retention()
         while True:
-            await self.clock.sleep(PRUNE_EVERY)
+            try:
+                await self.store.sweep()
+                break
+            except StoreFull as error:
+                await self.clock.sleep(error.retry_after)
+        while True:
             try:
                 while await self.store.prune(self.clock.now(), retention, PRUNE_BATCH):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
+            due = self.clock.monotonic() + PRUNE_EVERY
+            while True:
+                await self.clock.sleep(PRUNE_LOOK)
+                if self.clock.monotonic() >= due or self.store.health() is not None:
+                    break
+
+    def _retention(self) -> Retention:
+        """The bytes that nobody asked for are at most half of the volume."""
+        config = self.config
+        most = config.retention_bytes
+        if config.origins["retention_bytes"][1] == "default" and config.store != "memory:":
+            most = min(most, half_of_volume(self.store.payloads.folder.parent))
+        return Retention(age=config.retention, count=config.retention_count, bytes=most)
 
     async def _home(self) -> str:
         """What tells this daemon from others on the same brokers and databases: it goes with the data, so that sessions

@@ -228,6 +228,7 @@ class Operations:
             "flows": len(self.catalog.flows.plans),
             "flow_problems": sum(1 for problem in self.catalog.problems if problem.severity == "error"),
             "active_runs": self.pool.active,
+            "unreadable": self.store.unreadable(),
             "sources": sources,
             "connections": {
                 item["name"]: item["error"] for item in self.connections.items() if item["state"] == "disconnected"
@@ -264,9 +265,13 @@ class Operations:
             ),
             Gauge(
                 "reactor_queue_oldest_seconds", "Age of the oldest message that waits in any queue.", (),
-                [((), 0.0 if oldest is None else self.clock.now() - oldest)],
+                [((), 0.0 if oldest is None else max(self.clock.now() - oldest, 0.0))],
             ),
             Gauge("reactor_store_bytes", "The database and its log on disk.", (), [((), float(self.store.size()))]),
+            Gauge(
+                "reactor_store_unreadable", "Rows that were found that cannot be read.", (),
+                [((), float(self.store.unreadable()))],
+            ),
             Gauge("reactor_store_healthy", "1 while it accepts.", (), [((), float(self.store.health() is None))]),
             Gauge("reactor_stream_clients", "Clients that follow the stream.", (), [((), float(self.feed.clients))]),
         ]  # fmt: skip

@@ -124,9 +124,14 @@ class Cursor(msgspec.Struct, frozen=True):
     value: Any
 
 
+FIRST_MOMENT, LAST_MOMENT = -62135596800.0, 253402300799.0
+
+
 @functools.lru_cache(64)
 def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond."""
+    """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond; years from 1 to 9999, beyond which
+    there is no such timestamp."""
+    seconds = min(max(seconds, FIRST_MOMENT), LAST_MOMENT)
     whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
     return f"{_to_the_second(whole)}.{micro:06}Z"
 

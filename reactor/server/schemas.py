@@ -80,7 +80,7 @@ SCHEMAS: dict[str, Schema] = {
     "Readiness": closed(
         {
             "status": {"enum": ["ready", "not ready"]}, "version": TEXT, "store": TEXT, "flows": WHOLE,
-            "flow_problems": WHOLE, "active_runs": WHOLE, "sources": MAP, "connections": MAP,
+            "flow_problems": WHOLE, "active_runs": WHOLE, "unreadable": WHOLE, "sources": MAP, "connections": MAP,
         }
     ),
     "Stats": closed(
