@@ -53,6 +53,7 @@ from reactor.store.files import (
     DirectoryLock,
     FreeSpace,
     Reserve,
+    half_of_volume,
     private_directory,
     private_file,
     refuse_lost,
@@ -68,6 +69,8 @@ from reactor.store.upkeep import STEP
 FIXED_LIBRARY = ((3, 51, 3),)
 BACKPORTS = ((3, 50, 7), (3, 44, 6))
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SHARE = 64
+"""The log has at most this share of half the volume: a small one is not filled by it."""
 FULL_BATCH, FULL_STEP = 20, 32
 """Rows that one prune removes, and pages that it gives back, while the disk is full."""
 LOOKED_AT = 2_000
@@ -166,7 +169,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 2000")
+            log = half_of_volume(self._directory) // SHARE // 4096
+            connection.execute(f"PRAGMA wal_autocheckpoint = {min(max(log, 32), 2000)}")
             connection.execute("PRAGMA cache_size = -16000")
             self.crashed = was_left_open(connection)
             quick_check(connection, self._path)
@@ -177,6 +181,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
             )
             connection.execute("INSERT OR REPLACE INTO facts VALUES ('clean', 'no')")
             self._numbers = Counter(reads.counted(connection))
+            self._space.spare = Rows(connection).spare()
             return connection
         except BaseException:
             connection.close()
@@ -329,8 +334,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if rows.shrunk or moment >= self._looked:
             self._looked = moment + 1.0
-            _, free, size = rows.pages()
-            self._space.spare = free * size
+            self._space.spare = rows.spare()
         rows.shrunk = False
 
     def _fault(self, rows: Rows, error: Exception) -> Exception:
@@ -350,6 +354,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
             self._full = True
             self._reserve.give()
+            with contextlib.suppress(apsw.Error):  # what the log holds may make room in it
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             return StoreFull("the disk is full", 5.0)
         if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"

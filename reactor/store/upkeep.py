@@ -132,6 +132,11 @@ class Upkeep(Gathered):
         pages, free, size = self.pages()
         return (pages - free) * size + self._payloads.total
 
+    def spare(self) -> int:
+        """Bytes of the free pages."""
+        _, free, size = self.pages()
+        return free * size
+
     def pages(self) -> tuple[int, int, int]:
         """Pages of the file, free ones among them, bytes of one; read from its head, at no cost."""
         pages, free, size = (self._one(f"PRAGMA {name}")[0] for name in ("page_count", "freelist_count", "page_size"))
