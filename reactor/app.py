@@ -147,6 +147,7 @@ class Daemon(Operations):
                     self.owner, environment, self.observer,
                 )  # fmt: skip
                 self.inbox = inbox
+                await pool.begin()
                 settings = SimpleNamespace(
                     file_root=config.file_root,
                     allow=config.allow,

@@ -184,7 +184,7 @@ class Journal(Protocol):
         before anything was appended is taken alone; after three such claims it is paused (`broken`)."""
         ...
 
-    def refused(self) -> list[tuple[str, str]]:
+    def quarantined(self) -> list[tuple[str, str]]:
         """Runs that claims left to a person since the last call, with the reason."""
         ...
 

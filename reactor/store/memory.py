@@ -255,7 +255,7 @@ class MemoryStore(MemoryRuns, MemoryItems):
             if count >= row.limit:
                 return
             row.record.wake = now
-            row.due = now
+            row.due = 0.0
             self._due = True
             count += 1
 
@@ -365,7 +365,7 @@ class MemoryStore(MemoryRuns, MemoryItems):
         row.due, row.until, row.lost = None, None, 0
         self._refused.append((row.record.id, row.record.error["message"]))
 
-    def refused(self) -> list[tuple[str, str]]:
+    def quarantined(self) -> list[tuple[str, str]]:
         refused, self._refused = self._refused, []
         return refused
 

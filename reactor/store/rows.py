@@ -190,7 +190,7 @@ class Rows(Queues, ItemRows, Upkeep):
             self._journal.append((start.id, 0, checksum, self._keep(start.id, data)))
         if ended is not None and parent is not None:
             self.flush()
-            self._after_end(start.id, ended - start.shift)
+            self._after_end(start.id, ended)
 
     def append(
         self,
@@ -247,7 +247,7 @@ class Rows(Queues, ItemRows, Upkeep):
         if over:
             self.flush()
             self._db.execute("DELETE FROM signals WHERE run = ?", (claim.run,))
-            self._after_end(claim.run, change.at - shift)
+            self._after_end(claim.run, change.at)
         return Appended(accepted=accepted)
 
     def _after_end(self, run: str, at: float) -> None:
@@ -263,7 +263,7 @@ class Rows(Queues, ItemRows, Upkeep):
         if key is not None:
             count = len(self._active(flow, key))
             while (first := self._waiting(flow, key, "ASC", 1)) and count < first[0][1]:
-                self._db.execute("UPDATE runs SET wake = ?, due = ? WHERE id = ?", (at, at, first[0][0]))
+                self._db.execute("UPDATE runs SET wake = ?, due = 0.0 WHERE id = ?", (at, first[0][0]))
                 self.due = True
                 count += 1
 

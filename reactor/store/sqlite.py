@@ -426,7 +426,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
         with contextlib.suppress(StoreFull):
             await self._submit(lambda rows: rows.quarantine(run, error))
 
-    def refused(self) -> list[tuple[str, str]]:
+    def quarantined(self) -> list[tuple[str, str]]:
         refused, self._refused = self._refused, []
         return refused
 

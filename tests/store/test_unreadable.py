@@ -95,7 +95,7 @@ async def test_a_run_that_is_due_is_left_to_a_person(
         record = await store.run("run_4")
         assert record is not None and record.status == "paused" and record.error is not None
         assert record.error["type"] == "corrupt"
-        assert [run for run, _ in store.refused()] == ["run_4"]
+        assert [run for run, _ in store.quarantined()] == ["run_4"]
     assert {"run_3", "run_5"} <= set(claimed)
 
 
