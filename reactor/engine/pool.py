@@ -83,6 +83,7 @@ class Pool:
 
     def shift(self) -> float:
         """What the wall clock is ahead of the time in which durations are counted."""
+        self._time.used = True
         return self._time.shift
 
     async def begin(self) -> None:

@@ -27,7 +27,7 @@ from reactor.contracts.event import Event
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Shifted, Started
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
-from reactor.contracts.run import Change, Parent
+from reactor.contracts.run import Change, Parent, Status
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
@@ -283,6 +283,8 @@ class Runner:
         if run.ended or (run.response is not None and not live.answered):
             live.answered = run.response is not None
             self._told(run.id, run.plan.flow, change)
+        if change.status is Status.paused and change.error is not None:
+            self._observer.observe("run.paused", run=run.id, error=change.error["message"])
         if run.ended:
             self._observer.observe(
                 "run.ended", run=run.id, flow=run.plan.flow, status=change.status.value,

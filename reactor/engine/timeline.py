@@ -7,9 +7,11 @@ import contextlib
 from reactor.contracts.clock import JUMP, Clock, ahead
 from reactor.contracts.errors import StoreFull
 from reactor.contracts.event import Cursor
-from reactor.contracts.store import RunFilter, Store
+from reactor.contracts.store import Store
 
 SOURCE = "reactor"
+KEPT = 60.0
+"""Seconds between two times that it is saved while runs begin: an unclean end costs durations no more than that."""
 
 
 class Timeline:
@@ -24,6 +26,9 @@ class Timeline:
         self._shift = 0.0
         self._told = 0.0
         self._unsaved = False
+        self._saved = 0.0
+        self.used = False
+        """Whether something was begun since it was saved."""
 
     @property
     def shift(self) -> float:
@@ -52,20 +57,17 @@ class Timeline:
         kept = await self._store.cursor(SOURCE)
         self._shift = self._told = _number(kept.get("shift"))
         last = _number(kept.get("steady"))
-        newest = (await self._store.runs(RunFilter(), None, 1)).items
-        if newest:
-            last = max(last, newest[0].created - newest[0].shift)
         self._base = ahead(self._clock) - self._shift
         if (lost := last - self.now()) > 0:
             self._base += lost
             self._shift -= lost
-            await self.save()
+        await self.save()
 
     async def look(self) -> bool:
         """Whether the wall clock jumped since the last look."""
         jumped = self.shift != self._told
         self._told = self._shift
-        if self._unsaved:
+        if self._unsaved or (self.used and self.now() - self._saved > KEPT):
             await self.save()
         return jumped
 
@@ -74,7 +76,8 @@ class Timeline:
         moved = [Cursor(SOURCE, "shift", self._shift), Cursor(SOURCE, "steady", self.now())]
         with contextlib.suppress(StoreFull):
             await self._store.move(moved)
-            self._unsaved = False
+            self._unsaved = self.used = False
+            self._saved = self.now()
 
 
 def _number(value: object) -> float:

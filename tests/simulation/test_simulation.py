@@ -202,17 +202,6 @@ def a_clock_that_was_set_is_not_written(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug
-def parked_runs_wait_by_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
-    real = MemoryStore._park
-
-    def park(self: MemoryStore, row: Any, wake: float | None, until: float | None) -> None:
-        real(self, row, wake, until)
-        row.due = wake
-
-    patch.setattr(MemoryStore, "_park", park)
-
-
-@bug
 def a_run_that_takes_the_daemon_down_is_not_counted(patch: pytest.MonkeyPatch) -> None:
     real = MemoryStore.open
 

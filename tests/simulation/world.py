@@ -148,6 +148,8 @@ class World:
         self.deaths = 0
         self.poisoned: Counter[str] = Counter()
         """Lives that a run (or an event on its way in) took down with it."""
+        self.walked: dict[str, float] = {}
+        """When an event on its way in was walked last, and ended a life."""
         self.jumped = -1e9
         self.blind = False
         """The clock was set, and the daemon died before it could see that: one duration may be off by as much."""
@@ -178,6 +180,9 @@ class World:
         # a step that is `safe` is performed once without a word in the journal
         if self.poisoned[name] > (3 if when == "walk" else 4) and not name.endswith(" as it came"):
             raise Violation(f"poison: {name} took {self.poisoned[name]} lives")
+        if when == "walk" and trio.current_time() - self.walked.get(name, -1e9) < SimPool.careful:
+            raise Violation(f"poison: {name} was walked right after it ended a life")
+        self.walked[name] = trio.current_time() if name.endswith(" as it came") else -1e9
         self.died(f"by poison: {name}")
         raise Crashed(name)
 
@@ -240,9 +245,7 @@ class World:
             pool.chance, pool.world = self.random, self
             await pool.begin()
             self.pool = pool
-            self.inbox = Inbox(
-                store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self
-            )
+            self.inbox = Inbox(store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self)
             pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
@@ -252,8 +255,8 @@ class World:
     def observe(self, fact: str, **fields: Any) -> None:
         self.trace.append(f"{trio.current_time():.3f} {fact} {sorted(fields.items())}")
         broken = fact == "run.paused" and self.store._runs[fields["run"]].record.error
-        if broken and broken["type"] == "broken":
-            return  # three lives ended with it, before anything was written
+        if broken and broken["type"] in ("broken", "crashed"):
+            return  # three lives ended with it
         if fact in ("run.broken", "action.crashed", "run.paused"):
             raise Violation(f"{fact}: {fields.get('trace') or fields}")
 
