@@ -49,7 +49,7 @@ from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
 from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
-from reactor.store.files import half_of_volume
+from reactor.store.files import half_of_volume, private_directory
 from triggers._shared import Kind
 
 PRUNE_EVERY = 60.0
@@ -124,6 +124,8 @@ class Daemon(Operations):
         from reactor.server.routes import all_routes
 
         config = self.config
+        if config.store != "memory:":
+            private_directory(config.data)  # the socket is there also when the store is elsewhere
         await self.store.open()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from flows.context import Kinds
 from plugins.host.host import Host
 from reactor import __version__
 from reactor.catalog import Catalog
+from reactor.config import Config
 from reactor.connections import Connections
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
@@ -34,6 +36,7 @@ from reactor.router.sources import Sources
 class Operations:
     """The part of the daemon that answers people. The other part (app.py) fills these in."""
 
+    config: Config
     store: Store
     catalog: Catalog
     inbox: Inbox
@@ -74,6 +77,7 @@ class Operations:
             actions=lambda: action_items(self.kinds.actions),
             action=lambda name: action_item(self.kinds.actions, name),
             ready=self._ready,
+            configuration=self._configuration,
             reload=self._reload,
         )
 
@@ -293,6 +297,14 @@ class Operations:
             "store": {"health": details["store"], "bytes": self.store.size(),
                       "commit_p99": commits.quantile(0.99) if commits is not None else None},
         }  # fmt: skip
+
+    def _configuration(self) -> dict[str, Any]:
+        """Without secrets, also those in URLs."""
+        options = {
+            name: {"value": "***" if isinstance(value, str) and "@" in value else value, "origin": origin}
+            for name, (value, origin) in self.config.origins.items()
+        }
+        return {"directory": str(Path.cwd()), "options": options}
 
     async def _reload(self) -> None:
         await self.catalog.refresh()

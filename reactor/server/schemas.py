@@ -83,6 +83,7 @@ SCHEMAS: dict[str, Schema] = {
             "flow_problems": WHOLE, "active_runs": WHOLE, "unreadable": WHOLE, "sources": MAP, "connections": MAP,
         }
     ),
+    "Configuration": closed({"directory": TEXT, "options": MAP}),
     "Stats": closed(
         {
             "version": TEXT, "ready": FLAG, "at": MOMENT, "events": NUMBER, "refused": NUMBER, "runs": MAP,

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from reactor.contracts.store import RunFilter
+from reactor.contracts.store import Page, RunFilter
 from reactor.store import items, reads
 from reactor.store.database import Database, load
 from reactor.store.unreadable import UNREADABLE
 
+PAGE = 500
+
+
+def _pages(read: Callable[[str | None], Page], most: int) -> None:
+    cursor = None
+    for _ in range(0, most, PAGE):
+        cursor = read(cursor).next
+        if cursor is None:
+            return
+
 
 def look_through(db: Database, most: int) -> int:
     """Reads the newest rows of each table as lists do; how many cannot be read is then known."""
-    reads.runs(db, RunFilter(), None, most)
-    reads.events(db, None, most, None, False)
+    _pages(lambda cursor: reads.runs(db, RunFilter(), cursor, PAGE), most)
+    _pages(lambda cursor: reads.events(db, cursor, PAGE, None, False), most)
     for table, key, column in (("plans", "version", "record"), ("queue", "id", "data"), ("cursors", "rowid", "value")):
         _look_at(db, table, key, column, most)
     for (collection,) in list(db.execute("SELECT DISTINCT CAST(collection AS BLOB) FROM items LIMIT 1000")):
