@@ -42,6 +42,7 @@ from reactor.notify import Notify
 from reactor.observe.feed import Feed
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
+from reactor.observe.resources import Resources
 from reactor.operations import Operations
 from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
@@ -213,6 +214,7 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, pool.run)
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
+                group.start_soon(Resources(self.observer, self.store.health).watch, self.clock.sleep)
                 group.start_soon(connections.watch)
                 if config.plugins:
                     group.start_soon(self._guarded, plugins.watch)

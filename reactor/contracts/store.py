@@ -296,7 +296,9 @@ class Store(Journal, Runs, ItemStore, Protocol):
 
     async def open(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self, clean: bool = True) -> None:
+        """With `clean` False as if the process had died: the next life is told so."""
+        ...
 
     def commit_times(self) -> Any:
         """A histogram of commits in seconds, sync included; None where nothing is synced."""

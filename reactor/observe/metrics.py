@@ -59,7 +59,15 @@ class Metrics:
     """Listens to facts. `gauges` are asked for at each reading."""
 
     FACTS = frozenset(
-        {"event.accepted", "event.refused", "run.ended", "step.ended", "source.disconnected", "run.paused"}
+        {
+            "event.accepted",
+            "event.refused",
+            "run.ended",
+            "step.ended",
+            "source.disconnected",
+            "run.paused",
+            "resource.exhausted",
+        }
     )
 
     def __init__(self) -> None:
@@ -70,6 +78,9 @@ class Metrics:
         self.paused = Counts("reactor_runs_paused", "Runs that were paused for a person.")
         self.steps = Counts("reactor_steps", "Actions performed, by outcome.", "action", "status")
         self.lost = Counts("reactor_source_disconnects", "Times a source lost its other side.", "kind")
+        self.exhausted = Counts(
+            "reactor_resource_exhausted", "Times that a resource was used up: descriptors, disk, memory.", "resource"
+        )
         self.accept = Times("reactor_accept_seconds", "From the event at the door to its commit.", "kind")
         self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
@@ -84,6 +95,7 @@ class Metrics:
             "run.paused": self._paused,
             "step.ended": self._stepped,
             "source.disconnected": self._disconnected,
+            "resource.exhausted": self._used_up,
         }
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -115,6 +127,9 @@ class Metrics:
         self.steps.add(fields["action"], fields["status"])
         self.step.add(fields["seconds"], fields["action"])
 
+    def _used_up(self, fields: dict[str, Any]) -> None:
+        self.exhausted.add(fields["resource"])
+
     def _disconnected(self, fields: dict[str, Any]) -> None:
         self.lost.add(fields["source"].partition(":")[0])
 
@@ -125,7 +140,16 @@ class Metrics:
 
         gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
-        for counts in (self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost):
+        for counts in (
+            self.events,
+            self.refused,
+            self.verdicts,
+            self.runs,
+            self.paused,
+            self.steps,
+            self.lost,
+            self.exhausted,
+        ):
             family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)
             for labels, value in sorted(counts.values.items()):
                 family.add_metric(labels, value)

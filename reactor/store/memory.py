@@ -66,9 +66,9 @@ class MemoryStore(MemoryRuns, MemoryItems):
                 row.due = 0.0
                 row.lost += self.crashed
 
-    async def close(self) -> None:
+    async def close(self, clean: bool = True) -> None:
         """Keeps what it has: tests open it again as the next process would."""
-        self._opened = False
+        self._opened = not clean
 
     def commit_times(self) -> None:
         return None

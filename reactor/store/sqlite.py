@@ -187,7 +187,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
             connection.close()
             raise
 
-    async def close(self) -> None:
+    async def close(self, clean: bool = True) -> None:
         """Commits what waits, notes the clean end, lets go of the lock."""
         if self._thread is not None:
             with self._condition:
@@ -203,7 +203,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
                 self._failed = self._lock.lost()
             if self._failed is not None:
                 self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            elif not self._full:
+            elif clean and not self._full:
                 self._writer.execute("INSERT OR REPLACE INTO facts VALUES ('clean', 'yes')")
             self._writer.close()
             self._writer = None
@@ -357,6 +357,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
             with contextlib.suppress(apsw.Error):  # what the log holds may make room in it
                 self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             return StoreFull("the disk is full", 5.0)
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return StoreFull("no file descriptor is free for a payload", 1.0)
         if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
             rows.due = True  # whoever watches asks again, and learns it

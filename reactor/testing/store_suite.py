@@ -494,3 +494,6 @@ async def keys_of_items_come_by_code_points(store: Store) -> None:
     for key in keys[1:]:
         await store.put_item("c", key, 0, None, 1.0)
     require([item.key for item in await store.items("c", "", 100)] == sorted(keys[1:]), "order")
+
+
+from reactor.testing import store_lives  # noqa: E402, F401 - further checks, which need those above
