@@ -153,7 +153,8 @@ class Pool:
                 continue
             finally:
                 self._claiming = False
-            self._early &= {one.record.id for one in claimed} | set(self._active)
+            if self._early:
+                self._early &= {one.record.id for one in claimed} | set(self._active)
             for run, reason in self._store.quarantined():
                 self._observer.observe("run.paused", run=run, error=reason)
             for one in claimed:
