@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/cli tests/host
 
-.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins pages proto lock clean
+.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,10 @@ run: setup
 	@for name in github_webhook github_token; do \
 		test -e .work/secrets/$$name || (umask 077; head -c 24 /dev/urandom | base64 > .work/secrets/$$name); \
 	done
+	@echo "The examples run on http://127.0.0.1:8420 until you press Ctrl-C. In a second terminal, in this folder:"
+	@echo "  .venv/bin/reactor flows                  # what is loaded, and which paths, schedules and topics it listens to"
+	@echo "  curl -d '{\"id\": \"7\", \"customer\": \"ada\", \"total\": 120}' -H 'Content-Type: application/json' 'http://127.0.0.1:8420/hooks/orders?wait'"
+	@echo "  .venv/bin/reactor runs                   # what ran; then: .venv/bin/reactor runs show RUN"
 	$(BIN)/reactor run --flows examples --data .work/data --secrets .work/secrets
 
 lint: setup
@@ -34,7 +38,7 @@ lint: setup
 
 # What the tests of the brokers need. A variable such as REACTOR_TEST_REDIS=host:port takes a server that runs already.
 SERVERS := redis-server:redis-server nats-server:nats-server mosquitto:mosquitto rabbitmqctl:rabbitmq-server \
-	java:default-jre-headless mvn:maven mariadbd:mariadb-server \
+	java:default-jre-headless javac:default-jdk-headless mvn:maven mariadbd:mariadb-server \
 	php:php-cli ruby:ruby node:nodejs npm:npm go:golang-go
 
 services:
@@ -68,6 +72,9 @@ bench-capture: setup services
 
 bench-plugins: setup
 	$(BIN)/python tests/bench/plugins.py
+
+bench-expressions: setup
+	$(BIN)/python -m tests.bench.expressions
 
 pages: setup
 	$(BIN)/python build/pages.py

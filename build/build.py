@@ -20,11 +20,13 @@ from pathlib import Path
 import sbom
 from PyInstaller.archive.readers import CArchiveReader
 
+from reactor import bundles
+
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = "1700000000"
 SHIPPED = (
     "aio-pika", "aiohappyeyeballs", "aiohttp", "aiokafka", "aiomqtt", "aiormq", "aiosignal", "aiosmtplib", "aiomysql", "anyio", "apsw", "asyncpg", "attrs", "certifi", "charset-normalizer", "croniter", "defusedxml", "frozenlist", "google-re2", "grpcio", "googleapis-common-protos", "ijson",
-    "idna", "jsonschema-rs", "msgspec", "multidict", "mysql-replication", "nats-py", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-proto",
+    "idna", "jsonschema-rs", "msgspec", "multidict", "nats-py", "opentelemetry-api", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-proto",
     "opentelemetry-exporter-otlp-proto-common", "opentelemetry-semantic-conventions", "paho-mqtt", "pamqp", "prometheus-client", "propcache", "protobuf", "psycopg2-binary", "pyinstaller", "pymysql", "python-dateutil", "python-multipart", "pyyaml", "redis", "requests", "six",
     "typing-extensions", "tzdata", "urllib3", "uvloop", "watchfiles", "yarl",
 )  # fmt: skip
@@ -86,6 +88,11 @@ def freeze(work: Path, dist: Path) -> None:
         ],
         cwd=ROOT, check=True, env=environment,
     )  # fmt: skip
+    with tempfile.NamedTemporaryFile(dir=work) as mark:
+        mark.write(bundles.MARK + bundles.PLAIN)
+        mark.flush()
+        section = ["objcopy", "--add-section", f"{bundles.SECTION}={mark.name}", str(dist / "reactor")]
+        subprocess.run(section, check=True)
 
 
 def pack(folder: Path, target: Path) -> None:

@@ -300,6 +300,9 @@ def bundle(executable: Path, folder: Path, environment: dict[str, str]) -> None:
         "flow: one\nwhen: [{http: POST /one}]\ndo: [{set: {a: 2}}]\noutput: ${{ vars.a }}\n"
     )
     made = folder / "mine"
+    left = folder / "unpacked"
+    left.mkdir()
+    environment = {**environment, "TMPDIR": str(left)}
     bad = flows / "bad.yaml"
     bad.write_text("do: [{cal: log}]\n")
     refused = subprocess.run(
@@ -320,8 +323,45 @@ def bundle(executable: Path, folder: Path, environment: dict[str, str]) -> None:
     daemon.port = int(daemon.wait_log("daemon.started")["url"].rpartition(":")[2])
     answer = daemon.post("/hooks/one?wait")
     assert (answer.status, answer.json) == (200, 2), answer.raw
+    daemon.kill()
+    eventually(lambda: not alive(daemon.pid), 30, "the second process lives on")
+    behind = {path.name for path in left.iterdir()}
+    assert any(name.startswith("_MEI") for name in behind), behind
+    place = daemon.log.stat().st_size
+    daemon.process = subprocess.Popen(
+        [str(made), "run", "--listen", "127.0.0.1:0", "--log-format", "json"],
+        cwd=empty, stderr=log, env={**os.environ, **environment},
+    )  # fmt: skip
+    daemon.wait_log("daemon.started", place)
+    assert not behind & {path.name for path in left.iterdir()}, "what the killed one unpacked is left behind"
     assert daemon.stop() == 0
+    assert not list(left.iterdir()), list(left.iterdir())
     log.close()
+    whole = made.read_bytes()
+    stripped = folder / "stripped"
+    subprocess.run(["strip", "-o", str(stripped), str(made)], check=True)
+    for name, data in (
+        ("cut", whole[:-100]),
+        ("changed", whole[:-60] + bytes([whole[-60] ^ 1]) + whole[-59:]),
+        ("stripped", None),
+    ):
+        broken = folder / name
+        if data is not None:
+            broken.write_bytes(data)
+            broken.chmod(0o755)
+        for arguments in ([], ["run"]):
+            done = subprocess.run(
+                [str(broken), *arguments], cwd=empty, capture_output=True, text=True, check=False, timeout=60,
+                env={**os.environ, **environment},
+            )  # fmt: skip
+            assert done.returncode == 2 and "reactor bundle" in done.stderr, (name, done)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def main() -> int:

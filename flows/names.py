@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flows.expressions import hints
 from flows.expressions.access import path_text
 from flows.expressions.source import hyphen_hint
 from flows.problems import suggest
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from flows.nodes import Node
 
 EVENT_FIELDS: dict[str, tuple[str, ...]] = {
-    "http": ("body", "headers", "query", "params", "path", "method", "files"),
+    "http": ("body", "headers", "headers_all", "query", "query_all", "params", "path", "method", "files"),
     "files": ("path", "name", "size", "modified", "from"),
     "cron": ("scheduled_at",),
     "every": ("scheduled_at",),
@@ -55,7 +56,8 @@ def _problem(reading: Reading, path: tuple[str, ...], guarded: bool, visible: Vi
             return f"{root} exists only inside the turns of a loop"
         if root == "error":
             return "error exists only in on_error, finally and retry.if"
-        return f"there is no name {root}{suggest(root, known)}"
+        hint = hints.NAMES.get(root)
+        return f"there is no name {root}" + (f"; {hint}" if hint else suggest(root, known))
     if len(path) == 1:
         return None
     if root == "steps":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -17,8 +18,20 @@ def _die_with_the_bootloader() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _open_descriptors() -> None:
+    """Where 0, 1 or 2 are closed, the next file or socket would get that number, and what is printed would go there."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
 def main() -> int:
+    _open_descriptors()
     _die_with_the_bootloader()
+    if getattr(sys, "frozen", False):
+        from reactor.temporary import own_unpacked
+
+        own_unpacked()
     from reactor.cli import main as command_line
 
     return command_line(sys.argv[1:])

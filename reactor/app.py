@@ -9,7 +9,6 @@ import os
 import signal
 import socket as _socket
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ import msgspec
 from flows.connections import Connection
 from flows.context import Kinds
 from plugins.host.host import Host
-from reactor import __version__
+from reactor import __version__, temporary
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
@@ -32,6 +31,7 @@ from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change
 from reactor.contracts.store import Retention, Store
+from reactor.contracts.text import shown
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
@@ -40,10 +40,13 @@ from reactor.engine.runner import Runner
 from reactor.memory import ActionMemory
 from reactor.notify import Notify
 from reactor.observe.feed import Feed
+from reactor.observe.library import told
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
 from reactor.observe.resources import Resources
+from reactor.observe.writer import last_words
 from reactor.operations import Operations
+from reactor.places import Pointer, publish, socket_path, withdraw
 from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from reactor.router.inbox import Inbox, outcome_of
 from reactor.router.match import FlowSet
@@ -53,6 +56,10 @@ from reactor.secrets import Secrets
 from reactor.store.files import half_of_volume, private_directory
 from triggers._shared import Kind
 
+PLAIN = (
+    "{option} {host} has no TLS, so tokens and events cross the network in the clear; give --tls-cert and --tls-key,"
+    " or name the proxies that have it with --behind-proxy"
+)
 PRUNE_EVERY = 60.0
 PRUNE_LOOK = 2.0
 """Seconds after which a full disk is noticed: then what may go goes at once."""
@@ -79,7 +86,7 @@ def open_store(config: Config) -> Store:
     if config.store == "memory:":
         from reactor.store.memory import MemoryStore
 
-        return MemoryStore(Path(tempfile.mkdtemp(prefix="reactor-payloads-")))
+        return MemoryStore(temporary.make("reactor-payloads-"))
     if config.store == "sqlite" or config.store.startswith("sqlite:///"):
         from reactor.store.sqlite import SqliteStore
 
@@ -91,14 +98,14 @@ def open_store(config: Config) -> Store:
 class Daemon(Operations):
     """Everything that runs. `started` is set when store, flows and listener are up."""
 
-    def __init__(self, config: Config, bundle: Path | None = None, log: Any = None) -> None:
+    def __init__(self, config: Config, bundle: Path | None = None) -> None:
         self.config = config
         self.bundle = bundle
         self.clock: SystemClock = SystemClock()
         self.ids = SystemIds()
         format = None if config.log_format == "auto" else config.log_format
         self.secrets = Secrets(config.secrets)
-        self.log = log if log is not None else Log(config.log_level, format, mask=self.secrets.mask)
+        self.log = Log(config.log_level, format, mask=self.secrets.mask)
         self.metrics = Metrics()
         self.feed = Feed(self.clock, self.secrets.mask)
         self.observer = Observers(self.log, self.metrics, self.feed)
@@ -109,6 +116,7 @@ class Daemon(Operations):
         self.started = anyio.Event()
         self.notify = Notify()
         self.failed: str | None = None
+        self.tls: Any = None
         self.port = 0
         self.admin_port = 0
         self.stopping = anyio.Event()
@@ -122,9 +130,18 @@ class Daemon(Operations):
         from reactor.server.auth import Access
         from reactor.server.front import Address
         from reactor.server.hooks import Hooks
+        from reactor.server.proxies import Proxies
         from reactor.server.routes import all_routes
+        from reactor.server.tls import Papers, Tls
 
         config = self.config
+        for folder in await anyio.to_thread.run_sync(temporary.sweep):
+            self.observer.observe("temporary.removed", folder=str(folder))
+        for warning in config.warnings:
+            self.observer.observe("config.warning", message=warning)
+        if config.tls_cert is not None and config.tls_key is not None:
+            self.tls = Tls(Papers(config.tls_cert, config.tls_key, config.tls_client_ca))
+        scheme = "http" if self.tls is None else "https"
         if config.store != "memory:":
             private_directory(config.data)  # the socket is there also when the store is elsewhere
         await self.store.open()
@@ -133,6 +150,7 @@ class Daemon(Operations):
         self.catalog = catalog
         hooks = Hooks()
         environment = {name: os.environ[name] for name in config.env if name in os.environ}
+        cleanup = contextlib.ExitStack()
         try:
             async with anyio.create_task_group() as group:
                 pool = Pool(
@@ -167,6 +185,7 @@ class Daemon(Operations):
                     lambda action: ActionMemory(self.store, action), self.collections,
                 )  # fmt: skip
                 self.metrics.gauges = self._gauges
+                self.metrics.log_lost = lambda: self.log.lost
                 self.metrics.commits = self.store.commit_times
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
                 if config.otlp is not None:
@@ -200,12 +219,18 @@ class Daemon(Operations):
                     hooks,
                     self.observer,
                     self.store.payloads.incoming,
+                    self.tls,
                 )
                 await when_room(catalog.load, self.clock, self.observer)
-                socket = config.data / "reactor.sock" if config.store != "memory:" else None
+                socket, told_of = socket_path(config.data) if config.store != "memory:" else (None, None)
+                if told_of is not None:
+                    self.observer.observe("config.warning", message=told_of)
 
                 def address(host: str, port: int, option: str) -> Address:
-                    access = Access(config.admin_token, is_loopback(host), frozenset(config.allowed_host))
+                    names, proxies = frozenset(config.allowed_host), Proxies(config.behind_proxy)
+                    if not (is_loopback(host) or self.tls is not None or config.behind_proxy):
+                        self.observer.observe("listen.plain", message=PLAIN.format(option=option, host=host))
+                    access = Access(config.admin_token, is_loopback(host), names, proxies)
                     return Address(host, port, access, option)
 
                 admin = address(*config.admin_address, "--admin-listen") if config.admin_address else None
@@ -221,9 +246,18 @@ class Daemon(Operations):
                 group.start_soon(self.feed.run)
                 group.start_soon(watch_loop, self.metrics, self.clock.sleep, self.clock.monotonic)
                 await self._sources_settle()
-                apart = {"admin": f"http://{admin.host}:{self.admin_port}"} if admin else {}
+                pointer = publish(
+                    Pointer(
+                        pid=os.getpid(),
+                        data=shown(str(config.data.absolute())),
+                        socket=shown(str(socket)) if socket is not None else None,
+                        url=f"{scheme}://{config.host}:{self.port}",
+                    )
+                )
+                cleanup.callback(withdraw, pointer)
+                apart = {"admin": f"{scheme}://{admin.host}:{self.admin_port}"} if admin else {}
                 self.observer.observe(
-                    "daemon.started", url=f"http://{config.host}:{self.port}", flows=len(catalog.flows.plans),
+                    "daemon.started", url=f"{scheme}://{config.host}:{self.port}", flows=len(catalog.flows.plans),
                     version=__version__, pid=os.getpid(), **apart,
                 )  # fmt: skip
                 self.started.set()
@@ -244,6 +278,7 @@ class Daemon(Operations):
         except BaseExceptionGroup as errors:
             _unwrap(errors)
         finally:
+            cleanup.close()
             with anyio.CancelScope(shield=True):
                 await self.store.close()
                 if self.tracer is not None:
@@ -251,6 +286,17 @@ class Daemon(Operations):
         if self.failed is not None:
             raise StoreFailed(self.failed)
         self.observer.observe("daemon.stopped")
+
+    def reload_tls(self) -> None:
+        """Reads certificate and key again. One that cannot be used leaves the one before in its place."""
+        if self.tls is None:
+            return
+        try:
+            self.tls.reload()
+        except ConfigError as error:
+            self.observer.observe("tls.refused", error=str(error))
+        else:
+            self.observer.observe("tls.loaded", cert=self.config.tls_cert)
 
     async def _sources_settle(self) -> None:
         """Sources that need no connection are up before the daemon says that it is."""
@@ -384,6 +430,7 @@ async def serve(daemon: Daemon) -> None:
                 async for number in received:
                     if number == signal.SIGHUP:
                         if daemon.started.is_set():
+                            daemon.reload_tls()
                             await daemon.catalog.refresh()
                     elif asked is None:
                         asked = daemon.clock.monotonic()
@@ -413,7 +460,8 @@ def run_daemon(config: Config, bundle: Path | None = None) -> int:
     except ImportError:
         options = {}
     try:
-        anyio.run(serve, daemon, backend="asyncio", backend_options=options)
+        with told(daemon.observer):
+            anyio.run(serve, daemon, backend="asyncio", backend_options=options)
     except BaseExceptionGroup as errors:
         try:
             _unwrap(errors)
@@ -422,9 +470,11 @@ def run_daemon(config: Config, bundle: Path | None = None) -> int:
         return 1
     except (ConfigError, StoreFailed) as error:
         return _fail(error)
+    finally:
+        daemon.log.flush()
     return 0
 
 
 def _fail(error: Exception) -> int:
-    sys.stderr.write(f"reactor: {error}\n")
+    last_words(f"reactor: {error}")
     return 1

@@ -10,27 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from reactor.contracts.durations import DurationError, parse_duration, parse_size
 from reactor.contracts.errors import ConfigError
+from reactor.reading import Given, Option, convert, from_flag, from_variable, read_file, token, unknown_variables
 
 ALLOW_WORDS = ("shell", "script")
-
-
-class Option(msgspec.Struct, frozen=True):
-    """One option. `kind` is text, list, duration, size, whole or choice."""
-
-    name: str
-    kind: str
-    default: Any
-    help: str
-    choices: tuple[str, ...] = ()
-    secret: bool = False
-
-    @property
-    def variable(self) -> str:
-        return f"REACTOR_{self.name.upper()}"
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -44,6 +27,10 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "address and port of all but /hooks and POST /api/v1/events; else --listen has all",
     ),
+    Option("tls_cert", "text", None, "certificate chain of the HTTP server, in PEM; read again on SIGHUP"),
+    Option("tls_key", "text", None, "key of --tls-cert, in PEM, without a password"),
+    Option("tls_client_ca", "text", None, "authority that must have signed the certificates of clients, in PEM"),
+    Option("behind_proxy", "list", [], "proxies, by address or network, whose Forwarded and X-Forwarded-* count"),
     Option("admin_token", "text", None, "token for everything but /hooks; only from the environment", secret=True),
     Option("store", "text", "sqlite", "sqlite, sqlite:///DIRECTORY or memory:"),
     Option("allow", "list", [], "what flows may do beyond the safe set: shell"),
@@ -52,20 +39,15 @@ OPTIONS: tuple[Option, ...] = (
     Option("secrets", "text", "/run/secrets", "directory of secret files"),
     Option("allowed_host", "list", [], "further names that the Host header may have"),
     Option("allow_network", "list", [], "private networks that computed hosts may reach, such as 10.0.0.0/8"),
-    Option("max_active_runs", "whole", 1000, "runs in memory at once; the rest waits in the store"),
-    Option("drain", "duration", "30s", "how long SIGTERM waits for running steps"),
+    Option("max_active_runs", "whole", "1000", "runs in memory at once; the rest waits in the store"),
+    Option("drain", "duration", "30s", "how long SIGTERM waits for running steps; 0: not at all", zero="not at all"),
     Option("log_level", "choice", "info", "debug, info, warning or error", ("debug", "info", "warning", "error")),
     Option("log_format", "choice", "auto", "text, json, or auto: text on a terminal", ("auto", "text", "json")),
     Option("otlp", "text", None, "an OpenTelemetry collector for traces, such as http://127.0.0.1:4318"),
     Option("retention", "duration", "30d", "how long ended runs and their events are kept"),
-    Option("retention_count", "whole", 1_000_000, "how many runs are kept"),
-    Option(
-        "retention_bytes",
-        "size",
-        "10GiB",
-        "how large the store grows; at most half of its volume by default",
-    ),
-    Option("disk_floor", "size", "64MiB", "free space below which nothing more is accepted"),
+    Option("retention_count", "whole", "1000000", "how many runs are kept"),
+    Option("retention_bytes", "size", "10GiB", "how large the store grows; at most half of its volume by default"),
+    Option("disk_floor", "size", "64MiB", "free space below which nothing more is accepted; 0: none", zero="none"),
 )
 
 
@@ -80,6 +62,10 @@ class Config:
     port: int
     admin_address: tuple[str, int] | None
     admin_token: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    tls_client_ca: str | None
+    behind_proxy: tuple[str, ...]
     store: str
     allow: frozenset[str]
     file_root: str | None
@@ -98,6 +84,8 @@ class Config:
     disk_floor: int
     origins: Mapping[str, tuple[Any, str]]
     """For --show-config: each option's value and where it came from."""
+    warnings: tuple[str, ...] = ()
+    """What someone should look at, though the daemon can start."""
 
     @property
     def loopback(self) -> bool:
@@ -118,7 +106,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for option in OPTIONS:
         if option.secret:
             continue
-        flag = "--" + option.name.replace("_", "-")
+        flag = option.flag
         shown = ", ".join(option.default) if isinstance(option.default, list) else option.default
         text = f"{option.help} ({option.variable}{f', {shown}' if shown not in (None, '') else ''})".replace("%", "%%")
         if option.kind == "list":
@@ -131,26 +119,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
     """Raises ConfigError with the option's name and what it wants."""
     environ = os.environ if environ is None else environ
-    file = _file(flags.get("config") or environ.get("REACTOR_CONFIG"))
-    raw: dict[str, tuple[Any, str]] = {}
+    file = read_file(flags.get("config") or environ.get("REACTOR_CONFIG"), OPTIONS)
+    raw: dict[str, Given] = {}
     for option in OPTIONS:
         if flags.get(option.name) is not None and not option.secret:
-            raw[option.name] = (flags[option.name], "flag")
-        elif environ.get(option.variable):
-            value: Any = environ[option.variable]
-            raw[option.name] = (
-                [v for v in value.split(",") if v] if option.kind == "list" else value,
-                option.variable,
-            )
-        elif option.name in file and not option.secret:
-            value = file[option.name]
-            raw[option.name] = (
-                [value] if option.kind == "list" and isinstance(value, str) else value,
-                "reactor.yaml",
-            )
+            raw[option.name] = from_flag(option, flags[option.name])
+        elif environ.get(option.variable, "").strip():
+            raw[option.name] = from_variable(option, environ[option.variable])
+        elif option.name in file:
+            raw[option.name] = file[option.name]
         else:
-            raw[option.name] = (option.default, "default")
-    values = {option.name: _convert(option, raw[option.name][0]) for option in OPTIONS}
+            raw[option.name] = Given(option.default, "default")
+    values = {option.name: convert(option, raw[option.name]) for option in OPTIONS}
     host, port = parse_address(values["listen"])
     admin = parse_address(values["admin_listen"], "--admin-listen") if values["admin_listen"] else None
     config = Config(
@@ -160,7 +140,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         host=host,
         port=port,
         admin_address=admin,
-        admin_token=values["admin_token"],
+        admin_token=token(values["admin_token"], "REACTOR_ADMIN_TOKEN"),
+        tls_cert=values["tls_cert"],
+        tls_key=values["tls_key"],
+        tls_client_ca=values["tls_client_ca"],
+        behind_proxy=tuple(values["behind_proxy"]),
         store=values["store"],
         allow=frozenset(values["allow"]),
         file_root=values["file_root"],
@@ -177,7 +161,11 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
         retention_count=values["retention_count"],
         retention_bytes=values["retention_bytes"],
         disk_floor=values["disk_floor"],
-        origins={o.name: ("***" if o.secret and raw[o.name][0] else raw[o.name][0], raw[o.name][1]) for o in OPTIONS},
+        origins={
+            o.name: ("***" if o.secret and raw[o.name].value else raw[o.name].value, raw[o.name].origin)
+            for o in OPTIONS
+        },
+        warnings=tuple(unknown_variables(environ, OPTIONS)),
     )
     _check(config)
     return config
@@ -192,6 +180,17 @@ def _check(config: Config) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise ConfigError(f"--allow-network {network}: {error}") from None
+    for proxy in config.behind_proxy:
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"--behind-proxy {proxy}: name proxies by address or network, such as 10.0.0.7 or 10.0.0.0/8"
+            ) from None
+    if (config.tls_cert is None) != (config.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together; give both")
+    if config.tls_client_ca is not None and config.tls_cert is None:
+        raise ConfigError("--tls-client-ca needs --tls-cert and --tls-key")
     if config.otlp is not None and not config.otlp.startswith(("http://", "https://")):
         raise ConfigError(f"--otlp {config.otlp}: it is a URL such as http://127.0.0.1:4318")
     outer = [host for host, _ in ((config.host, 0), config.admin_address or ("localhost", 0)) if not is_loopback(host)]
@@ -202,50 +201,11 @@ def _check(config: Config) -> None:
         )
     if config.admin_token is not None and len(config.admin_token) < 16:
         raise ConfigError("REACTOR_ADMIN_TOKEN has at least 16 characters")
-
-
-def _file(name: str | None) -> dict[str, Any]:
-    path = Path(name or "reactor.yaml")
-    if not path.exists():
-        if name:
-            raise ConfigError(f"the configuration file {name} does not exist")
-        return {}
-    try:
-        found = msgspec.yaml.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path} is a map of options")
-    names = {option.name for option in OPTIONS}
-    keys = {str(key).replace("-", "_"): value for key, value in found.items()}
-    for key in keys:
-        if key not in names:
-            raise ConfigError(f"{path}: there is no option {key}")
-        if key == "admin_token":
-            raise ConfigError(f"{path}: a token does not belong into a file; set REACTOR_ADMIN_TOKEN")
-    return keys
-
-
-def _convert(option: Option, value: Any) -> Any:
-    if value is None:
-        return None
-    try:
-        if option.kind == "list":
-            return [str(item) for item in value]
-        if option.kind == "duration":
-            return float(value) if isinstance(value, (int, float)) else parse_duration(value)
-        if option.kind == "size":
-            return value if isinstance(value, int) else parse_size(value)
-        if option.kind == "whole":
-            number = int(value)
-            if number < 1:
-                raise ConfigError(f"{option.name} is at least 1")
-            return number
-        if option.choices and value not in option.choices:
-            raise ConfigError(f"{option.name} is one of {', '.join(option.choices)}, not {value!r}")
-        return str(value)
-    except (DurationError, ValueError, TypeError) as error:
-        raise ConfigError(f"{option.name} ({option.variable}): {error}") from None
+    if config.admin_token is not None and len(set(config.admin_token)) == 1:
+        raise ConfigError(
+            "REACTOR_ADMIN_TOKEN is one character again and again, which anyone can guess;"
+            ' make one with REACTOR_ADMIN_TOKEN="$(openssl rand -hex 32)"'
+        )
 
 
 def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:

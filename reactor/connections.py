@@ -12,7 +12,7 @@ import msgspec
 from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed, leading
 from reactor.contracts.observe import Observer
 from reactor.engine.masking import mask
 from reactor.engine.perform import Secrets
@@ -83,18 +83,29 @@ class Connections:
 
     @asynccontextmanager
     async def lend(self, name: str) -> AsyncIterator[Any]:
-        """The client of a connection, by name or URL. Raises NotConnected."""
+        """The client of a connection, by name or URL. Raises NotConnected.
+
+        What the block raises decides about the shared client: NotConnected closes it, and the next who asks opens
+        another. Any other error is the borrower's own (NotReady, StepFailed): the client lives on for the rest."""
         async with self._lend(self._entry(name)) as client:
             yield client
 
     @asynccontextmanager
     async def _lend(self, entry: Entry) -> AsyncIterator[Any]:
         entry.users += 1
+        client: Any = None
         try:
             client = await self._open(entry)
             yield client
         except NotConnected as error:
-            await self._failed(entry, error)
+            await self._failed(entry, client, error)
+            raise
+        except ExceptionGroup as errors:
+            fault = leading(errors)
+            if isinstance(fault, NotConnected):
+                await self._failed(entry, client, fault)
+            if isinstance(fault, NotConnected | NotReady):
+                raise fault from None
             raise
         finally:
             entry.users -= 1
@@ -155,8 +166,11 @@ class Connections:
             self._observer.observe("connection.opened", connection=shown(entry.name), kind=entry.kind)
         entry.state, entry.error, entry.since = "connected", None, self._clock.now()
 
-    async def _failed(self, entry: Entry, error: Exception) -> None:
-        """A client that lost its other side is opened anew for the next who asks."""
+    async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
+        """A client that lost its other side is opened anew for the next who asks. One that was opened since is another:
+        what is said of the old one does not touch it."""
+        if entry.client is not client:
+            return
         text = mask(str(error), entry.given)
         if entry.state != "disconnected":
             self._observer.observe("connection.lost", connection=shown(entry.name), kind=entry.kind, error=text)

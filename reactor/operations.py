@@ -88,7 +88,7 @@ class Operations:
         if plan.inputs is not None:
             problems = plan.inputs.problems(inputs)
             if problems:
-                raise Refused(422, "The inputs do not fit", "; ".join(problems))
+                raise Refused(422, "The inputs do not fit", f"{flow} cannot start: {_inputs_said(problems)}")
         event = Event(type="manual", source=f"/flows/{flow}", data=inputs, key=key)
         try:
             prepared = self.inbox.start(plan, event, "manual", self.clock.now())
@@ -123,6 +123,7 @@ class Operations:
                 record.trigger,
                 record.started or record.created,
                 record.environment,
+                record.bounds,
                 entries,
                 [one for one in merged if one is not None],
                 trace,
@@ -189,6 +190,7 @@ class Operations:
                 "state": source.state,
                 "error": source.error,
                 "warning": source.warning,
+                "failures": source.failures,
             }
             item["flows"] = sorted(source.flows)
             item["options"] = _options(source.options)
@@ -201,6 +203,7 @@ class Operations:
                     "state": "listening",
                     "error": None,
                     "warning": None,
+                    "failures": 0,
                 }
                 found.append({**item, "flows": [plan.flow], "options": _options(trigger.options)})
         return found
@@ -247,6 +250,8 @@ class Operations:
         active = self.sources.active.values()
         alive = [((status.value,), float(counts.get(status.value, 0))) for status in Status if not status.ended]
         kinds = [((source.name, source.kind), float(source.state == "listening")) for source in active]
+        failures = [((source.name, source.kind), float(source.failures)) for source in active]
+        problems = [((s.name, s.kind, s.state, (s.error or "")[:200]), 1.0) for s in active if s.state != "listening"]
         lags = [((source.name, source.kind), float(source.lag)) for source in active if source.lag is not None]
         return [
             Gauge("reactor_info", "The version.", ("version",), [((__version__,), 1.0)]),
@@ -258,6 +263,11 @@ class Operations:
                 [((), float(sum(problem.severity == "error" for problem in self.catalog.problems)))],
             ),
             Gauge("reactor_source_up", "1 while a source listens.", ("source", "kind"), kinds),
+            Gauge("reactor_source_failures", "Failures in a row.", ("source", "kind"), failures),
+            Gauge(
+                "reactor_source_problem", "Why a source does not listen.",
+                ("source", "kind", "state", "reason"), problems,
+            ),
             Gauge("reactor_source_lag", "Messages a source is behind, where it can tell.", ("source", "kind"), lags),
             Gauge(
                 "reactor_queue_waiting", "Messages of a durable queue that wait.", ("queue",),
@@ -312,3 +322,10 @@ class Operations:
 
 def _options(options: Any) -> Any:
     return msgspec.to_builtins(options)
+
+
+def _inputs_said(problems: list[str]) -> str:
+    return "; ".join(
+        f"the inputs {problem.removeprefix('the value ')}" if problem.startswith("the value ") else problem
+        for problem in problems
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from flows.loader import Document, cross_check, load_text
 from reactor.app import make_kinds
 from reactor.contracts.event import Event, StoredEvent
-from reactor.contracts.plan import Plan
+from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
 
 KINDS = dataclasses.replace(make_kinds(None), allow=frozenset({"shell"}))
@@ -42,7 +42,7 @@ def stored(data: Any = None, **fields: Any) -> StoredEvent:
 
 def begin(text: str, data: Any = None, **fields: Any) -> machine.Run:
     """A run walked until quiet."""
-    run = machine.begin(plan(text), stored(data, **fields), "run_1", "http", 1000.0, {})
+    run = machine.begin(plan(text), stored(data, **fields), "run_1", "http", 1000.0, {}, BOUNDS)
     while machine.walk(run):
         pass
     return run

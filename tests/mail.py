@@ -22,6 +22,8 @@ class Inbox:
         self.envelopes: list[Any] = []
         self.refuse: set[str] = set()
         self.later: set[str] = set()
+        self.answer = "250 OK"
+        """To a mail that was taken."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address in self.refuse:
@@ -34,7 +36,7 @@ class Inbox:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.mails.append(email.message_from_bytes(envelope.original_content, policy=email.policy.default))
         self.envelopes.append(envelope)
-        return "250 OK"
+        return self.answer
 
 
 def _sign_in(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
@@ -51,7 +53,8 @@ def free_port() -> int:
 class MailServer:
     """`with MailServer(folder) as server`: STARTTLS is required, and user `ada` with `s3cret-pass/word`."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, utf8: bool = True) -> None:
+        self.utf8 = utf8
         authority = trustme.CA()
         self.ca = folder / "ca.pem"
         authority.cert_pem.write_to_path(str(self.ca))
@@ -64,7 +67,7 @@ class MailServer:
         def factory() -> SMTP:
             made = SMTP(
                 self.inbox, tls_context=self.context, require_starttls=True, auth_required=True,
-                authenticator=_sign_in, enable_SMTPUTF8=True,
+                authenticator=_sign_in, enable_SMTPUTF8=self.utf8,
             )  # fmt: skip
             self._sessions.append(made)
             return made

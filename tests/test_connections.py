@@ -13,7 +13,7 @@ from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.clock import SystemClock
 from reactor.connections import Connections, _no_expression
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 
 pytestmark = pytest.mark.anyio
 
@@ -121,3 +121,38 @@ async def test_one_that_is_taken_away_while_it_is_tried(
     monkeypatch.setattr(Moody, "check", check)
     assert await connections.check("one") is None
     assert connections.items() == []
+
+
+async def test_only_a_lost_connection_closes_the_shared_client(connections: Connections) -> None:
+    async with connections.lend("one") as neighbour:
+        own: list[Exception] = [NotReady("no stream"), StepFailed("x.refused", "no"), ValueError("a bug")]
+        for error in (*own, *(ExceptionGroup("tasks", [one]) for one in own)):
+            with pytest.raises((NotReady, StepFailed, ValueError, ExceptionGroup)):
+                async with connections.lend("one"):
+                    raise error
+            assert connections.items()[0]["state"] == "connected"
+            async with connections.lend("one") as again:
+                assert again is neighbour
+        lost: list[Exception] = [NotConnected("lost"), ExceptionGroup("tasks", [KeyError("x"), NotConnected("lost")])]
+        for error in lost:
+            async with connections.lend("one") as before:
+                pass
+            with pytest.raises(NotConnected, match="lost"):
+                async with connections.lend("one"):
+                    raise error
+            async with connections.lend("one") as again:
+                assert again is not before
+
+
+async def test_what_is_said_of_an_old_client_does_not_close_the_new_one(connections: Connections) -> None:
+    """Each of its users notices a lost connection in its own time."""
+    with pytest.raises(NotConnected):
+        async with connections.lend("one"):
+            with pytest.raises(NotConnected):
+                async with connections.lend("one"):
+                    raise NotConnected("lost")
+            async with connections.lend("one") as fresh:
+                pass
+            raise NotConnected("lost")
+    async with connections.lend("one") as again:
+        assert again is fresh and connections.items()[0]["state"] == "connected"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any, Literal
 
-import msgspec
-
-from triggers._body import MAX_DEPTH_ERROR, auto
+from reactor.contracts.charset import NotText, decode_json, decode_text
+from triggers._body import auto
 
 Decode = Literal["auto", "json", "text", "bytes"]
 
@@ -19,11 +18,10 @@ def decode(raw: bytes, how: Decode) -> tuple[Any, str | None]:
     if how == "bytes":
         return base64.b64encode(raw).decode(), None
     try:
-        return (msgspec.json.decode(raw) if how == "json" else raw.decode()), None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return base64.b64encode(raw).decode(), f"the message is no {how}: {error}"
-    except RecursionError:
-        return base64.b64encode(raw).decode(), MAX_DEPTH_ERROR
+        return (decode_json(raw) if how == "json" else decode_text(raw)), None
+    except NotText as error:
+        said = "JSON" if how == "json" else "text"
+        return base64.b64encode(raw).decode(), f"the message is not valid {said}: {error}"
 
 
 def text(value: Any) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+
+import anyio
 
 EVERY = 1.0
 """Seconds between two times that it is written."""
+
+
+WITHIN = 5.0
 
 
 class Kept:
@@ -21,6 +28,15 @@ class Kept:
         while True:
             await self._ctx.clock.sleep(EVERY)
             await self.write()
+
+    @asynccontextmanager
+    async def to_the_end(self) -> AsyncIterator[None]:
+        """What was done last is written when the listening ends: the next one may find a broker that has forgotten."""
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(WITHIN):
+                await self.write()
 
     async def write(self) -> None:
         if self.place != self._written:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
+import re
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser
 
+from reactor.contracts.charset import NotText, codec, decode_text, parameter, unquoted
 from reactor.contracts.event import Upload
-from triggers._body import BadBody
+from reactor.contracts.text import named, not_utf8, raw, shown
+from triggers._body import BadBody, add_field
 
 MAX_PARTS = 1000
 MAX_FILES = 100
 MAX_PART_HEADERS = 16
 MAX_HEADER_BYTES = 8 * 1024
+MAX_NAME_BYTES = 255
 CHUNK = 256 * 1024
+_OPTION = re.compile(r';\s*([A-Za-z0-9!#$&+.^_`|~*-]+?)(\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))', re.DOTALL)
+
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what it says of a body is in the answer
 
 
 class _Part:
@@ -51,6 +60,7 @@ class Form:
         self._part = _Part()
         self._header = (bytearray(), bytearray())
         self._complete = False
+        self._charset: str | None = None
         self.parser = MultipartParser(
             boundary,
             {
@@ -107,21 +117,24 @@ class Form:
         self._header[place].extend(data)
 
     def _header_end(self) -> None:
-        name, value = (bytes(part).decode("utf-8", "replace") for part in self._header)
+        name, value = (bytes(part).decode("utf-8", "surrogateescape") for part in self._header)
         if len(self._part.headers) >= MAX_PART_HEADERS:
             raise BadBody(f"a part has more than {MAX_PART_HEADERS} headers")
         self._part.headers[name.lower()] = value
 
     def _headers_finished(self) -> None:
         part = self._part
-        kind, options = parse_options_header(part.headers.get("content-disposition", ""))
-        name = options.get(b"name")
-        if kind != b"form-data" or not name:
-            raise BadBody("a part is no form-data with a name")
-        part.name = name.decode("utf-8", "replace")
-        given = options.get(b"filename")
+        kind, options = disposition(part.headers.get("content-disposition", ""))
+        name = options.get("name")
+        if kind != "form-data" or not name:
+            raise BadBody("a part is not form-data with a name")
+        wrong = not_utf8(raw(name))
+        if wrong is not None:
+            raise BadBody(f"the name of the field {shown(name)}: {wrong}")
+        part.name = name
+        given = options.get("filename")
         if given is not None:
-            part.filename = safe_file_name(given.decode("utf-8", "replace"))
+            part.filename = safe_file_name(given)
             if len(self.uploads) >= MAX_FILES:
                 raise BadBody(f"the body has more than {MAX_FILES} files")
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -142,10 +155,7 @@ class Form:
     def _end(self) -> None:
         part = self._part
         if part.file is None:
-            try:
-                self._add(self.fields, part.name, part.data.decode())
-            except UnicodeDecodeError:
-                raise BadBody(f"the field {part.name} is no UTF-8 text") from None
+            self._text(part)
             return
         part.file.flush()
         os.fsync(part.file.fileno())
@@ -153,39 +163,72 @@ class Form:
         upload = Upload(part.file.name, part.hash.hexdigest(), part.size)
         part.file = None
         self.uploads.append(upload)
-        shown = {
-            "name": part.filename,
-            "type": part.headers.get("content-type", "application/octet-stream"),
+        item = {
+            **named("name", part.filename or ""),
+            "type": shown(part.headers.get("content-type", "application/octet-stream")),
             "size": upload.size,
             "sha256": upload.sha256,
         }
-        self.shown.append(shown)
-        self._add(self.fields, part.name, shown)
-        self._add(self.files, part.name, shown)
+        self.shown.append(item)
+        add_field(self.fields, part.name, item)
+        add_field(self.files, part.name, item)
+
+    def _text(self, part: _Part) -> None:
+        """A field, in the charset of its part, else that of the field `_charset_` (RFC 7578, 4.6), else UTF-8."""
+        charset = parameter(part.headers.get("content-type", ""), "charset") or self._charset
+        try:
+            value = decode_text(bytes(part.data), charset)
+        except NotText as error:
+            raise BadBody(f"the field {part.name}: {error}") from None
+        if part.name == "_charset_" and codec(value) is not None:
+            self._charset = value
+        add_field(self.fields, part.name, value)
 
     def _finish(self) -> None:
         self._complete = True
 
-    @staticmethod
-    def _add(into: dict[str, Any], name: str, value: Any) -> None:
-        if name not in into:
-            into[name] = value
-        elif isinstance(into[name], list):
-            into[name].append(value)
+
+def disposition(header: str) -> tuple[str, dict[str, str]]:
+    """Kind and parameters of a Content-Disposition. Browsers write names in UTF-8 between quotes; `filename*`
+    (RFC 8187) counts before `filename`. Bytes that are not UTF-8 stay as `surrogateescape`."""
+    kind = header.partition(";")[0].strip().lower()
+    found: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    for name, star, quoted, plain in _OPTION.findall(header):
+        value = re.sub(r'\\(["\\])', r"\1", quoted) if quoted else plain.strip()
+        if star:
+            decoded = _extended(value)
+            if decoded is not None:
+                extended.setdefault(name.lower(), decoded)
         else:
-            into[name] = [into[name], value]
+            found.setdefault(name.lower(), value)
+    return kind, found | extended
+
+
+def _extended(value: str) -> str | None:
+    """`UTF-8''%e2%82%ac` as text; None for what is not written so, or not in its charset."""
+    charset, _, rest = value.partition("'")
+    _, quote, text = rest.partition("'")
+    if not quote or codec(charset) is None:
+        return None
+    try:
+        return unquoted(raw(text), charset)
+    except NotText:
+        return None
 
 
 def safe_file_name(name: str) -> str:
-    """The last part of what a sender calls its file, without control characters."""
+    """The last part of what a sender calls its file, without control characters, at most 255 bytes long."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    clean = "".join(c for c in last if c.isprintable())[:255]
+    clean = "".join(c for c in last if unicodedata.category(c) != "Cc")
+    while len(raw(clean)) > MAX_NAME_BYTES:
+        clean = clean[:-1]
     return clean if clean not in ("", ".", "..") else "file"
 
 
 def boundary_of(content_type: str) -> bytes:
     """Raises BadBody."""
-    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    boundary = (parameter(content_type, "boundary") or "").encode("utf-8", "replace")
     if not 1 <= len(boundary) <= 70:
         raise BadBody("the content type has no boundary of 1 to 70 characters")
     return boundary

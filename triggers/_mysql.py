@@ -8,24 +8,32 @@ from typing import Any
 import anyio
 
 from reactor.contracts.durations import parse_size
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotReady, StepFailed
 from triggers._acknowledge import Acknowledger
-from triggers._changes import Durable, change_event
+from triggers._changes import Durable, TableName, change_event, patterns
+from triggers._mysql_charsets import Charsets
 from triggers._mysql_position import Position
-from triggers._mysql_reader import Begin, Commit, Lost, Query, Reader, Rows
-from triggers._mysql_rows import Convert, convert_logged
-from triggers._mysql_setup import Server, begin, check_server, find_tables, server_id
+from triggers._mysql_reader import Lost, Reader
+from triggers._mysql_rows import Reading, Rows, reading
+from triggers._mysql_setup import Server, begin, check_server, declared_types, find_tables, server_id
 from triggers._mysql_snapshot import Snapshot
+from triggers._mysql_table import read_columns
+from triggers._mysql_wire import Begin, Commit, Prepared, Query
 from triggers._shared import first_of
 
 KEEP = 1.0
 """Seconds between two positions that are kept."""
 LOOK = 10.0
-"""Seconds between two looks at how far behind the server's log it is."""
+"""Seconds between two looks at the server: how far behind its log it is, what is set, which tables are there."""
+SLOW = 60.0
 GONE = 1236
-"""The server's error number for a position that its log has no more."""
-_TRUNCATE = re.compile(r"\s*TRUNCATE\s+(?:TABLE\s+)?(?:`?([\w$-]+)`?\s*\.\s*)?`?([\w$-]+)`?", re.IGNORECASE)
-_END = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+"""The server's error number for a position that its log has no more, and for some faults that a new try may heal."""
+_PASSING = re.compile(r"same server_(uuid|id)|max_allowed_packet|event exceeded", re.IGNORECASE)
+_COMMENT = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*", re.DOTALL)
+_NAME = r"(`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$-]+)"
+_TRUNCATE = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?(?:{_NAME}\s*\.\s*)?{_NAME}", re.IGNORECASE)
+_END = re.compile(r"(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+_XA = re.compile(r"XA\s+(START|BEGIN|END|COMMIT|ROLLBACK)\s+(.*?)\s*(ONE\s+PHASE)?\s*$", re.IGNORECASE | re.DOTALL)
 
 
 class Stream:
@@ -43,20 +51,31 @@ class Stream:
         """Held by whoever hands events over: stream or snapshot."""
         self._begin: Begin | None = None
         self._index = 0
-        self._converts: dict[int, tuple[Any, list[tuple[str, Convert]]]] = {}
-        self.named: list[str] = []
+        self._held: list[Rows] | None = None
+        """Rows of an XA transaction, until it is known how it ends."""
+        self._xid = ""
+        self._prepared: dict[str, list[Rows]] = {}
+        """XA transactions that wait for their outcome. Meanwhile the position stays before them: a restart reads them
+        again."""
+        self._charsets = Charsets()
+        self._looked = 0.0
+        self.named: list[TableName] = []
+        self._schemas = {
+            pattern.schema or database.database for pattern in patterns(options, "mysql") if pattern.name is None
+        }
         self._snapshot: Snapshot | None = None
 
     async def run(self) -> None:
         ctx, options = self._ctx, self._options
-        async with self._database.session(60.0) as session:
+        async with self._database.session(SLOW) as session:
             self._server = await check_server(session)
             self.named = await find_tables(session, options, self._database.database)
+            await self._charsets.learn(session)
             self._kept, self._birth = await begin(ctx, session, self._server)
         self._position = self._server.position(self._kept)
-        schemas = sorted({name.partition(".")[0] for name in [*self.named, *options.tables] if "." in name})
         reader = Reader(
-            self._database.kind.settings(), server_id(ctx, options), self._kept, self._server.maria, schemas
+            self._database.kind.settings(), server_id(ctx, options), self._kept, self._server.maria, self._wanted,
+            self._describe,
         )  # fmt: skip
         if options.snapshot == "initial":
             self._snapshot = Snapshot(ctx, self._database, options, self._server, self._birth, self.named)
@@ -80,13 +99,13 @@ class Stream:
     async def _lost(self, errors: BaseException) -> None:
         error = first_of(errors)
         assert isinstance(error, Lost)
-        if error.code != GONE:
-            raise NotConnected(f"mysql: {error}")
+        if error.code != GONE or _PASSING.search(str(error)):
+            raise NotReady(f"mysql: {error}")
         if self._options.after_loss == "restart":
             await self._ctx.move(dict.fromkeys(await self._ctx.cursor()))
             self._kept = ""
-            raise NotConnected(f"mysql: {error}; it begins anew")
-        raise NotConnected(
+            raise NotReady(f"mysql: {error}; it begins anew")
+        raise NotReady(
             f"mysql: the log has no more what follows {self._kept or 'its beginning'}, so changes are lost; after_loss:"
             f" restart goes on from now ({error})"
         )
@@ -104,76 +123,114 @@ class Stream:
         elif isinstance(item, Begin):
             self._end()
             self._begin, self._index = item, 0
+            self._held = [] if item.prepared else None
         elif isinstance(item, Commit):
             self._end()
         elif isinstance(item, Query):
             await self._query(item)
+        elif isinstance(item, Prepared):
+            held, self._held = self._held or [], None
+            if item.one_phase:
+                await self._release(held)
+            else:
+                self._prepared[self._xid] = held
+            self._end()
 
     def _end(self) -> None:
         """The transaction is whole."""
         if self._begin is not None:
             self._position.add(self._begin.gtid)
             self._begin = None
-            self._durable.mark(str(self._position))
+            if not self._prepared:
+                self._durable.mark(str(self._position))
             if self._snapshot is not None:
                 self._snapshot.moved()
 
     async def _query(self, query: Query) -> None:
-        if _END.match(query.text):
+        text = query.text[_match_end(query.text) :]
+        if _END.match(text):
             self._end()
             return
-        match = _TRUNCATE.match(query.text)
+        xa = _XA.match(text)
+        if xa is not None:
+            await self._xa(xa[1].upper(), xa[2])
+            return
+        match = _TRUNCATE.match(text)
         if match:
-            table = f"{match.group(1) or query.schema}.{match.group(2)}"
+            table = TableName(_bare(match[1]) if match[1] else query.schema, _bare(match[2]))
             if self._snapshot is not None and self._begin is not None:
                 self._snapshot.truncated(table, self._begin.gtid)
             await self._offer("truncate", table, None, None, [])
         if self._begin is not None and self._begin.alone:
             self._end()
 
-    async def _rows(self, item: Rows) -> None:
-        table = f"{item.schema}.{item.table}"
-        if not self._wanted(table):
+    async def _xa(self, verb: str, xid: str) -> None:
+        """Only what is committed is an event: the outcome of a transaction that was prepared is one of its own."""
+        if verb in ("START", "BEGIN", "END"):  # MariaDB names it at its end only
+            self._xid = xid
+            self._held = self._held or []
             return
-        columns = self._columns(item)
-        for row in item.rows:
-            old = new = None
-            unchanged: list[str] = []
-            if item.operation == "update":
-                old, _ = _plain(row["before_values"], row["before_none_sources"], columns)
-                new, unchanged = _plain(row["after_values"], row["after_none_sources"], columns)
-            elif item.operation == "insert":
-                new, unchanged = _plain(row["values"], row["none_sources"], columns)
-            else:
-                old, _ = _plain(row["values"], row["none_sources"], columns)
+        held = self._prepared.pop(xid, None) or self._held or []
+        self._held = None
+        if verb == "COMMIT":
+            await self._release(held)
+        self._end()
+
+    async def _release(self, held: list[Rows]) -> None:
+        for rows in held:
+            await self._changes(rows)
+
+    async def _rows(self, rows: Rows) -> None:
+        if rows.compressed:
+            await self._compressed()
+        if self._held is not None:
+            self._held.append(rows)
+        else:
+            await self._changes(rows)
+
+    async def _changes(self, rows: Rows) -> None:
+        for change in rows.changes:
             if self._snapshot is not None and self._begin is not None:
-                self._snapshot.changed(table, self._begin.gtid, old, new)
-            await self._offer(item.operation, table, old, new, unchanged)
+                self._snapshot.changed(rows.table, self._begin.gtid, change.old, change.new)
+            await self._offer(rows.operation, rows.table, change.old, change.new, change.unchanged, change.fault)
 
-    def _columns(self, item: Rows) -> list[tuple[str, Convert]]:
-        """How each column is read: worked out once for each description of the table."""
-        known = self._converts.get(id(item.columns))
-        if known is None or known[0] is not item.columns:
-            if len(self._converts) > 500:
-                self._converts.clear()
-            known = (item.columns, [(column.name, convert_logged(column.type)) for column in item.columns])
-            self._converts[id(item.columns)] = known
-        return known[1]
+    async def _compressed(self) -> None:
+        """The log was compressed behind our back: refused as at the start. What was written so before it was switched
+        off again is read."""
+        now = self._ctx.clock.monotonic()
+        if not self._looked or now - self._looked > LOOK:
+            async with self._database.session(SLOW) as session:
+                await check_server(session)
+            self._looked = now
 
-    def _wanted(self, table: str) -> bool:
-        return table in self.named or f"{table.partition('.')[0]}.*" in self._options.tables
+    async def _describe(self, table: TableName, body: bytes) -> list[Reading]:
+        """How the rows of a table are read, whose columns the log describes so."""
+        try:
+            columns = read_columns(body, self._server.maria)
+            async with self._database.session(SLOW) as session:
+                declared = await declared_types(session, table)
+                decodes = [await self._charsets.decode(session, column.collation) for column in columns]
+            pairs = zip(columns, decodes, strict=True)
+            return [reading(column, declared.get(column.name, ""), decode) for column, decode in pairs]
+        except ValueError as error:
+            raise NotReady(f"mysql: the changes of {table.written('mysql')} cannot be read: {error}") from None
 
-    async def _offer(self, operation: str, table: str, old: Any, new: Any, unchanged: list[str]) -> None:
+    def _wanted(self, table: TableName) -> bool:
+        return table in self.named or table.schema in self._schemas
+
+    async def _offer(
+        self, operation: str, table: TableName, old: Any, new: Any, unchanged: list[str], fault: str | None = None
+    ) -> None:
         begin = self._begin
         if begin is None:
-            raise NotConnected("mysql: a change came without a transaction")
+            raise NotReady("mysql: a change came without a transaction")
         index = self._index
         self._index += 1
         if operation not in self._options.operations or not self._wanted(table):
             return
         event = change_event(
-            "mysql", operation, table, old, new, key=f"{self._birth}/{begin.gtid}/{index}", position=begin.gtid,
-            committed=begin.at, transaction=begin.gtid, unchanged=unchanged,
+            "mysql", operation, table.written("mysql"), old, new, key=f"{self._birth}/{begin.gtid}/{index}",
+            position=begin.gtid, committed=begin.at, transaction=begin.gtid, unchanged=unchanged, fault=fault,
         )  # fmt: skip
         self._durable.offered()
         await self._acknowledger.add(await self._ctx.offer(event), None)
@@ -204,32 +261,35 @@ class Stream:
                 await snapshot.emit(self._acknowledger.quiet)
 
     async def _watch(self, reader: Reader) -> None:
-        """Bytes of log that it is behind, over the server's files."""
+        """Bytes of log that it is behind, over the server's files; what was set otherwise; tables that are gone."""
         limit = parse_size(self._options.max_lag)
         while True:
-            place = reader.place()
-            if place is not None:
-                async with self._database.session(60.0) as session:
+            warnings = []
+            async with self._database.session(SLOW) as session:
+                await check_server(session)
+                place = reader.place()
+                if place is not None:
                     logs = (await session.run("SHOW BINARY LOGS")).rows
-                behind = sum(int(log["File_size"]) for log in logs if log["Log_name"] >= place.file) - place.position
-                self._ctx.lag(max(behind, 0))
-                warning = f"it is {behind / 1024**2:,.0f} MiB of the server's log behind"
-                self._ctx.warn(warning if behind > limit else None)
+                    behind = sum(int(log["File_size"]) for log in logs if log["Log_name"] >= place.file)
+                    behind = max(behind - place.position, 0)
+                    self._ctx.lag(behind)
+                    if behind > limit:
+                        warnings.append(f"it is {behind / 1024**2:,.0f} MiB of the server's log behind")
+                try:
+                    self.named = await find_tables(session, self._options, self._database.database)
+                except (NotReady, StepFailed) as error:
+                    warnings.append(str(error))
+            if self._prepared:
+                warnings.append(f"{len(self._prepared)} prepared XA transactions wait for their outcome")
+            self._ctx.warn("; ".join(warnings) or None)
             await self._ctx.clock.sleep(LOOK)
 
 
-def _plain(
-    values: dict[str, Any], sources: dict[str, str], columns: list[tuple[str, Convert]]
-) -> tuple[dict[str, Any], list[str]]:
-    """A row, and the columns that the log does not have (binlog_row_image). `sources` says why a value is None."""
-    found: dict[str, Any] = {}
-    left_out = []
-    for name, convert in columns:
-        value = values[name]
-        if value is not None:
-            found[name] = convert(value)
-        elif sources.get(name) == "cols bitmap":
-            left_out.append(name)
-        else:
-            found[name] = [] if sources.get(name) == "empty set" else None
-    return found, left_out
+def _match_end(text: str) -> int:
+    match = _COMMENT.match(text)
+    return match.end() if match else 0
+
+
+def _bare(name: str) -> str:
+    """A name of a statement without its quotes."""
+    return name[1:-1].replace(name[0] * 2, name[0]) if name[0] in '`"' else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import uuid
 from typing import Any, Protocol
 
 
@@ -82,3 +84,11 @@ class MysqlPosition:
             ":".join([server, *(f"{low}-{high}" if low < high else str(low) for low, high in ranges)])
             for server, ranges in sorted(self._ranges.items())
         )
+
+    def encoded(self) -> bytes:
+        """As the command to dump the log takes it: the ends of the intervals are exclusive."""
+        parts = [struct.pack("<Q", len(self._ranges))]
+        for server, ranges in sorted(self._ranges.items()):
+            parts += [uuid.UUID(server).bytes, struct.pack("<Q", len(ranges))]
+            parts += [struct.pack("<QQ", low, high + 1) for low, high in ranges]
+        return b"".join(parts)

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 import anyio
@@ -14,16 +15,21 @@ import anyio.from_thread
 import anyio.to_thread
 import pymysql
 import pymysql.connections
-from pymysqlreplication import BinLogStreamReader, event, row_event
+
+from triggers import _mysql_wire as wire
+from triggers._changes import TableName
+from triggers._mysql_position import MysqlPosition
+from triggers._mysql_rows import Reading, Rows, read_rows
 
 BUFFER = 5_000
-"""Rows that may wait for the loop."""
+"""Rows that may wait for the loop; large ones count for several."""
 HEARTBEAT = 5.0
 """Seconds after which a silent server shows that it is there."""
 SILENT = 30.0
 """Seconds without a sign of life after which the connection is given up."""
-COM_BINLOG_DUMP = 0x12
-KINDS = {row_event.WriteRowsEvent: "insert", row_event.UpdateRowsEvent: "update", row_event.DeleteRowsEvent: "delete"}
+COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID = 0x12, 0x1E
+THROUGH_GTID = 4
+Describe = Callable[[TableName, bytes], Coroutine[Any, Any, list[Reading]]]
 
 
 class Lost(Exception):
@@ -34,30 +40,6 @@ class Lost(Exception):
         self.code = code
 
 
-class Begin(NamedTuple):
-    gtid: str
-    at: float
-    alone: bool
-    """A transaction of one statement without an end of its own."""
-
-
-class Rows(NamedTuple):
-    operation: str
-    schema: str
-    table: str
-    columns: Any
-    rows: list[dict[str, Any]]
-
-
-class Query(NamedTuple):
-    schema: str
-    text: str
-
-
-class Commit(NamedTuple):
-    pass
-
-
 class Place(NamedTuple):
     """Where the server's log is read: file and position."""
 
@@ -65,43 +47,25 @@ class Place(NamedTuple):
     position: int
 
 
-class _Connection(pymysql.connections.Connection):
-    """A fault ends the stream: the library would begin anew at the first position, and repeat everything. The length
-    of its dump command for MariaDB is one too small, which makes the server end the connection."""
-
-    def _read_packet(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return super()._read_packet(*arguments, **options)  # type: ignore[no-untyped-call]
-        except pymysql.MySQLError as error:
-            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-            raise Lost(code, str(error.args[-1] if error.args else error)) from None
-
-    def _write_bytes(self, data: bytes) -> None:
-        if len(data) > 5 and data[4] == COM_BINLOG_DUMP:
-            data = struct.pack("<i", len(data) - 4) + data[4:]
-        super()._write_bytes(data)  # type: ignore[misc]
-
-
-def _connect(**settings: Any) -> _Connection:
-    """With the present names of the options that the library still calls by old ones."""
-    for old, new in (("db", "database"), ("passwd", "password")):
-        if old in settings:
-            settings[new] = settings.pop(old)
-    return _Connection(**settings)
-
-
 class Reader:
-    """`open` it, `run` it in a task, take from `next`."""
+    """`run` it in a task, take from `next`. `wanted` says of a table whether its rows are decoded: nothing of another
+    table is looked at, whatever its columns are. `describe` says how a table's columns are read."""
 
     def __init__(
-        self, settings: dict[str, Any], server_id: int, position: str, maria: bool, schemas: list[str]
-    ) -> None:
+        self, settings: dict[str, Any], server_id: int, position: str, maria: bool,
+        wanted: Callable[[TableName], bool], describe: Describe,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._server_id = server_id
         self._position = position
         self._maria = maria
-        self._schemas = schemas
-        self._reader: Any = None
+        self._wanted = wanted
+        self._describe = describe
+        self._connection: Any = None
+        self._tables: dict[int, tuple[TableName, list[Reading]]] = {}
+        self._described: dict[tuple[TableName, bytes], list[Reading]] = {}
+        self._place: Place | None = None
+        self._checksums = False
         self._items: deque[Any] = deque()
         self._count = 0
         self._room = threading.Condition()
@@ -136,37 +100,91 @@ class Reader:
         with self._room:
             self._closed = True
             self._room.notify()
-        connection = getattr(self._reader, "_stream_connection", None)
-        sock = getattr(connection, "_sock", None)
+        sock = self._connection._sock if self._connection is not None else None
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def place(self) -> Place | None:
+        return self._place
+
     def _read(self) -> None:
-        self._reader = reader = BinLogStreamReader(
-            connection_settings={**self._settings, "read_timeout": SILENT}, server_id=self._server_id, blocking=True,
-            resume_stream=True, auto_position=self._position or None if self._maria else self._position,
-            is_mariadb=self._maria, slave_heartbeat=HEARTBEAT, pymysql_wrapper=_connect, only_schemas=self._schemas,
-            only_events=[
-                *KINDS, event.MariadbGtidEvent, event.GtidEvent, event.XidEvent, event.QueryEvent, event.RotateEvent,
-            ],
-        )  # fmt: skip
+        connection: Any = None
         try:
+            connection = self._connection = pymysql.connections.Connection(**self._settings, read_timeout=SILENT)
+            self._ask(connection)
             while not self._closed:
-                one = reader.fetchone()
-                if one is None:
+                packet = connection._read_packet()
+                if packet.is_eof_packet():
                     raise Lost(0, "the server ended the stream")
-                item = _item(one)
-                if item is not None:
-                    self._put(item, len(item.rows) if isinstance(item, Rows) else 1)
+                data = packet.get_all_data()[1:]
+                said = wire.has_checksums(data)
+                self._checksums = self._checksums if said is None else said
+                item, position = wire.read_event(data, self._checksums)
+                if position and self._place is not None:
+                    self._place = self._place._replace(position=position)
+                self._handle(item)
+        except pymysql.MySQLError as error:
+            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+            if not self._closed:
+                raise Lost(code, str(error.args[-1] if error.args else error)) from None
         except Lost:
             if not self._closed:
                 raise
         finally:
-            with contextlib.suppress(Exception):
-                reader.close()
+            if connection is not None:
+                connection._force_close()
 
-    def _put(self, item: Any, weight: int) -> None:
+    def _ask(self, connection: Any) -> None:
+        """Asks for the log behind the position."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT @@GLOBAL.binlog_checksum")
+            self._checksums = cursor.fetchone()[0] != "NONE"
+            cursor.execute("SET @master_binlog_checksum = @@GLOBAL.binlog_checksum")
+            cursor.execute("SET @source_binlog_checksum = @@GLOBAL.binlog_checksum")
+            cursor.execute(f"SET @master_heartbeat_period = {int(HEARTBEAT * 1e9)}")
+            if self._maria:
+                cursor.execute("SET @mariadb_slave_capability = 4")
+                if self._position:
+                    cursor.execute("SET @slave_connect_state = %s", (self._position,))
+                cursor.execute("SET @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0")
+        if self._maria:
+            command = struct.pack("<BIHI", COM_BINLOG_DUMP, 4, 0, self._server_id)
+        else:
+            state = MysqlPosition(self._position).encoded()
+            head = struct.pack("<BHIIQI", COM_BINLOG_DUMP_GTID, THROUGH_GTID, self._server_id, 0, 4, len(state))
+            command = head + state
+        connection._write_bytes(struct.pack("<I", len(command)) + command)
+        connection._next_seq_id = 1
+
+    def _handle(self, item: wire.Item) -> None:
+        if isinstance(item, wire.RowsEvent):
+            known = self._tables.get(item.table)
+            if known is not None:
+                rows = read_rows(item, *known)
+                self._put(rows, rows.weight)
+        elif isinstance(item, wire.TableMap):
+            table = TableName(item.schema, item.table)
+            self._tables.pop(item.number, None)
+            if self._wanted(table):
+                self._tables[item.number] = (table, self._columns(table, item.body))
+        elif isinstance(item, wire.Rotate):
+            self._place = Place(item.file, item.position)
+            if not item.fake:  # the server may have been started anew, and count its tables from one
+                self._tables.clear()
+        elif item is not None:
+            self._put(item, 1)
+
+    def _columns(self, table: TableName, body: bytes) -> list[Reading]:
+        """Asked of the loop, once for each description of a table."""
+        found = self._described.get((table, body))
+        if found is None:
+            if len(self._described) > 500:
+                self._described.clear()
+            found = self._described[table, body] = anyio.from_thread.run(self._describe, table, body)
+        return found
+
+    def _put(self, item: Rows | wire.Item, weight: int) -> None:
         with self._room:
             while self._count >= BUFFER and not self._closed:
                 self._room.wait()
@@ -177,24 +195,3 @@ class Reader:
         if wake and not self._closed:
             with contextlib.suppress(RuntimeError, anyio.NoEventLoopError):
                 anyio.from_thread.run_sync(self._news.set)
-
-    def place(self) -> Place | None:
-        reader = self._reader
-        return None if reader is None or not reader.log_file else Place(str(reader.log_file), int(reader.log_pos or 0))
-
-
-def _item(one: Any) -> Any:
-    operation = KINDS.get(type(one))
-    if operation is not None:
-        rows = one.rows
-        return Rows(operation, one.schema, one.table, one.columns, rows)
-    if isinstance(one, event.MariadbGtidEvent):
-        return Begin(one.gtid, float(one.timestamp), bool(one.flags & 1))
-    if isinstance(one, event.GtidEvent):
-        return Begin(one.gtid, float(one.timestamp), False)
-    if isinstance(one, event.XidEvent):
-        return Commit()
-    if isinstance(one, event.QueryEvent):
-        schema = one.schema.decode() if isinstance(one.schema, bytes) else str(one.schema)
-        return Query(schema, one.query)
-    return None

@@ -1,46 +1,111 @@
-"""Values of the binary log, and of a query, as plain data: alike, so that a snapshot and the stream agree."""
+"""Rows of the binary log, and of a query, as plain data: alike, so that a snapshot and the stream agree."""
 
 from __future__ import annotations
 
-import datetime
 from base64 import b64decode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from reactor.contracts.sql import plain_value
+import msgspec
+
+from reactor.contracts.text import named
+from triggers._changes import TableName
+from triggers._mysql_table import Column
+from triggers._mysql_values import Decode, Plain, Take, plainer, taker
+from triggers._mysql_wire import Bytes, RowsEvent, inflate
 
 Convert = Callable[[Any], Any]
-TIMESTAMPS = frozenset({7, 17})
-FLOAT, BIT, SET = 4, 16, 248
 
 
-def _moment(raw: Any) -> Any:
+class Reading(msgspec.Struct, frozen=True):
+    """How one column is read."""
+
+    name: str
+    take: Take
+    plain: Plain
+
+
+class Change(NamedTuple):
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+    unchanged: list[str]
+    """Columns that the log does not have (binlog_row_image)."""
+    fault: str | None
+
+
+class Rows(NamedTuple):
+    operation: str
+    table: TableName
+    changes: list[Change]
+    compressed: bool
+    weight: int
+
+
+def reading(column: Column, declared: str, decode: Decode | None) -> Reading:
+    """Raises ValueError for a type that cannot be passed over."""
+    return Reading(column.name, taker(column), plainer(column, declared, decode))
+
+
+def read_rows(event: RowsEvent, table: TableName, columns: list[Reading]) -> Rows:
+    """Raises ValueError when the event does not fit the columns."""
+    read = Bytes(event.body)
+    if event.version == 2:
+        read.take(read.number(2) - 2)
+    width = read.length()
+    if width != len(columns):
+        raise ValueError(f"a row has {width} columns, its description {len(columns)}")
+    images = [_present(read, width) for _ in range(2 if event.operation == "update" else 1)]
+    if event.compressed:
+        read = Bytes(inflate(read.take(read.left)))
+    changes = []
+    while read.left:
+        values, left_out, fault = _row(read, columns, images[0])
+        if event.operation == "update":
+            new, left_out, other = _row(read, columns, images[1])
+            fault = "; ".join(dict.fromkeys(filter(None, (fault, other)))) or None
+            changes.append(Change(values, new, left_out, fault))
+        elif event.operation == "insert":
+            changes.append(Change(None, values, left_out, fault))
+        else:
+            changes.append(Change(values, None, [], fault))
+    return Rows(event.operation, table, changes, event.compressed, len(changes) + len(event.body) // 2000)
+
+
+def _present(read: Bytes, width: int) -> list[bool]:
+    bits = read.take((width + 7) // 8)
+    return [bool(bits[place // 8] >> place % 8 & 1) for place in range(width)]
+
+
+def _row(read: Bytes, columns: list[Reading], present: list[bool]) -> tuple[dict[str, Any], list[str], str | None]:
+    """A row, the columns that it does not have, and what is wrong with it. A value that cannot be read is shown."""
+    row: dict[str, Any] = {}
+    left_out, faults = [], []
+    nulls = read.take((sum(present) + 7) // 8)
+    place = 0
+    for column, there in zip(columns, present, strict=True):
+        if not there:
+            left_out.append(column.name)
+            continue
+        if nulls[place // 8] >> place % 8 & 1:
+            row[column.name] = None
+        else:
+            raw = column.take(read)
+            try:
+                row[column.name] = column.plain(raw)
+            except (ValueError, LookupError, OverflowError) as error:
+                row |= named(column.name, raw) if isinstance(raw, bytes) else {column.name: raw}
+                faults.append(f"the column {column.name}: {error}")
+        place += 1
+    return row, left_out, "; ".join(faults) or None
+
+
+def _moment(text: str) -> str:
     """A TIMESTAMP is a moment in UTC, a DATETIME only a reading of some clock."""
-    return f"{raw.isoformat()}Z" if isinstance(raw, datetime.datetime) else raw
-
-
-def _float(raw: Any) -> Any:
-    """A single float has six digits, as the server writes it."""
-    return float(f"{raw:.6g}") if isinstance(raw, float) else raw
-
-
-def _bits(raw: Any) -> Any:
-    return int(raw, 2) if isinstance(raw, str) else raw
-
-
-def _set(raw: Any) -> Any:
-    return sorted(raw) if raw is not None else []
-
-
-def convert_logged(type: int) -> Convert:
-    """By the number of the column's type in the binary log."""
-    if type in TIMESTAMPS:
-        return _moment
-    return {FLOAT: _float, BIT: _bits, SET: _set}.get(type, plain_value)
+    return text if text.startswith("0000-00-00") else f"{text}Z"
 
 
 _ASKED: dict[str, Convert] = {
-    "timestamp": lambda text: f"{text}Z", "float": _float,
+    "timestamp": _moment, "float": lambda value: float(f"{value:.6g}"),
     "bit": lambda text: int.from_bytes(b64decode(text)), "set": lambda text: sorted(filter(None, text.split(","))),
 }  # fmt: skip
 

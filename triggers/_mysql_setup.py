@@ -6,13 +6,24 @@ import uuid
 import zlib
 from typing import Any, NamedTuple
 
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotReady
+from triggers._changes import TableName, patterns
 from triggers._mysql_position import MariaPosition, MysqlPosition, Position
 
 TABLES_QUERY = """
-SELECT table_schema AS `schema`, table_name AS name FROM information_schema.tables
-WHERE table_type = 'BASE TABLE' AND table_schema = :schema AND (table_name = :name OR :name = '*') ORDER BY 2
+SELECT table_schema AS `schema`, table_name AS name, table_type AS type FROM information_schema.tables
+WHERE table_schema = :schema AND (table_name = :name OR :name IS NULL AND table_type <> 'VIEW') ORDER BY 2
 """
+TYPES_QUERY = """
+SELECT column_name AS name, data_type AS type FROM information_schema.columns
+WHERE table_schema = :schema AND table_name = :name
+"""
+WANTED = {
+    "binlog_format": "ROW", "binlog_row_metadata": "FULL", "gtid_mode": "ON", "log_bin_compress": "OFF",
+    "binlog_transaction_compression": "OFF", "binlog_row_value_options": "",
+}  # fmt: skip
+NOT_OF_ALL = frozenset({"gtid_mode", "log_bin_compress", "binlog_transaction_compression", "binlog_row_value_options"})
+"""Settings that only one of MySQL and MariaDB has, or not every version."""
 
 
 class Server(NamedTuple):
@@ -27,33 +38,44 @@ class Server(NamedTuple):
 
 
 async def check_server(session: Any) -> Server:
-    """Raises NotConnected with the setting to change."""
+    """Raises NotReady with the setting to change."""
     (row,) = (await session.run("SELECT version() AS version, @@GLOBAL.log_bin AS log")).rows
     maria = "mariadb" in str(row["version"]).lower()
     if not row["log"]:
-        raise NotConnected("mysql: the server keeps no binary log: start it with log_bin and a server_id")
-    for name, wanted in (("binlog_format", "ROW"), ("binlog_row_metadata", "FULL"), ("gtid_mode", "ON")):
-        if name == "gtid_mode" and maria:
-            continue
+        raise NotReady("mysql: the server keeps no binary log: start it with log_bin and a server_id")
+    for name, wanted in WANTED.items():
         rows = (await session.run("SHOW GLOBAL VARIABLES LIKE :name", {"name": name})).rows
+        if not rows and name in NOT_OF_ALL and (maria or name != "gtid_mode"):
+            continue
         found = rows[0]["Value"] if rows else "not there"
         if str(found).upper() != wanted:
-            raise NotConnected(
-                f"mysql: {name} is {found}: SET GLOBAL {name} = {wanted}, and in the server's configuration"
+            raise NotReady(
+                f"mysql: {name} is {found}: SET GLOBAL {name} = {wanted or repr('')}, and in the server's configuration"
             )
     return Server(maria)
 
 
-async def find_tables(session: Any, options: Any, database: str) -> list[str]:
-    """The tables that the options name, as database.table. Raises NotConnected when one is not there."""
+async def find_tables(session: Any, options: Any, database: str) -> list[TableName]:
+    """The tables that the options name. Raises NotReady when one is not there."""
     found = []
-    for pattern in options.tables:
-        schema, _, name = pattern.rpartition(".")
-        rows = (await session.run(TABLES_QUERY, {"schema": schema or database, "name": name})).rows
-        if not rows and name != "*":
-            raise NotConnected(f"mysql: there is no table {pattern}")
-        found += [table for row in rows if (table := f"{row['schema']}.{row['name']}") not in found]
+    for text, pattern in zip(options.tables, patterns(options, "mysql"), strict=True):
+        wanted = pattern.table(database)
+        rows = (await session.run(TABLES_QUERY, {"schema": wanted.schema, "name": pattern.name})).rows
+        if not rows and pattern.name is not None:
+            raise NotReady(f"mysql: there is no table {text}")
+        for row in rows:
+            table = TableName(row["schema"], row["name"])
+            if "VIEW" in row["type"]:
+                raise NotReady(f"mysql: {table.written('mysql')} is a view, not a table")
+            if table not in found:
+                found.append(table)
     return found
+
+
+async def declared_types(session: Any, table: TableName) -> dict[str, str]:
+    """The types of a table's columns as it is now."""
+    rows = (await session.run(TYPES_QUERY, {"schema": table.schema, "name": table.name})).rows
+    return {row["name"]: row["type"] for row in rows}
 
 
 async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 
-from reactor.contracts.errors import NotConnected
-from reactor.contracts.sql import quote_name
-from triggers._changes import change_event
+from reactor.contracts.errors import NotReady
+from reactor.contracts.sql import quote_part
+from triggers._changes import TableName, change_event
 from triggers._mysql_position import Position
 from triggers._mysql_rows import convert_asked
 from triggers._mysql_setup import Server
@@ -27,7 +27,7 @@ ORDER BY c.ordinal_position
 
 
 class Chunk:
-    def __init__(self, table: str, keys: list[str]) -> None:
+    def __init__(self, table: TableName, keys: list[str]) -> None:
         self.table = table
         self.keys = keys
         self.rows: list[dict[str, Any]] = []
@@ -41,7 +41,9 @@ class Chunk:
 
 
 class Snapshot:
-    def __init__(self, ctx: Any, database: Any, options: Any, server: Server, birth: str, tables: list[str]) -> None:
+    def __init__(
+        self, ctx: Any, database: Any, options: Any, server: Server, birth: str, tables: list[TableName]
+    ) -> None:
         self._ctx = ctx
         self._birth = birth
         self._database = database
@@ -54,19 +56,19 @@ class Snapshot:
     async def run(self) -> None:
         position = await self._ctx.cursor()
         for table in self._tables:
-            item = f"snapshot {table}"
+            item = f"snapshot {table.written('mysql')}"
             after = position.get(item)
             while after != "done":
                 after = await self._next(item, table, after)
 
-    async def _next(self, item: str, table: str, after: list[Any] | None) -> Any:
+    async def _next(self, item: str, table: TableName, after: list[Any] | None) -> Any:
         """One chunk; the new position."""
-        schema, _, name = table.partition(".")
         async with self._database.session(60.0) as session:
-            columns = (await session.run(COLUMNS_QUERY, {"schema": schema, "table": name})).rows
+            columns = (await session.run(COLUMNS_QUERY, {"schema": table.schema, "table": table.name})).rows
             keys = [c["name"] for c in sorted((c for c in columns if c["place"]), key=lambda c: int(c["place"]))]
             if not keys:
-                raise NotConnected(f"mysql: {table} has no primary key, which a snapshot is read by: snapshot: none")
+                name = table.written("mysql")
+                raise NotReady(f"mysql: {name} has no primary key, which a snapshot is read by: snapshot: none")
             chunk = self._chunk = Chunk(table, keys)
             await session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")
             try:
@@ -106,17 +108,17 @@ class Snapshot:
             rows = (await session.run(self._server.position_query)).rows
         return str(rows[0]["p"] or "")
 
-    def _query(self, table: str, columns: Any, keys: list[str], after: Any) -> tuple[str, dict[str, Any]]:
-        shown = ", ".join(f"`{column['name'].replace('`', '``')}`" for column in columns)
-        order = ", ".join(f"`{key.replace('`', '``')}`" for key in keys)
+    def _query(self, table: TableName, columns: Any, keys: list[str], after: Any) -> tuple[str, dict[str, Any]]:
+        shown = ", ".join(quote_part(column["name"], "mysql") for column in columns)
+        order = ", ".join(quote_part(key, "mysql") for key in keys)
         params: dict[str, Any] = {"limit": self._options.batch}
         where = ""
         if after is not None:
             where = f"WHERE ({order}) > ({', '.join(f':k{place}' for place in range(len(keys)))}) "
             params |= {f"k{place}": value for place, value in enumerate(after)}
-        return f"SELECT {shown} FROM {quote_name(table, 'mysql')} {where}ORDER BY {order} LIMIT :limit", params
+        return f"SELECT {shown} FROM {table.quoted('mysql')} {where}ORDER BY {order} LIMIT :limit", params
 
-    def changed(self, table: str, gtid: str, old: Any, new: Any) -> None:
+    def changed(self, table: TableName, gtid: str, old: Any, new: Any) -> None:
         """The stream has a change: behind the position of the chunk it wins over the row that was read."""
         chunk = self._chunk
         if chunk is not None and chunk.table == table:
@@ -124,7 +126,7 @@ class Snapshot:
                 if values is not None:
                     chunk.touched.setdefault(tuple(values.get(key) for key in chunk.keys), []).append(gtid)
 
-    def truncated(self, table: str, gtid: str) -> None:
+    def truncated(self, table: TableName, gtid: str) -> None:
         if self._chunk is not None and self._chunk.table == table:
             self._chunk.touched.setdefault(None, []).append(gtid)
 
@@ -149,9 +151,9 @@ class Snapshot:
             if any(not chunk.whole.has(gtid) for gtid in chunk.touched.get(key, ())):
                 continue
             text = "/".join(f"{len(str(part))}:{part}" for part in key)
-            position = str(chunk.whole)
+            position, name = str(chunk.whole), chunk.table.written("mysql")
             events.append(change_event(
-                "mysql", "insert", chunk.table, None, row, key=f"{self._birth}/snapshot/{chunk.table}/{text}",
+                "mysql", "insert", name, None, row, key=f"{self._birth}/snapshot/{name}/{text}",
                 position=position, committed=chunk.at, transaction=None, snapshot=True,
             ))  # fmt: skip
         if events:

@@ -1,5 +1,6 @@
 """The messages of PostgreSQL's logical decoding plugin `pgoutput`, protocol version 1 (PostgreSQL documentation,
-"Logical Replication Message Formats"). Pure: bytes to structs; values stay text."""
+"Logical Replication Message Formats"). Pure: bytes to structs; values stay text, with bytes that are not UTF-8 (of a
+database in SQL_ASCII) as surrogates."""
 
 from __future__ import annotations
 
@@ -113,7 +114,7 @@ def _values(data: bytes, place: int) -> tuple[Values, int]:
         if mark == 0x74:  # t
             size = _U32.unpack_from(data, place)[0]
             place += 4
-            found.append(data[place : place + size].decode())
+            found.append(data[place : place + size].decode("utf-8", "surrogateescape"))
             place += size
         elif mark == 0x6E:  # n
             found.append(None)
@@ -142,7 +143,7 @@ def _relation(data: bytes) -> Relation:
 
 def _text(data: bytes, place: int) -> tuple[str, int]:
     end = data.index(0, place)
-    return data[place:end].decode(), end + 1
+    return data[place:end].decode("utf-8", "surrogateescape"), end + 1
 
 
 def lsn_text(lsn: int) -> str:

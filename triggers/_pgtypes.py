@@ -1,139 +1,16 @@
-"""PostgreSQL's text form of values as plain data, by the type's number in the catalog."""
+"""The types of the columns that a trigger reads, asked of the server as they come."""
 
 from __future__ import annotations
 
-import decimal
-from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
+from reactor.contracts.postgres import TYPES_QUERY, Convert, Types, parse_array
 
-from reactor.contracts.sql import plain_number
-
-Convert = Callable[[str], Any]
-
-TYPES_QUERY = """
-SELECT t.oid::int8 AS oid, t.typtype::text AS kind, t.typelem::int8 AS element, t.typcategory::text AS category,
-       t.typbasetype::int8 AS base
-FROM pg_type t WHERE t.oid = ANY(:oids::oid[])
-"""
+__all__ = ["Convert", "Types", "learn", "parse_array"]
 
 
-def _float(text: str) -> float | str:
-    value = float(text)
-    return value if value - value == 0 else text
-
-
-def _bytes(text: str) -> str:
-    return b64encode(bytes.fromhex(text[2:])).decode()
-
-
-def _moment(text: str) -> str:
-    """The session's zone is UTC: `2026-11-21 10:00:00.25+00`."""
-    return text.replace(" ", "T").replace("+00", "Z") if text.endswith("+00") else text
-
-
-def _json(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
-
-
-BUILT_IN: dict[int, Convert] = {
-    16: lambda text: text == "t", 20: int, 21: int, 23: int, 26: int, 28: int, 700: _float, 701: _float,
-    1700: lambda text: plain_number(decimal.Decimal(text)), 114: _json, 3802: _json, 17: _bytes, 1184: _moment,
-    1114: lambda text: text.replace(" ", "T"),
-}  # fmt: skip
-TEXTS = frozenset(
-    {18, 19, 25, 142, 790, 829, 869, 650, 774, 1042, 1043, 1082, 1083, 1186, 1266, 1560, 1562, 2950, 3614, 3615}
-)
-"""Types whose text is the value: char name text xml money macaddr inet cidr varchar date time interval bit uuid …"""
-
-
-class Types:
-    """What is known of the types; `missing` names those that must be looked up first."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, Convert | None] = {**BUILT_IN, **dict.fromkeys(TEXTS)}
-
-    def missing(self, oids: set[int]) -> list[int]:
-        return sorted(oid for oid in oids if oid not in self._known)
-
-    def learn(self, rows: list[dict[str, Any]], asked: list[int]) -> list[int]:
-        """Takes rows of TYPES_QUERY; returns what must be asked for next: types that these are made of, and these."""
-        found = {row["oid"]: row for row in rows}
-        open = list(asked)
-        while True:
-            waiting = [oid for oid in open if not self._resolve(oid, found.get(oid))]
-            if len(waiting) == len(open):
-                break
-            open = waiting
-        made_of = {self._made_of(found[oid]) for oid in open}
-        return [*(oid for oid in self.missing(made_of) if oid not in open), *open]
-
-    def _made_of(self, row: dict[str, Any]) -> int:
-        """The type below a domain or an array; 0: none."""
-        if row["kind"] == "d":
-            return int(row["base"])
-        return int(row["element"]) if row["category"] == "A" else 0
-
-    def _resolve(self, oid: int, row: dict[str, Any] | None) -> bool:
-        """Whether all that the type is made of is known."""
-        below = self._made_of(row) if row is not None else 0
-        if below and below not in self._known:
-            return False
-        inner = self._known.get(below)
-        self._known[oid] = _array(inner) if below and row is not None and row["kind"] != "d" else inner
-        return True
-
-    def convert(self, oid: int) -> Convert | None:
-        """None where the text is the value."""
-        return self._known.get(oid)
-
-
-def _array(element: Convert | None) -> Convert:
-    def convert(text: str) -> Any:
-        return parse_array(text, element)
-
-    return convert
-
-
-def parse_array(text: str, element: Convert | None) -> list[Any]:
-    """`{1,NULL,"a \\"b\\"",{2}}` as a list (PostgreSQL documentation, "Array Input and Output Syntax")."""
-    place = text.index("{")
-    stack: list[list[Any]] = []
-    while True:
-        char = text[place]
-        if char == "{":
-            stack.append([])
-            place += 1
-        elif char == "}":
-            done = stack.pop()
-            if not stack:
-                return done
-            stack[-1].append(done)
-            place += 1
-        elif char == ",":
-            place += 1
-        else:
-            value, place = _item(text, place)
-            stack[-1].append(value if value is None or element is None else element(value))
-
-
-def _item(text: str, place: int) -> tuple[str | None, int]:
-    if text[place] != '"':
-        end = place
-        while text[end] not in ",}":
-            end += 1
-        value = text[place:end]
-        return None if value == "NULL" else value, end
-    parts = []
-    place += 1
-    while text[place] != '"':
-        if text[place] == "\\":
-            place += 1
-        parts.append(text[place])
-        place += 1
-    return "".join(parts), place + 1
+async def learn(session: Any, types: Types, oids: set[int]) -> None:
+    """Afterwards `types` can convert all of these."""
+    asked = types.missing(oids)
+    while asked:
+        asked = types.learn((await session.run(TYPES_QUERY, {"oids": asked})).rows, asked)

@@ -13,17 +13,19 @@ import msgspec
 import psycopg2
 
 from reactor.contracts.durations import parse_size
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import NotReady, StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.sql import plain_row
 from triggers import _pgoutput as wire
 from triggers._acknowledge import Acknowledger
-from triggers._changes import Durable, change_event
-from triggers._pgoutput import UNCHANGED, lsn_text
-from triggers._pgtypes import TYPES_QUERY, Convert, Types
+from triggers._changes import Durable, TableName, change_event, patterns
+from triggers._pgoutput import lsn_text
+from triggers._pgtypes import Convert, Types, learn
 from triggers._postgres_publication import make_publication
 from triggers._postgres_setup import (
     SLOT_QUERY,
     SLOW,
+    Found,
     Server,
     check_server,
     drop_slot,
@@ -40,7 +42,7 @@ LOOK = 10.0
 AT_ONCE = 200
 """Messages read before others have a turn."""
 ANCESTORS_QUERY = """
-SELECT n.nspname::text || '.' || c.relname::text AS name FROM pg_partition_ancestors(:oid::int8::oid::regclass) a
+SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_partition_ancestors(:oid::int8::oid::regclass) a
 JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 """
 
@@ -48,11 +50,10 @@ JOIN pg_class c ON c.oid = a.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 class Table(msgspec.Struct):
     """A table as the stream describes it at present."""
 
-    name: str
-    part: str
+    name: TableName
+    part: TableName
     """The partition that it is, else the same."""
-    columns: list[str]
-    converts: list[Convert | None]
+    columns: list[tuple[str, Convert | None]]
     keys: list[int]
     wanted: bool
 
@@ -73,7 +74,8 @@ class Stream:
         self._publication = options.publication or self._slot
         self._given_up = False
         self._cursor: Any = None
-        self.named: list[str] = []
+        self.named: list[Found] = []
+        self._schemas = {pattern.schema for pattern in patterns(options, "postgres") if pattern.name is None}
         self._snapshot: Snapshot | None = None
 
     async def run(self) -> None:
@@ -83,7 +85,7 @@ class Stream:
             self.named = await find_tables(session, options)
             await make_publication(session, self._publication, options, self._server)
             await make_slot(ctx, session, self._slot, self._server.system, options)
-        connection = await self._database.replicate()
+        connection = await self._database.replicate(self._server.encoding)
         try:
             self._cursor = connection.cursor()
             quoted = '"' + self._publication.replace('"', '""') + '"'
@@ -143,7 +145,7 @@ class Stream:
             for relation in message.relations:
                 table = self._tables[relation]
                 if self._snapshot is not None:
-                    self._snapshot.truncated(table.part)
+                    self._snapshot.truncated(table.name)
                 await self._offer("truncate", table, None, None, [])
         elif isinstance(message, wire.Message) and message.prefix == self._slot and self._snapshot is not None:
             assert self._begin is not None
@@ -152,53 +154,61 @@ class Stream:
 
     async def _relation(self, relation: wire.Relation) -> None:
         """The description of a table comes before its first change, and again whenever it differs."""
-        asked = self._types.missing({column.oid for column in relation.columns})
-        while asked:
+        oids = {column.oid for column in relation.columns}
+        if self._types.missing(oids):
             async with self._database.session(SLOW) as session:
-                rows = (await session.run(TYPES_QUERY, {"oids": asked})).rows
-            asked = self._types.learn(rows, asked)
+                await learn(session, self._types, oids)
         name, wanted = await self._named(relation)
         self._tables[relation.id] = Table(
-            name, f"{relation.schema}.{relation.name}", [column.name for column in relation.columns],
-            [self._types.convert(column.oid) for column in relation.columns],
+            name, TableName(relation.schema, relation.name),
+            [(column.name, self._types.convert(column.oid)) for column in relation.columns],
             [place for place, column in enumerate(relation.columns) if column.key], wanted,
         )  # fmt: skip
 
-    async def _named(self, relation: wire.Relation) -> tuple[str, bool]:
+    async def _named(self, relation: wire.Relation) -> tuple[TableName, bool]:
         """The name under which a table's changes go, and whether they are wanted. A given publication may have a
         table's partitions each by itself: they go as the table."""
-        name = f"{relation.schema}.{relation.name}"
-        if name in self.named:
+        name = TableName(relation.schema, relation.name)
+        named = {found.table for found in self.named}
+        if name in named:
             return name, True
         async with self._database.session(SLOW) as session:
             above = (await session.run(ANCESTORS_QUERY, {"oid": relation.id})).rows
         for row in above:
-            if row["name"] in self.named:
-                return row["name"], True
-        return name, f"{relation.schema}.*" in self._options.tables
+            if (ancestor := TableName(row["schema"], row["name"])) in named:
+                return ancestor, True
+        return name, relation.schema in self._schemas
 
     async def _change(self, change: wire.Change) -> None:
         table = self._tables[change.relation]
         if self._snapshot is not None:
-            self._snapshot.changed(table.name, table.columns, change.old, change.new)
+            self._snapshot.changed(table.name, [name for name, _ in table.columns], change.old, change.new)
+        if not table.wanted:
+            await self._offer(change.operation, table, None, None, [])
+            return
         old = new = None
         unchanged: list[str] = []
+        faults = []
         if change.old is not None:
             places = range(len(table.columns)) if change.whole else table.keys
-            old = {table.columns[at]: _value(change.old[at], table.converts[at]) for at in places}
+            old, fault = plain_row([table.columns[at] for at in places], [_text(change.old[at]) for at in places])
+            faults.append(fault)
         if change.new is not None:
-            new = {}
-            for name, convert, text in zip(table.columns, table.converts, change.new, strict=True):
-                if text is UNCHANGED:
-                    if change.whole and old is not None:
-                        new[name] = old[name]
-                    else:
-                        unchanged.append(name)
+            sent = [at for at, text in enumerate(change.new) if not isinstance(text, wire.Unchanged)]
+            new, fault = plain_row([table.columns[at] for at in sent], [_text(change.new[at]) for at in sent])
+            faults.append(fault)
+            if len(sent) < len(table.columns):
+                left_out = [name for at, (name, _) in enumerate(table.columns) if at not in sent]
+                if change.whole and old is not None:
+                    new = {name: new[name] if name in new else old[name] for name, _ in table.columns}
                 else:
-                    new[name] = _value(text, convert)
-        await self._offer(change.operation, table, old, new, unchanged)
+                    unchanged = left_out
+        fault = "; ".join(dict.fromkeys(filter(None, faults))) or None
+        await self._offer(change.operation, table, old, new, unchanged, fault)
 
-    async def _offer(self, operation: str, table: Table, old: Any, new: Any, unchanged: list[str]) -> None:
+    async def _offer(
+        self, operation: str, table: Table, old: Any, new: Any, unchanged: list[str], fault: str | None = None
+    ) -> None:
         begin = self._begin
         assert begin is not None
         index = self._index
@@ -208,8 +218,9 @@ class Stream:
         position = lsn_text(begin.lsn)
         name = table.part if operation == "truncate" else table.name
         event: Event = change_event(
-            "postgres", operation, name, old, new, key=f"{self._server.system}/{position}/{index}", position=position,
-            committed=begin.committed, transaction=begin.transaction, unchanged=unchanged,
+            "postgres", operation, name.written("postgres"), old, new, fault=fault, position=position,
+            key=f"{self._server.system}/{position}/{index}", committed=begin.committed,
+            transaction=begin.transaction, unchanged=unchanged,
         )  # fmt: skip
         self._durable.offered()
         await self._acknowledger.add(await self._ctx.offer(event), None)
@@ -236,14 +247,14 @@ class Stream:
             async with self._database.session(SLOW) as session:
                 rows = (await session.run(SLOT_QUERY, {"slot": self._slot})).rows
                 if not rows:
-                    raise NotConnected(f"postgres: the slot {self._slot} is gone")
+                    raise NotReady(f"postgres: the slot {self._slot} is gone")
                 held = rows[0]["held"] or 0
                 self._ctx.lag(held)
                 if held > limit and self._options.slot is None:
                     reason = f"it held back {held / 1024**2:,.0f} MiB, more than max_lag {self._options.max_lag}"
                     await self._ctx.move({"lost": reason})
                     self._given_up = True
-                    raise NotConnected(f"postgres: the slot {self._slot} was given up: {reason}")
+                    raise NotReady(f"postgres: the slot {self._slot} was given up: {reason}")
                 warnings = [f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"]
                 if held <= limit / 2:
                     warnings.clear()
@@ -256,12 +267,10 @@ class Stream:
         try:
             await find_tables(session, self._options)
             added = await make_publication(session, self._publication, self._options, self._server)
-        except (NotConnected, StepFailed) as error:
+        except (NotReady, StepFailed) as error:
             return [str(error)]
         return [f"{table} was made again: its changes until now were not seen" for table in added]
 
 
-def _value(text: str | wire.Unchanged | None, convert: Convert | None) -> Any:
-    if text is None or convert is None:
-        return text
-    return None if isinstance(text, wire.Unchanged) else convert(text)
+def _text(value: str | wire.Unchanged | None) -> str | None:
+    return None if isinstance(value, wire.Unchanged) else value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reactor.contracts.errors import NotConnected
-from reactor.contracts.sql import quote_name
+from reactor.contracts.errors import NotReady
+from reactor.contracts.sql import quote_part
+from triggers._changes import TableName, patterns
 from triggers._postgres_setup import WHOLE_SCHEMAS, Server
 
 PUBLICATION_QUERY = """
@@ -13,7 +14,7 @@ SELECT p.puballtables AS everything, p.pubviaroot AS root,
        ARRAY_REMOVE(ARRAY[CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END,
                           CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END], NULL)
          AS operations,
-       ARRAY(SELECT n.nspname::text || '.' || c.relname::text FROM pg_publication_rel r
+       ARRAY(SELECT ARRAY[n.nspname::text, c.relname::text] FROM pg_publication_rel r
              JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE r.prpubid = p.oid) AS tables
 FROM pg_publication p WHERE p.pubname = :name
@@ -27,19 +28,19 @@ JOIN pg_namespace n ON n.oid = s.pnnspid WHERE p.pubname = :name
 async def make_publication(session: Any, name: str, options: Any, server: Server) -> list[str]:
     """Makes one of our own, or changes it to these tables and operations; before the slot, which needs it at each
     position. Gives the tables that it did not have yet: one that was dropped and made again is among them. Raises
-    NotConnected when a given one is not there: the server would stop at the first change."""
+    NotReady when a given one is not there: the server would stop at the first change."""
     rows = (await session.run(PUBLICATION_QUERY, {"name": name})).rows
     if options.publication is not None:
         if not rows:
-            raise NotConnected(f"postgres: there is no publication {name}")
+            raise NotReady(f"postgres: there is no publication {name}")
         return []
     tables, schemas = _wanted(options)
     if schemas and server.version < WHOLE_SCHEMAS:
-        raise NotConnected(f"postgres: {schemas[0]}.* takes PostgreSQL 15 or later; name the tables")
-    parts = [f"TABLE {', '.join(quote_name(table, 'postgres') for table in tables)}"] if tables else []
-    parts += [f"TABLES IN SCHEMA {', '.join(quote_name(one, 'postgres') for one in schemas)}"] if schemas else []
+        raise NotReady(f"postgres: {schemas[0]}.* takes PostgreSQL 15 or later; name the tables")
+    parts = ["TABLE " + ", ".join(f"ONLY {table.quoted('postgres')}" for table in tables)] if tables else []
+    parts += [f"TABLES IN SCHEMA {', '.join(quote_part(one, 'postgres') for one in schemas)}"] if schemas else []
     settings = f"publish = '{', '.join(options.operations)}', publish_via_partition_root = true"
-    quoted = quote_name(name, "postgres")
+    quoted = quote_part(name, "postgres")
     if not rows:
         await session.run(f"CREATE PUBLICATION {quoted} FOR {', '.join(parts)} WITH ({settings})")
         return []
@@ -51,20 +52,20 @@ async def make_publication(session: Any, name: str, options: Any, server: Server
     whole = []
     if server.version >= WHOLE_SCHEMAS:
         whole = [row["name"] for row in (await session.run(SCHEMAS_QUERY, {"name": name})).rows]
-    if set(there["tables"]) == set(tables) and set(whole) == set(schemas):
+    present = {TableName(*names) for names in there["tables"]}
+    if present == set(tables) and set(whole) == set(schemas):
         return []
     await session.run(f"ALTER PUBLICATION {quoted} SET {', '.join(parts)}")
-    return [table for table in tables if table not in there["tables"]]
+    return [table.written("postgres") for table in tables if table not in present]
 
 
-def _wanted(options: Any) -> tuple[list[str], list[str]]:
-    """Tables as schema.table, and whole schemas."""
-    tables, schemas = list[str](), list[str]()
-    for pattern in options.tables:
-        schema, _, table = pattern.rpartition(".")
-        schema = schema or "public"
-        if table == "*":
-            schemas.append(schema)
-        else:
-            tables.append(f"{schema}.{table}")
+def _wanted(options: Any) -> tuple[list[TableName], list[str]]:
+    """Tables, and whole schemas."""
+    tables, schemas = list[TableName](), list[str]()
+    for pattern in patterns(options, "postgres"):
+        wanted = pattern.table("public")
+        if pattern.name is None:
+            schemas.append(wanted.schema)
+        elif wanted not in tables:
+            tables.append(wanted)
     return tables, schemas

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from reactor.contracts.errors import NotConnected
-from reactor.contracts.sql import quote_name
+from reactor.contracts.errors import NotReady
+from reactor.contracts.sql import quote_part
+from triggers._changes import TableName, patterns
 
 OLDEST = 140_000
 SLOW = 60.0
@@ -16,14 +17,20 @@ WHOLE_SCHEMAS = 150_000
 """The first version whose publications take all tables of a schema."""
 
 TABLES_QUERY = """
-SELECT n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS identity,
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relreplident::text AS identity, c.relkind::text AS kind,
+       c.relpersistence::text AS persistence,
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) AS keyed,
        ARRAY(SELECT a.oid::int8 FROM pg_partition_ancestors(c.oid) p JOIN pg_class a ON a.oid = p.relid
              WHERE a.oid <> c.oid) AS above, c.oid::int8 AS oid
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname = :schema AND (c.relname = :name OR :name = '*')
+WHERE n.nspname = :schema AND (c.relname = :name OR :name::text IS NULL AND c.relkind IN ('r', 'p')
+                               AND c.relpersistence = 'p')
 ORDER BY 2
 """
+KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "i": "an index", "S": "a sequence",
+         "c": "a composite type", "I": "an index", "t": "a TOAST table"}  # fmt: skip
+PARTED = "p"
+"""The kind of a partitioned table."""
 SLOT_QUERY = """
 SELECT plugin::text AS plugin, database::text AS database, active, wal_status::text AS status,
        confirmed_flush_lsn::text AS confirmed, (pg_current_wal_lsn() - restart_lsn)::int8 AS held
@@ -34,6 +41,8 @@ FROM pg_replication_slots WHERE slot_name = :slot
 class Server(NamedTuple):
     system: str
     version: int
+    encoding: str = "UTF8"
+    """SQL_ASCII: the server says nothing of its texts' encoding, and would refuse to send what is not UTF-8 as that."""
 
 
 def slot_name(ctx: Any, options: Any) -> str:
@@ -44,40 +53,58 @@ def slot_name(ctx: Any, options: Any) -> str:
 
 
 async def check_server(session: Any) -> Server:
-    """Raises NotConnected for a server that cannot be followed."""
+    """Raises NotReady for a server that cannot be followed."""
     (row,) = (await session.run(
         "SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS level,"
+        " current_setting('server_encoding') AS encoding,"
         " (SELECT system_identifier::text FROM pg_control_system()) AS system"
     )).rows  # fmt: skip
     if row["version"] < OLDEST:
-        raise NotConnected("postgres: changes are captured from PostgreSQL 14 on")
+        raise NotReady("postgres: changes are captured from PostgreSQL 14 on")
     if row["level"] != "logical":
-        raise NotConnected(
+        raise NotReady(
             f"postgres: wal_level is {row['level']}: ALTER SYSTEM SET wal_level = logical, and restart the server"
         )
-    return Server(str(row["system"]), row["version"])
+    encoding = "SQL_ASCII" if row["encoding"] == "SQL_ASCII" else "UTF8"
+    return Server(str(row["system"]), row["version"], encoding)
 
 
-async def find_tables(session: Any, options: Any) -> list[str]:
-    """The tables that the options name, as schema.table; a partition goes with the table that it is a part of. Raises
-    NotConnected when one is not there, or when a publication of it would make the server refuse the application's
-    updates."""
-    found: dict[int, tuple[str, list[int]]] = {}
-    for pattern in options.tables:
-        schema, _, name = pattern.rpartition(".")
-        rows = (await session.run(TABLES_QUERY, {"schema": schema or "public", "name": name})).rows
-        if not rows and name != "*":
-            raise NotConnected(f"postgres: there is no table {pattern}")
+class Found(NamedTuple):
+    table: TableName
+    parted: bool
+    """Its rows are in partitions. Any other table is read without those that inherit from it: they are tables of their
+    own to the stream, which has no other way."""
+
+    @property
+    def source(self) -> str:
+        """What a query reads from."""
+        return ("" if self.parted else "ONLY ") + self.table.quoted("postgres")
+
+
+async def find_tables(session: Any, options: Any) -> list[Found]:
+    """The tables that the options name; a partition goes with the table that it is a part of. Raises NotReady when one
+    is not there, or when a publication of it would make the server refuse the application's updates."""
+    found: dict[int, tuple[Found, list[int]]] = {}
+    for text, pattern in zip(options.tables, patterns(options, "postgres"), strict=True):
+        wanted = pattern.table("public")
+        rows = (await session.run(TABLES_QUERY, {"schema": wanted.schema, "name": pattern.name})).rows
+        if not rows and pattern.name is not None:
+            raise NotReady(f"postgres: there is no table {text}")
         for row in rows:
-            table = f"{row['schema']}.{row['name']}"
+            table = TableName(row["schema"], row["name"])
+            name = table.written("postgres")
+            if row["kind"] not in ("r", PARTED):
+                raise NotReady(f"postgres: {name} is {KINDS.get(row['kind'], 'something else')}, not a table")
+            if row["persistence"] != "p":
+                raise NotReady(f"postgres: {name} is unlogged or temporary: its changes are not in the server's log")
             bare = row["identity"] == "n" or (row["identity"] == "d" and not row["keyed"])
             if bare and options.publication is None and {"update", "delete"} & set(options.operations):
-                raise NotConnected(
-                    f"postgres: {table} has no primary key, so the server could not tell its rows apart, and would"
-                    f" refuse updates and deletes: ALTER TABLE {table} REPLICA IDENTITY FULL, or operations: [insert]"
+                raise NotReady(
+                    f"postgres: {name} has no primary key, so the server could not tell its rows apart, and would"
+                    f" refuse updates and deletes: ALTER TABLE {name} REPLICA IDENTITY FULL, or operations: [insert]"
                 )
-            found[row["oid"]] = (table, row["above"])
-    return [table for table, above in found.values() if not any(oid in found for oid in above)]
+            found[row["oid"]] = (Found(table, row["kind"] == PARTED), row["above"])
+    return [one for one, above in found.values() if not any(oid in found for oid in above)]
 
 
 async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any) -> None:
@@ -93,7 +120,7 @@ async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any
         lost = "this is another server, or a copy"
     if lost:
         if options.after_loss == "stop":
-            raise NotConnected(
+            raise NotReady(
                 f"postgres: the slot {name} is gone: {lost}; changes since {known.get('slot', {}).get('since', 'then')}"
                 " are lost. after_loss: restart goes on from now"
             )
@@ -105,7 +132,7 @@ async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any
         await session.run("SELECT pg_create_logical_replication_slot(:slot, 'pgoutput')", {"slot": name})
         rows = (await session.run(SLOT_QUERY, {"slot": name})).rows
     elif rows[0]["plugin"] != "pgoutput":
-        raise NotConnected(f"postgres: the slot {name} belongs to the plugin {rows[0]['plugin']}, not pgoutput")
+        raise NotReady(f"postgres: the slot {name} belongs to the plugin {rows[0]['plugin']}, not pgoutput")
     if "slot" not in await ctx.cursor():
         await ctx.move({"slot": {"name": name, "system": system, "since": rows[0]["confirmed"]}})
 
@@ -124,7 +151,7 @@ async def drop_slot(session: Any, name: str) -> None:
             await session.run("SELECT pg_drop_replication_slot(:slot)", {"slot": name})
             return
         await session.run("SELECT pg_sleep(0.1)")
-    raise NotConnected(f"postgres: the slot {name} is still followed by someone")
+    raise NotReady(f"postgres: the slot {name} is still followed by someone")
 
 
 async def give_up(ctx: Any, database: Any, options: Any) -> None:
@@ -135,5 +162,5 @@ async def give_up(ctx: Any, database: Any, options: Any) -> None:
         if options.slot is None:
             await drop_slot(session, name)
         if options.slot is None and options.publication is None:
-            await session.run(f"DROP PUBLICATION IF EXISTS {quote_name(name, 'postgres')}")
+            await session.run(f"DROP PUBLICATION IF EXISTS {quote_part(name, 'postgres')}")
     await forget(ctx)

@@ -5,18 +5,18 @@ bring marks of an earlier life again: each life has marks of its own."""
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
 import anyio
 
-from reactor.contracts.errors import NotConnected
-from reactor.contracts.sql import quote_name
+from reactor.contracts.errors import NotReady
+from reactor.contracts.sql import plain_row, quote_part
 from triggers import _pgoutput as wire
-from triggers._changes import change_event
+from triggers._changes import TableName, change_event
 from triggers._pgoutput import lsn_text
-from triggers._pgtypes import TYPES_QUERY, Types
+from triggers._pgtypes import Types, learn
+from triggers._postgres_setup import Found
 
 COLUMNS_QUERY = """
 SELECT a.attname::text AS name, a.atttypid::int8 AS oid, format_type(a.atttypid, a.atttypmod) AS type,
@@ -28,7 +28,7 @@ ORDER BY a.attnum
 
 
 class Chunk:
-    def __init__(self, name: str, table: str) -> None:
+    def __init__(self, name: str, table: TableName) -> None:
         self.name = name
         self.table = table
         self.keys: list[str] = []
@@ -41,7 +41,7 @@ class Chunk:
 
 
 class Snapshot:
-    def __init__(self, ctx: Any, database: Any, options: Any, slot: str, types: Types, tables: list[str]) -> None:
+    def __init__(self, ctx: Any, database: Any, options: Any, slot: str, types: Types, tables: list[Found]) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
@@ -57,28 +57,28 @@ class Snapshot:
         position = await self._ctx.cursor()
         self._since = position["slot"]["since"]
         for table in self._tables:
-            item = f"snapshot {table}"
+            item = f"snapshot {table.table.written('postgres')}"
             after = position.get(item)
             while after != "done":
                 after = await self._next(item, table, after)
 
-    async def _next(self, item: str, table: str, after: list[str] | None) -> Any:
+    async def _next(self, item: str, found: Found, after: list[str] | None) -> Any:
         """One chunk; the new position."""
         self._number += 1
+        table = found.table
         chunk = Chunk(f"{self._life}/{self._number}", table)
         async with self._database.session(60.0) as session:
-            columns = (await session.run(COLUMNS_QUERY, {"table": quote_name(table, "postgres")})).rows
+            columns = (await session.run(COLUMNS_QUERY, {"table": table.quoted("postgres")})).rows
             keys = sorted((c for c in columns if c["place"] >= 0), key=lambda column: int(column["place"]))
             if not keys:
-                raise NotConnected(f"postgres: {table} has no primary key, which a snapshot is read by: snapshot: none")
+                name = table.written("postgres")
+                raise NotReady(f"postgres: {name} has no primary key, which a snapshot is read by: snapshot: none")
             chunk.keys = [column["name"] for column in keys]
             chunk.oids = {column["name"]: column["oid"] for column in columns}
-            asked = self._types.missing(set(chunk.oids.values()))
-            while asked:
-                asked = self._types.learn((await session.run(TYPES_QUERY, {"oids": asked})).rows, asked)
+            await learn(session, self._types, set(chunk.oids.values()))
             self._chunk = chunk
             await self._write(session, f"low {chunk.name}")
-            chunk.rows = (await session.run(*self._query(table, columns, keys, after), limit=10_000)).rows
+            chunk.rows = await session.texts(*self._query(found, columns, keys, after))
             await self._write(session, f"high {chunk.name}")
         await chunk.done.wait()
         self._chunk = None
@@ -92,22 +92,20 @@ class Snapshot:
             "SELECT pg_logical_emit_message(true, :slot, :mark::text)", {"slot": self._slot, "mark": mark}
         )
 
-    def _query(self, table: str, columns: Any, keys: Any, after: list[str] | None) -> tuple[str, dict[str, Any]]:
-        def quoted(name: str) -> str:
-            return quote_name(name.replace(".", "\0"), "postgres").replace("\0", ".")
-
-        shown = ", ".join(f"{quoted(column['name'])}::text AS {quoted(column['name'])}" for column in columns)
-        order = ", ".join(quoted(column["name"]) for column in keys)
+    def _query(self, found: Found, columns: Any, keys: Any, after: list[str] | None) -> tuple[str, dict[str, Any]]:
+        """The columns bare, so that each value is written by its type's own output function, as in the stream: a cast
+        to text is another function, which writes true for t, a /32 behind an address, and cuts the blanks of char."""
+        shown = ", ".join(quote_part(column["name"], "postgres") for column in columns)
+        order = ", ".join(quote_part(column["name"], "postgres") for column in keys)
         params: dict[str, Any] = {"limit": self._options.batch}
         where = ""
         if after is not None:
-            marks = ", ".join(f":k{place}::text::{_safe(column['type'])}" for place, column in enumerate(keys))
+            marks = ", ".join(f":k{place}::text::{column['type']}" for place, column in enumerate(keys))
             where = f"WHERE ({order}) > ({marks}) "
             params |= {f"k{place}": value for place, value in enumerate(after)}
-        order = ", ".join(f"{quote_name(table, 'postgres')}.{quoted(column['name'])}" for column in keys)
-        return f"SELECT {shown} FROM {quote_name(table, 'postgres')} {where}ORDER BY {order} LIMIT :limit", params
+        return f"SELECT {shown} FROM {found.source} {where}ORDER BY {order} LIMIT :limit::bigint", params
 
-    def changed(self, table: str, columns: list[str], old: wire.Values | None, new: wire.Values | None) -> None:
+    def changed(self, table: TableName, columns: list[str], old: wire.Values | None, new: wire.Values | None) -> None:
         """The stream has a change: between the marks it wins over the row that was read."""
         chunk = self._chunk
         if chunk is None or not chunk.begun or chunk.table != table:
@@ -118,7 +116,7 @@ class Snapshot:
                 key = tuple(value if isinstance(value := named.get(name), str) else None for name in chunk.keys)
                 chunk.touched.add(key)
 
-    def truncated(self, table: str) -> None:
+    def truncated(self, table: TableName) -> None:
         if self._chunk is not None and self._chunk.begun and self._chunk.table == table:
             self._chunk.emptied = True
 
@@ -134,31 +132,20 @@ class Snapshot:
         rows = [] if chunk.emptied else [r for r in chunk.rows if tuple(r[k] for k in chunk.keys) not in chunk.touched]
         position = lsn_text(begin.lsn)
         events = []
+        table = chunk.table.written("postgres")
+        columns = [(name, self._types.convert(oid)) for name, oid in chunk.oids.items()]
         for row in rows:
             parts = "/".join(f"{len(str(row[name]))}:{row[name]}" for name in chunk.keys)
-            key = f"{self._slot}/{self._since}/snapshot/{chunk.table}/{parts}"
-            new = {name: _plain(self._types, chunk.oids[name], text) for name, text in row.items()}
+            new, fault = plain_row(columns, row.values())
             events.append(change_event(
-                "postgres", "insert", chunk.table, None, new, key=key,
-                position=position, committed=begin.committed, transaction=begin.transaction, snapshot=True,
+                "postgres", "insert", table, None, new, key=f"{self._slot}/{self._since}/snapshot/{table}/{parts}",
+                position=position, committed=begin.committed, transaction=begin.transaction, snapshot=True, fault=fault,
             ))  # fmt: skip
         if chunk.rows:
             after = [chunk.rows[-1][name] for name in chunk.keys]
-            cursors = [self._ctx.at(f"snapshot {chunk.table}", after)]
+            cursors = [self._ctx.at(f"snapshot {table}", after)]
             if events:
                 await self._ctx.emit_many(events, cursors=cursors)
             else:
-                await self._ctx.move({f"snapshot {chunk.table}": after})
+                await self._ctx.move({f"snapshot {table}": after})
         chunk.done.set()
-
-
-def _plain(types: Types, oid: int, text: str | None) -> Any:
-    convert = types.convert(oid)
-    return text if text is None or convert is None else convert(text)
-
-
-def _safe(type: str) -> str:
-    """The server's own words for a type, as it gave them."""
-    if not re.fullmatch(r"[A-Za-z0-9_ ().,\"\[\]$]+", type):
-        raise NotConnected(f"postgres: a key of the type {type} cannot be read by")
-    return type

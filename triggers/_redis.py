@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import anyio
 
 from reactor.contracts.durations import parse_duration
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event
+from reactor.contracts.text import named, shown
 from triggers._acknowledge import Acknowledger
 from triggers._decode import decode, text
 from triggers._kept import Kept
+from triggers._letters import base64_of, event_of, gap, texts
 from triggers._position import parse_time
 
 BATCH = 500
 BLOCK = 2.0
 """Seconds that a blocking read waits; a stop waits as long at most."""
+PING = 5.0
 ALIVE = 30
 """Seconds after which a consumer of a list that says nothing is taken for dead."""
 
@@ -75,43 +78,83 @@ async def _listening(client: Any) -> AsyncIterator[Any]:
             await listener.aclose()
 
 
+def what_is_read(options: Any) -> str:
+    return f"the {options.mode} {getattr(options, options.mode)}"
+
+
+async def fault(ctx: Any, client: Any, options: Any, error: BaseException) -> NotConnected | NotReady:
+    """What the library raised. The server's answer to this source is the source's own matter, and a lost socket is not
+    yet a lost server."""
+    from redis.exceptions import DataError, MaxConnectionsError, RedisError, ResponseError
+
+    error = leading(error)
+    if isinstance(error, NotConnected | NotReady):
+        return error
+    what = what_is_read(options)
+    if isinstance(error, ResponseError | DataError | MaxConnectionsError):
+        return NotReady(f"redis: {what}: {error}")
+    try:
+        with anyio.fail_after(PING):
+            await client.ping()
+    except (RedisError, OSError, TimeoutError):
+        return NotConnected(f"redis: {error or type(error).__name__}")
+    if options.mode in ("channel", "pattern", "keyspace"):
+        gap(ctx, f"redis: {what}: the server ended the subscription; what it said until the next one is lost")
+    return NotReady(f"redis: {what}: the server ended the connection of this source: {error or type(error).__name__}")
+
+
+async def _messages(ctx: Any, listener: Any) -> AsyncGenerator[Any, None]:
+    """What is published, from when the server has taken the subscription."""
+    while True:
+        message = await listener.get_message(timeout=BLOCK)
+        if message is None:
+            continue
+        if message["type"] in ("message", "pmessage"):
+            yield message
+        else:
+            await ctx.ready()
+
+
 async def listen_channel(ctx: Any, client: Any, options: Any) -> None:
     async with _listening(client) as listener:
         if options.channel is not None:
             await listener.subscribe(options.channel)
         else:
             await listener.psubscribe(options.pattern)
-        await ctx.ready()
-        while True:
-            message = await listener.get_message(ignore_subscribe_messages=True, timeout=BLOCK)
-            if message is None:
-                continue
-            data, invalid = decode(message["data"], options.decode)
-            channel = text(message["channel"])
-            fields = {"channel": channel}
-            event = Event(type="redis.message", source=f"redis:{channel}", data=data, fields=fields, invalid=invalid)
-            await ctx.offer(event)
+        async with aclosing(_messages(ctx, listener)) as messages:
+            async for message in messages:
+                await ctx.offer(_channel_event(message, options))
+
+
+def _channel_event(message: Any, options: Any) -> Event:
+    fields: dict[str, Any] = named("channel", message["channel"])
+    source = f"redis:{fields['channel']}"
+
+    def make() -> Event:
+        data, invalid = decode(message["data"], options.decode)
+        return Event(type="redis.message", source=source, data=data, fields=fields, invalid=invalid)
+
+    def letter() -> Event:
+        return Event(type="redis.message", source=source, data=base64_of(message["data"]), fields=fields)
+
+    return event_of(make, letter, f"the channel {fields['channel']}")
 
 
 async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
     if not hasattr(client, "connection_pool"):
-        raise NotConnected("redis: in a cluster each node tells of its own keys alone; name one server's URL")
+        raise NotReady("redis: in a cluster each node tells of its own keys alone; name one server's URL")
     found = await client.config_get("notify-keyspace-events")
     flags = str(found.get("notify-keyspace-events") or found.get(b"notify-keyspace-events", b"").decode())
     if "K" not in flags:
-        raise NotConnected("the server says nothing of its keys: redis-cli config set notify-keyspace-events KEA")
+        raise NotReady("the server says nothing of its keys: redis-cli config set notify-keyspace-events KEA")
     database = client.connection_pool.connection_kwargs.get("db", 0)
     async with _listening(client) as listener:
         await listener.psubscribe(f"__keyspace@{database}__:{options.keyspace}")
-        await ctx.ready()
-        while True:
-            message = await listener.get_message(ignore_subscribe_messages=True, timeout=BLOCK)
-            if message is None:
-                continue
-            key = text(message["channel"]).partition("__:")[2]
-            happened = text(message["data"])
-            fields = {"key": key, "event": happened}
-            await ctx.offer(Event(type="redis.key", source=f"redis:{key}", data=happened, fields=fields))
+        async with aclosing(_messages(ctx, listener)) as messages:
+            async for message in messages:
+                happened = shown(message["data"])
+                fields = {**named("key", message["channel"].partition(b"__:")[2]), "event": happened}
+                await ctx.offer(Event(type="redis.key", source=f"redis:{fields['key']}", data=happened, fields=fields))
 
 
 async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
@@ -122,7 +165,7 @@ async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
         await client.xack(options.stream, options.group, *ids)
         kept.place = max(kept.place, *map(text, ids), key=_order)
 
-    async with anyio.create_task_group() as group:
+    async with kept.to_the_end(), anyio.create_task_group() as group:
         acknowledger = Acknowledger(acknowledge)
         group.start_soon(acknowledger.run)
         group.start_soon(kept.run)
@@ -155,7 +198,9 @@ async def _make_group(ctx: Any, client: Any, options: Any) -> Kept:
     first = place is None
     try:
         newest = text((await client.xinfo_stream(options.stream))["last-generated-id"])
-    except ResponseError:  # there is none yet
+    except ResponseError as error:
+        if "no such key" not in str(error):
+            raise
         newest = "0-0"
     if place is None:
         moment = parse_time(options.start)
@@ -164,6 +209,9 @@ async def _make_group(ctx: Any, client: Any, options: Any) -> Kept:
         place = "0-0"
     try:
         await client.xgroup_create(options.stream, options.group, id=place, mkstream=True)
+        if not first:
+            what = f"the stream {options.stream}, or its group {options.group}, was deleted"
+            gap(ctx, f"redis: {what}; reading goes on where this daemon was, and what was deleted unread is lost")
     except ResponseError as error:
         if "BUSYGROUP" not in str(error):
             raise
@@ -184,21 +232,22 @@ async def _offer_entry(
     ctx: Any, acknowledger: Acknowledger, options: Any, id: bytes, fields: Any, times: int = 1
 ) -> None:
     key = id.decode()
-    invalid = None
-    if times > options.deliveries:
-        invalid = f"delivered {times} times without an end"
-    elif not fields:
+    if not fields and times <= options.deliveries:
         await acknowledger.add(_nothing(), id)  # deleted from the stream meanwhile
         return
-    data = {text(name): text(value) for name, value in fields.items()}
-    event = Event(
-        type="redis.message",
-        source=f"redis:{options.stream}",
-        data=data,
-        key=key,
-        fields={"stream": options.stream, "id": key},
-        invalid=invalid,
-    )
+    where = {**named("stream", options.stream), "id": key}
+    source = f"redis:{options.stream}"
+
+    def make() -> Event:
+        invalid = f"delivered {times} times without an end" if times > options.deliveries else None
+        data, odd = texts(fields or {})
+        own = {**where, "data_bytes": odd} if odd else where
+        return Event(type="redis.message", source=source, data=data, key=key, fields=own, invalid=invalid)
+
+    def letter() -> Event:
+        return Event(type="redis.message", source=source, key=key, fields=where)
+
+    event = event_of(make, letter, f"the stream {options.stream}, entry {key}")
     await acknowledger.add(await ctx.offer(event), id)
 
 
@@ -234,7 +283,24 @@ async def _lag(ctx: Any, client: Any, options: Any) -> None:
             ctx.lag(group.get("lag"))
 
 
+def _element(options: Any, birth: str, number: int, value: bytes) -> Event:
+    # a server that loses its last second counts on from before: the same number, but another element
+    key = f"{birth}/{number}/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
+    source, fields = f"redis:{options.list}", {"list": options.list, "number": number}
+
+    def make() -> Event:
+        data, invalid = decode(value, options.decode)
+        return Event(type="redis.message", source=source, data=data, key=key, fields=fields, invalid=invalid)
+
+    def letter() -> Event:
+        return Event(type="redis.message", source=source, data=base64_of(value), key=key, fields=fields)
+
+    return event_of(make, letter, f"the list {options.list}, element {number}")
+
+
 async def listen_list(ctx: Any, client: Any, options: Any) -> None:
+    from redis.exceptions import ResponseError
+
     name = await consumer_name(ctx)
     tag = options.list if "{" in options.list else f"{{{options.list}}}"
     arrivals, counter, consumers = f"{tag}:reactor:in", f"{tag}:reactor:number", f"{tag}:reactor:consumers"
@@ -251,17 +317,7 @@ async def listen_list(ctx: Any, client: Any, options: Any) -> None:
 
     async def offer(birth: str, found: list[Any], acknowledger: Acknowledger) -> None:
         for number, value in zip(found[::2], found[1::2], strict=True):
-            data, invalid = decode(value, options.decode)
-            # a server that loses its last second counts on from before: the same number, but another element
-            digest = hashlib.blake2b(value, digest_size=8).hexdigest()
-            event = Event(
-                type="redis.message",
-                source=f"redis:{options.list}",
-                data=data,
-                key=f"{birth}/{text(number)}/{digest}",
-                fields={"list": options.list, "number": int(number)},
-                invalid=invalid,
-            )
+            event = _element(options, birth, int(number), value)
             await acknowledger.add(await ctx.offer(event), number)
 
     async def live() -> None:
@@ -288,10 +344,15 @@ async def listen_list(ctx: Any, client: Any, options: Any) -> None:
                 adopted = anyio.Event()
                 await acknowledger.quiet()
                 await offer(*await elements("own"), acknowledger)
-            birth, found = await elements("new")
+            try:
+                birth, found = await elements("new")
+                if not found:
+                    ctx.lag(0)
+                    await client.blmove(options.list, arrivals, BLOCK, "LEFT", "RIGHT")
+            except ResponseError as error:
+                if "WRONGTYPE" in str(error):
+                    gap(ctx, f"redis: the list {options.list} was deleted, and something else has its key now")
+                raise
             await offer(birth, found, acknowledger)
-            if not found:
-                ctx.lag(0)
-                await client.blmove(options.list, arrivals, BLOCK, "LEFT", "RIGHT")
-            elif len(found) == 2 * BATCH:
+            if len(found) == 2 * BATCH:
                 ctx.lag(await client.llen(options.list))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotConnected, NotReady, leading
 
 
 class Kind:
@@ -61,15 +61,14 @@ def _given(options: Any) -> dict[str, Any]:
 
 
 def first_of(error: BaseException) -> BaseException:
-    """The first fault of a group, however deep."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    """The fault of a group that counts, however deep."""
+    return leading(error)
 
 
-def not_connected(kind: str, error: BaseException) -> NotConnected:
-    """What a client library raised, alone or in a group, as the supervisor takes it."""
-    error = first_of(error)
-    if isinstance(error, NotConnected):
+def not_connected(kind: str, error: BaseException) -> NotConnected | NotReady:
+    """What a client library raised, alone or in a group, as the supervisor takes it: the connection is lost, unless the
+    error already says what it is."""
+    error = leading(error)
+    if isinstance(error, NotConnected | NotReady):
         return error
     return NotConnected(f"{kind}: {error or type(error).__name__}")

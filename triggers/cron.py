@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
+from triggers._days import day_fields
 from triggers._schedule import fire
 from triggers._shared import Kind
 
@@ -44,7 +45,7 @@ class Schedule:
         expression = WORDS.get(at.strip().lower(), at.strip())
         fields = expression.split()
         if expression.startswith("@"):
-            raise ValueError(f"{at!r} is none of {', '.join(WORDS)}")
+            raise ValueError(f"{at!r} is not one of {', '.join(WORDS)}")
         if len(fields) not in (5, 6):
             raise ValueError(f"a cron expression has 5 or 6 fields, not {len(fields)}: {at!r}")
         if any(character in expression for character in "RrHh") and any(f[:1] in "RrHh" for f in fields):
@@ -54,14 +55,15 @@ class Schedule:
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"there is no zone {zone!r}; it is one such as Europe/Berlin") from None
         self._seconds_first = len(fields) == 6
+        fields[-3], fields[-1] = day_fields(fields[-3], fields[-1])
         self._croniter = croniter
         hour = fields[2] if self._seconds_first else fields[1]
         self._fixed = not any(character in hour for character in "*/-")
-        self._expression = expression
+        self._expression = " ".join(fields)
         try:
             self._local(datetime.datetime(2024, 1, 1))  # noqa: DTZ001 - wall time of the zone, on purpose
         except (ValueError, KeyError, AttributeError) as error:
-            raise ValueError(f"{at!r} is no cron expression: {error}") from None
+            raise ValueError(f"{at!r} is not a valid cron expression: {error}") from None
 
     def _local(self, wall: datetime.datetime) -> datetime.datetime:
         """The next matching wall time after `wall`, both without a zone."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
-from triggers._schedule import fire
+from triggers._schedule import fire_steadily
 from triggers._shared import Kind
 
 
@@ -45,4 +45,4 @@ class Every(Kind):
         def following(moment: float) -> float:
             return (math.floor(moment / period + 1e-9) + 1) * period
 
-        await fire(ctx, following, "every", self.options.missed, float("inf"), 0.0)
+        await fire_steadily(ctx, following, "every", self.options.missed)

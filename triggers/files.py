@@ -17,7 +17,9 @@ import msgspec
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
-from triggers._glob import compile_glob, literal_root
+from reactor.contracts.globs import compile_glob, literal_root
+from reactor.contracts.names import name_of, named, text_of
+from reactor.contracts.text import is_text
 from triggers._shared import Kind, not_connected
 from triggers._watch import Bell, notice
 
@@ -70,6 +72,8 @@ class Files(Kind):
             found.append(("poll", "the shortest poll is 100ms"))
         if not options.path or "\0" in options.path:
             found.append(("path", "the path is missing"))
+        elif not is_text(options.path):
+            found.append(("path", "the path has a character that is not valid Unicode"))
         if not options.events:
             found.append(("events", "no change would ever start the flow"))
         return found
@@ -90,7 +94,7 @@ class _Watch:
     def __init__(self, ctx: Any, options: Options) -> None:
         self._ctx = ctx
         self._options = options
-        pattern = str(Path(ctx.folder, options.path).absolute())
+        pattern = name_of(str(Path(ctx.folder, options.path).absolute()))
         self._root = literal_root(pattern)
         self._matches = compile_glob(pattern)
         self._settle = parse_duration(options.settle)
@@ -99,22 +103,23 @@ class _Watch:
         self._unsettled: dict[str, tuple[Seen, float]] = {}
         self._unread: dict[str, str] = {}
         """Folders and files that could not be looked at, and why: nothing is known of what is there."""
+        self._unnoticed: str | None = None
 
     async def run(self) -> None:
         if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
-            raise NotConnected(f"the folder {self._root} does not exist")
+            raise NotConnected(f"the folder {text_of(self._root)} does not exist")
         stored = await self._ctx.cursor()
         first = "" not in stored
-        self._ledger = {name: msgspec.convert(value, Seen) for name, value in stored.items() if name}
+        self._ledger = {name_of(name): msgspec.convert(value, Seen) for name, value in stored.items() if name}
         if first:
             if not self._options.existing:
                 found = await anyio.to_thread.run_sync(self._scan)
-                await self._ctx.move({name: msgspec.to_builtins(seen) for name, seen in found.items()})
+                await self._ctx.move({text_of(name): msgspec.to_builtins(seen) for name, seen in found.items()})
                 self._ledger = found
             await self._ctx.move({"": True})
         async with anyio.create_task_group() as group:
             wake, stop = Bell(), anyio.Event()
-            group.start_soon(notice, self._root, wake, stop, 200)
+            group.start_soon(notice, self._root, wake, stop, 200, self._told)
             await self._ctx.ready()
             try:
                 while True:
@@ -123,9 +128,14 @@ class _Watch:
                     with anyio.move_on_after(pause):
                         await wake.wait()
                     if not await anyio.to_thread.run_sync(os.path.isdir, self._root):
-                        raise NotConnected(f"the folder {self._root} is gone")
+                        raise NotConnected(f"the folder {text_of(self._root)} is gone")
             finally:
                 stop.set()  # the watcher's thread looks at this; cancellation alone would wait for its time-out
+
+    def _told(self, reason: str | None) -> None:
+        """Polling alone goes on for this reason."""
+        every = self._options.poll
+        self._unnoticed = None if reason is None else f"no notices of changes, so a look each {every}: {reason}"
 
     def _scan(self) -> dict[str, Seen]:
         """All matching regular files. Links are not followed out of the folder. What cannot be read is not gone."""
@@ -140,7 +150,7 @@ class _Watch:
                 continue
             except OSError as error:
                 if folder == self._root:
-                    raise NotConnected(f"the folder {folder} cannot be read: {error.strerror}") from None
+                    raise NotConnected(f"the folder {text_of(folder)} cannot be read: {error.strerror}") from None
                 self._unread[folder + os.sep] = error.strerror or "unknown"
                 continue
             for entry in entries:
@@ -168,7 +178,8 @@ class _Watch:
         now = self._ctx.clock.monotonic()
         unread = tuple(self._unread)
         gone = {n: seen for n, seen in self._ledger.items() if n not in found and not n.startswith(unread)}
-        self._ctx.warn(next((f"{name} cannot be read: {why}" for name, why in self._unread.items()), None))
+        unseen = next((f"{text_of(name)} cannot be read: {why}" for name, why in self._unread.items()), None)
+        self._ctx.warn(unseen or self._unnoticed)
         by_inode = {(seen.inode, seen.size): name for name, seen in gone.items()}
         soonest = self._poll
         for name, seen in sorted(found.items(), key=lambda item: (item[1].modified, item[0])):
@@ -197,20 +208,20 @@ class _Watch:
         return soonest
 
     async def _emit(self, change: Change, name: str, seen: Seen, before: str | None) -> None:
-        cursors = [self._ctx.at(name, None if change == "deleted" else msgspec.to_builtins(seen))]
+        cursors = [self._ctx.at(text_of(name), None if change == "deleted" else msgspec.to_builtins(seen))]
         if before is not None:
-            cursors.append(self._ctx.at(before, None))
+            cursors.append(self._ctx.at(text_of(before), None))
         if change in self._options.events:
             event = Event(
                 type=f"file.{change}",
-                source=self._root,
-                subject=name,
+                source=text_of(self._root),
+                subject=text_of(name),
                 fields={
-                    "path": name,
-                    "name": os.path.basename(name),  # noqa: PTH119 - a string in, a string out
+                    **named("path", name),
+                    **named("name", os.path.basename(name)),  # noqa: PTH119 - a string in, a string out
                     "size": seen.size,
                     "modified": rfc3339(seen.modified / 1e9),
-                    "from": before,
+                    **(named("from", before) if before is not None else {"from": None}),
                 },
             )
             await self._ctx.emit(event, cursors=cursors)

@@ -11,16 +11,21 @@ from typing import Any, Literal
 import anyio
 import msgspec
 
+from reactor.contracts.charset import NotText
 from reactor.contracts.durations import DurationError, parse_duration, parse_size
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event, Upload
+from reactor.contracts.paths import plain_path
 from reactor.contracts.tracing import parse_traceparent
 from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
+from reactor.contracts.verdicts import none_started
 from triggers._body import BadBody, decode_body
 from triggers._shared import Kind
 from triggers._verify import Unverified, Verify, check, identity_in, verify_problems
 
-_PATH = re.compile(r"(/([A-Za-z0-9._~!$&'()+,;=:@%-]+|\{[a-z][a-z0-9_]*\}))+/?|/")
+_PATH = re.compile(
+    r"(/((?:[A-Za-z0-9._~!$&'()+,;=:@-]|[^\x00-\xa0\ud800-\udfff]|%[0-9A-Fa-f]{2})+|\{[a-z][a-z0-9_]*\}))+/?|/"
+)
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
@@ -64,6 +69,12 @@ class Http(Kind):
         found = verify_problems(options.verify)
         if not _PATH.fullmatch(options.path):
             found.append(("path", f"{options.path!r} is no path such as /orders/{{region}}"))
+        else:
+            try:
+                if re.search(r"[{}]", plain_path(re.sub(r"\{.*?\}", "", options.path))):
+                    found.append(("path", "an escaped brace cannot stand in a path"))
+            except NotText as error:
+                found.append(("path", str(error)))
         names = re.findall(r"\{(.*?)\}", options.path)
         if len(names) != len(set(names)):
             found.append(("path", "a name stands twice in the path"))
@@ -89,7 +100,7 @@ class Http(Kind):
 
     @classmethod
     def claim(cls, options: Any) -> str | None:
-        shape = re.sub(r"\{.*?\}", "{}", options.path.rstrip("/"))
+        shape = re.sub(r"\{.*?\}", "{}", plain_path(options.path.rstrip("/")))
         return f"{options.method} /hooks{shape}"
 
     @classmethod
@@ -130,7 +141,9 @@ class _Handler:
             try:
                 delivery = check(self._verify, request.headers, request.raw, self._ctx.clock.now(), self._ctx.secret)
             except Unverified:
-                return problem(401, "Unauthorized")
+                answer = problem(401, "Unauthorized")
+                answer.unverified = True
+                return answer
         content_type = request.headers.get("content-type", "")
         if request.spool is not None:
             return await self._multipart(request, request.spool, content_type, delivery)
@@ -168,7 +181,7 @@ class _Handler:
         uploads: Sequence[Upload] = (),
     ) -> HttpAnswer:
         key = delivery or (identity_in(self._scheme, data) if self._scheme else None)
-        key = key or request.headers.get("idempotency-key")
+        key = key or request.headers.get("idempotency-key") or None
         if key is not None and len(key) > 400:
             key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         trace = request.headers.get("traceparent")
@@ -186,6 +199,8 @@ class _Handler:
                 "path": request.path,
                 "method": request.method,
                 **({"files": files} if files else {}),
+                **({"headers_all": _shown_all(request.headers_all)} if request.headers_all else {}),
+                **({"query_all": request.query_all} if request.query_all else {}),
             },
         )
         responds = self._ctx.responds()
@@ -198,7 +213,7 @@ class _Handler:
             answer = problem(503, "Overloaded", str(error))
             answer.headers["Retry-After"] = str(max(1, round(error.retry_after)))
             return answer
-        return answer_of(receipt, request.wait is not None)
+        return answer_of(receipt, wait is not None)
 
 
 HIDDEN_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
@@ -209,6 +224,10 @@ def _shown(headers: dict[str, str]) -> dict[str, str]:
     if HIDDEN_HEADERS.isdisjoint(headers):
         return headers
     return {name: "***" if name in HIDDEN_HEADERS else value for name, value in headers.items()}
+
+
+def _shown_all(headers: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: ["***" for _ in given] if name in HIDDEN_HEADERS else given for name, given in headers.items()}
 
 
 def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswer:
@@ -224,7 +243,8 @@ def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswe
 
 
 def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
-    """What a sender is told: 202 at once, or how its runs ended."""
+    """What a sender is told: 202 at once, or how its runs ended. Who waited, for the answer of a `respond` step too, is
+    told the end when there was no answer."""
     runs = receipt.runs
     location = f"/api/v1/runs/{runs[0].id}" if len(runs) == 1 else f"/api/v1/events/{receipt.event}"
     headers = {"Content-Type": "application/json", "Location": location}
@@ -242,7 +262,10 @@ def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
             ]
             body = {"event": receipt.event, "runs": shown}
             return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(body))
-    return HttpAnswer(status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs}))
+    why = none_started(receipt.verdicts) if waited and not runs else {}
+    return HttpAnswer(
+        status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs, **why})
+    )
 
 
 def _single(outcome: RunOutcome, headers: dict[str, str]) -> HttpAnswer:

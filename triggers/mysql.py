@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_size
-from reactor.contracts.errors import NotConnected, StepFailed
-from triggers._changes import OPERATIONS, Operation, common_problems
-from triggers._shared import Kind, not_connected
-
-_NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}")
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from triggers._changes import OPERATIONS, Operation, common_problems, source_fault
+from triggers._shared import Kind, first_of
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     connection: str
     """A connection of the kind mysql, or its URL; its user may replicate (REPLICATION SLAVE, BINLOG MONITOR)."""
     tables: list[str]
-    """Tables as database.table (the connection's database unless given), or database.* for all of one."""
+    """Tables as database.table (the connection's database unless given), or database.* for all; backticks as in SQL."""
     operations: list[Operation] = msgspec.field(default_factory=lambda: list(OPERATIONS))
     """insert, update, delete, truncate: what becomes an event."""
     snapshot: Literal["none", "initial"] = "none"
@@ -45,7 +42,7 @@ class Mysql(Kind):
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
-        found = common_problems(options, _NAME, "shop.orders", "a database, shop.*")
+        found = common_problems(options, "mysql", "shop.orders", "a database, shop.*")
         if options.server_id is not None and not 1 <= options.server_id < 2**32:
             found.append(("server_id", "server_id is from 1 to 4,294,967,295"))
         try:
@@ -59,9 +56,12 @@ class Mysql(Kind):
 
         from triggers._mysql import Stream
         from triggers._mysql_reader import Lost
+        from triggers._mysql_wire import Unreadable
 
         async with ctx.connection(self.options.connection) as database:
             try:
                 await Stream(ctx, database, self.options).run()
-            except* (pymysql.MySQLError, OSError, StepFailed, ValueError, Lost, NotConnected) as errors:
-                raise not_connected("mysql", errors) from None
+            except* Unreadable as errors:
+                raise NotReady(f"mysql: the server's log cannot be read: {first_of(errors)}") from None
+            except* (pymysql.MySQLError, OSError, StepFailed, ValueError, Lost, NotConnected, NotReady) as errors:
+                raise source_fault("mysql", errors) from None

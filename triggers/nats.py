@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
-from reactor.contracts.errors import NotConnected
 from triggers._decode import Decode
 from triggers._position import position_problem
-from triggers._shared import Kind, not_connected
+from triggers._shared import Kind
 
 _DURABLE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -85,7 +84,6 @@ class Nats(Kind):
 
     async def listen(self, ctx: Any) -> None:
         from nats.errors import Error
-        from nats.js.errors import NotFoundError
 
         from triggers import _nats
 
@@ -95,9 +93,5 @@ class Nats(Kind):
                     await _nats.listen_jetstream(ctx, client, self.options)
                 else:
                     await _nats.listen_core(ctx, client, self.options)
-            except* NotFoundError:
-                raise NotConnected(
-                    f"nats: the stream {_nats.stream_of(self.options)}, or its consumer, is not there"
-                ) from None
             except* (Error, OSError, TimeoutError) as errors:
-                raise not_connected("nats", errors) from None
+                raise _nats.fault(client, self.options, errors) from None

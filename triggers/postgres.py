@@ -9,11 +9,11 @@ import anyio
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_size
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
-from triggers._changes import OPERATIONS, Operation, common_problems
+from triggers._changes import OPERATIONS, Operation, common_problems, source_fault
 from triggers._decode import Decode, decode
-from triggers._shared import Kind, not_connected
+from triggers._shared import Kind
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 _SLOT = re.compile(r"[a-z0-9_]{1,63}")
@@ -25,7 +25,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     connection: str
     """A connection of the kind postgres, or its URL; its user may replicate."""
     tables: list[str]
-    """Tables as schema.table (schema public unless given), or schema.* for all of a schema."""
+    """Tables as schema.table (schema public unless given), or schema.* for all of a schema; quoted as in SQL."""
     operations: list[Operation] = msgspec.field(default_factory=lambda: list(OPERATIONS))
     """insert, update, delete, truncate: what becomes an event."""
     snapshot: Literal["none", "initial"] = "none"
@@ -53,7 +53,7 @@ class Postgres(Kind):
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
-        found = common_problems(options, _NAME, "public.orders", "a schema, public.*")
+        found = common_problems(options, "postgres", "public.orders", "a schema, public.*")
         for name in ("slot", "publication"):
             value = getattr(options, name)
             if value is not None and not _SLOT.fullmatch(value):
@@ -77,8 +77,8 @@ class Postgres(Kind):
         async with ctx.connection(self.options.connection) as database:
             try:
                 await Stream(ctx, database, self.options).run()
-            except* (psycopg2.Error, OSError, StepFailed, ValueError, NotConnected) as errors:
-                raise not_connected("postgres", errors) from None
+            except* (psycopg2.Error, OSError, StepFailed, ValueError, NotConnected, NotReady) as errors:
+                raise source_fault("postgres", errors) from None
 
     async def retire(self, ctx: Any) -> None:
         """Drops what the trigger made on the server, so that nothing is held back there for nobody."""
@@ -126,7 +126,7 @@ class Notify(Kind):
             try:
                 connection = await asyncpg.connect(database.kind.dsn(), timeout=10)
             except (asyncpg.PostgresError, OSError, TimeoutError) as error:
-                raise not_connected("postgres", error) from None
+                raise source_fault("postgres", error) from None
             try:
                 connection.add_termination_listener(lambda _: gone.set())
                 await connection.add_listener(options.channel, hear)  # type: ignore[arg-type]
@@ -134,9 +134,9 @@ class Notify(Kind):
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._emit, ctx, heard)
                     await gone.wait()
-                    raise NotConnected("postgres: the connection is lost, or notifications came faster than events")
-            except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, NotConnected) as errors:
-                raise not_connected("postgres", errors) from None
+                    raise NotReady("postgres: the connection is lost, or notifications came faster than events")
+            except* (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, NotReady) as errors:
+                raise source_fault("postgres", errors) from None
             finally:
                 sender.close()
                 heard.close()

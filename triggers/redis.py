@@ -8,7 +8,7 @@ import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
 from triggers._decode import Decode
-from triggers._shared import Kind, not_connected
+from triggers._shared import Kind
 
 MODES = ("channel", "pattern", "stream", "list", "keyspace")
 
@@ -96,4 +96,4 @@ class Redis(Kind):
                 else:
                     await _redis.listen_channel(ctx, client, options)
             except* (RedisError, OSError, TimeoutError) as errors:
-                raise not_connected("redis", errors) from None
+                raise await _redis.fault(ctx, client, options, errors) from None

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import msgspec
 
 from reactor.contracts.durations import DurationError, parse_duration
-from reactor.contracts.errors import StepFailed
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
-from reactor.contracts.sql import Database, Dialect, parse_statement
-from triggers._shared import Kind, not_connected
+from reactor.contracts.sql import Database, Dialect, Result, parse_statement
+from triggers._changes import source_fault
+from triggers._shared import Kind
 
 DIALECTS: tuple[Dialect, ...] = ("postgres", "mysql", "sqlite")
 
@@ -98,8 +99,8 @@ class Sql(Kind):
         async with ctx.connection(self.options.connection) as database:
             try:
                 await _Poll(ctx, database, self.options).run()
-            except* StepFailed as errors:
-                raise not_connected("sql", errors) from None
+            except* (StepFailed, NotConnected, NotReady) as errors:
+                raise source_fault("sql", errors) from None
 
 
 class _Poll:
@@ -108,6 +109,8 @@ class _Poll:
         self._database = database
         self._options = options
         self._timeout = parse_duration(options.timeout)
+        self._limit = options.limit
+        """Fewer for a while, where so many rows do not fit into one result."""
         connection = options.connection
         self._source = "sql" if "://" in connection else f"sql:{connection}"
 
@@ -118,7 +121,14 @@ class _Poll:
             await self._begin()
         first = True
         while True:
-            more = await turn()
+            try:
+                more = await turn()
+                self._limit = options.limit
+            except StepFailed as error:
+                if error.type != "limit" or error.details.get("bytes") is None or self._limit == 1:
+                    raise
+                self._limit //= 2
+                continue
             if first:
                 await self._ctx.ready()
                 first = False
@@ -135,7 +145,7 @@ class _Poll:
             async with self._database.session(self._timeout) as session, session.transaction(read_only=True):
                 rows = (await session.run(options.start_query, limit=1)).rows
             if not rows or any(name not in rows[0] for name in options.cursors):
-                raise StepFailed("sql.data", f"start_query gives a row with {', '.join(options.cursors)}")
+                raise NotReady(f"sql: start_query gives a row with {', '.join(options.cursors)}")
             values = [rows[0][name] for name in options.cursors]
             if None in values:
                 values = options.starts
@@ -145,57 +155,84 @@ class _Poll:
         """One turn by cursor; whether there may be more at once."""
         options = self._options
         at = (await self._ctx.cursor())["cursor"]
-        params = {**dict(zip(options.cursors, at, strict=True)), "limit": options.limit}
+        params = {**dict(zip(options.cursors, at, strict=True)), "limit": self._limit}
         if len(at) == 1:
             params["cursor"] = at[0]
         async with self._database.session(self._timeout) as session, session.transaction(read_only=True):
-            found = await session.run(options.query, params, options.limit)
-        rows = found.rows
-        full = found.more or len(rows) == options.limit
-        for name in options.cursors:
-            if rows and rows[0].get(name) is None:
-                raise StepFailed("sql.data", f"a row has no {name}, the column of the cursor")
-        if full and len(options.cursors) == 1:
-            rows = _whole(rows, options.cursors[0])
+            found = await session.run(options.query, params, self._limit)
+        self._has(found, options.cursors, "the column of the cursor")
+        full = found.more or len(found.rows) == self._limit
+        known = [row for row in found.rows if _told(row, options.cursors)]
+        last = known[-1] if known else None
+        faults = self._faults(found, options.cursors, "of the cursor")
+        rows = list(zip(found.rows, faults, strict=True))
+        if full and last is not None and len(options.cursors) == 1:
+            rows = _whole(rows, options.cursors[0], last)
+            last = [row for row, _ in rows if _told(row, options.cursors)][-1]
         if rows:
-            last = [rows[-1].get(name) for name in options.cursors]
-            await self._ctx.emit_many(self._events(rows), cursors=[self._ctx.at("cursor", last)])
-        return full
+            moved = []
+            if last is not None:
+                moved = [self._ctx.at("cursor", [last[name] for name in options.cursors])]
+            await self._ctx.emit_many(self._events(rows), cursors=moved)
+        return full and last is not None
 
     async def _claim(self) -> bool:
         """One turn that claims rows: committed after the events are durable. A crash between the two gives the same
         rows again, which `key` tells from new ones."""
         options = self._options
         async with self._database.session(self._timeout) as session, session.transaction():
-            found = await session.run(options.query, {"limit": options.limit}, options.limit)
+            found = await session.run(options.query, {"limit": self._limit}, options.limit)
             if found.more:
-                raise StepFailed("limit", f"the query gave more than {options.limit} rows; end it with LIMIT :limit")
-            for name in options.keys:
-                if found.rows and found.rows[0].get(name) is None:
-                    raise StepFailed("sql.data", f"a row has no {name}, of the key")
+                raise NotReady(f"sql: the query gave more than {options.limit} rows; end it with LIMIT :limit")
+            self._has(found, options.keys, "of the key")
             if found.rows:
-                await self._ctx.emit_many(self._events(found.rows))
+                faults = self._faults(found, options.keys, "of the key")
+                await self._ctx.emit_many(self._events(list(zip(found.rows, faults, strict=True))))
             if options.after is not None:
                 for row in found.rows:
                     await session.run(options.after, row)
-        return len(found.rows) == options.limit
+        return len(found.rows) == self._limit
 
-    def _events(self, rows: list[dict[str, Any]]) -> list[Event]:
+    def _has(self, found: Result, names: list[str], what: str) -> None:
+        for name in names:
+            if found.columns and name not in found.columns:
+                raise NotReady(f"sql: a row has no {name}, {what}: the query does not give that column")
+
+    def _faults(self, found: Result, names: list[str], what: str) -> list[str | None]:
+        """Why each row is not an event: one datum stops nobody else's."""
+        faults: list[str | None] = []
+        for place, row in enumerate(found.rows):
+            missing = [f"the row has no {name}, {what}" for name in names if row[name] is None]
+            faults.append("; ".join([*missing, *filter(None, [found.faults.get(place)])]) or None)
+        return faults
+
+    def _events(self, rows: list[tuple[dict[str, Any], str | None]]) -> list[Event]:
         seen: dict[str, int] = {}
         events = []
-        for row in rows:
-            told = {name: row[name] for name in self._options.keys} or row
+        for row, fault in rows:
+            told = {name: row[name] for name in self._options.keys if row[name] is not None} or row
             digest = hashlib.sha256(msgspec.json.encode(told, order="deterministic")).hexdigest()
             number = seen[digest] = seen.get(digest, 0) + 1
             key = digest if number == 1 else f"{digest}/{number}"
-            events.append(Event(type="sql.row", source=self._source, data=row, alias="row", key=key))
+            invalid = None
+            if fault is not None:
+                place = {name: row[name] for name in self._options.cursors or self._options.keys}
+                invalid = f"{self._source} at {msgspec.json.encode(place).decode()}: {fault}"
+            events.append(Event(type="sql.row", source=self._source, data=row, alias="row", key=key, invalid=invalid))
         return events
 
 
-def _whole(rows: list[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+def _told(row: dict[str, Any], cursors: list[str]) -> bool:
+    """Whether a row says how far it is: each column has a value, and is not text that only its bytes tell."""
+    return all(row[name] is not None and f"{name}_bytes" not in row for name in cursors)
+
+
+def _whole(
+    rows: list[tuple[dict[str, Any], str | None]], column: str, end: dict[str, Any]
+) -> list[tuple[dict[str, Any], str | None]]:
     """A full turn without its last value: the next turn has all rows of that, and so none is passed over."""
-    last = rows[-1][column]
-    kept = [row for row in rows if row[column] != last]
-    if not kept:
-        raise StepFailed("limit", f"{len(rows)} rows have the same {column}; add a second column to the cursor")
+    last = end[column]
+    kept = [(row, fault) for row, fault in rows if row[column] != last]
+    if not any(_told(row, [column]) for row, _ in kept):
+        raise NotReady(f"sql: {len(rows)} rows have the same {column}; add a second column to the cursor")
     return kept

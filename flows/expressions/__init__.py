@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.expressions.access import Evaluate, path_text, static_path
+from flows.expressions.bounds import MAX_MADE, Budget, FirstBounds, limit, too_deep
 from flows.expressions.compiler import Compiler
 from flows.expressions.source import ExpressionSyntax, parse
 from flows.expressions.template import Rendered, compile_template
-from flows.expressions.values import MAX_STEPS, Budget, show
+from flows.expressions.values import fault, hiding, show
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.plan import BOUNDS_NAME
+from reactor.contracts.text import clean, is_text
 
 __all__ = [
     "Compiled",
@@ -19,46 +22,54 @@ __all__ = [
     "Rendered",
     "compile_expression",
     "compile_template",
-    "set_max_steps",
 ]
 
-_limits = {"steps": MAX_STEPS}
 
-
-def set_max_steps(steps: int) -> None:
-    """Raises (or lowers) the steps of one evaluation, as the configuration says."""
-    _limits["steps"] = steps
+CONTAINERS = frozenset({list, dict})
 
 
 class Compiled:
     """One expression. Fulfils `reactor.contracts.plan.Expression`."""
 
-    __slots__ = ("_evaluate", "columns", "file", "flow", "line", "lookup", "reads", "source")
+    __slots__ = (
+        "_evaluate", "_foreign", "_makes", "_secret", "columns", "file", "flow", "line", "lookup", "reads", "source",
+    )  # fmt: skip
 
-    def __init__(
-        self,
-        source: str,
-        evaluate: Evaluate,
-        columns: dict[tuple[str, ...], tuple[int, bool]],
-        lookup: tuple[tuple[str, ...], Any] | None,
-        line: int,
-        file: str,
-    ) -> None:
+    def __init__(self, source: str, evaluate: Evaluate, compiler: Compiler, line: int, file: str) -> None:
         self.source = source
         self._evaluate = evaluate
-        self.columns = columns
-        self.reads = frozenset(columns)
-        self.lookup = lookup
+        self._foreign = compiler.foreign
+        self._makes = compiler.makes
+        self.columns = compiler.reads
+        self.reads = frozenset(compiler.reads)
+        self._secret = any(path[0] == "secrets" for path in self.reads)
+        self.lookup = _lookup(compiler, compiler.parsed.tree)
         self.line = line
         self.file = file
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
+        if self._secret and not hiding.get():
+            token = hiding.set(True)
+            try:
+                return self.evaluate(names)
+            finally:
+                hiding.reset(token)
+        budget = Budget() if names.get(BOUNDS_NAME) != 1 else FirstBounds()
         try:
-            return self._evaluate(names, Budget(_limits["steps"]))
+            value = self._evaluate(names, budget)
+            if self._makes and type(value) in CONTAINERS and budget.weigh(value) > MAX_MADE:
+                raise limit("the value of the expression is more than 16 MiB of JSON")
+            if self._foreign and not _is_text(value):
+                raise fault(f"the value {show(value)} cannot be written as UTF-8: it holds half of a character")
+            return value
         except StepFailed as error:
             raise self.located(error, names) from None
+        except UnicodeEncodeError:
+            raise self.located(
+                fault("a value cannot be written as UTF-8: it holds half of a character"), names
+            ) from None
         except RecursionError:
-            raise StepFailed("limit", "the value is nested too deeply") from None
+            raise too_deep() from None
 
     def located(self, error: StepFailed, names: Mapping[str, Any]) -> StepFailed:
         """The same error with the place, the source and the values of the names in it."""
@@ -83,7 +94,8 @@ class Compiled:
                 value = value[key]
             else:
                 if path[0] != "secrets":
-                    found[path_text(path)] = value if len(show(value, 200)) < 200 else show(value, 200)
+                    shown = show(value, 200)
+                    found[path_text(path)] = clean(value) if len(shown) < 200 else shown
         return found
 
 
@@ -92,7 +104,18 @@ def compile_expression(source: str, line: int = 0, file: str = "") -> Compiled:
     parsed = parse(source)
     compiler = Compiler(parsed)
     evaluate = compiler.compile(parsed.tree)
-    return Compiled(source, evaluate, compiler.reads, _lookup(compiler, parsed.tree), line, file)
+    return Compiled(source, evaluate, compiler, line, file)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all text in a value can be UTF-8."""
+    if isinstance(value, str):
+        return is_text(value)
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    if isinstance(value, dict):
+        return all(is_text(key) and _is_text(item) for key, item in value.items())
+    return True
 
 
 def _lookup(compiler: Compiler, tree: ast.expr) -> tuple[tuple[str, ...], Any] | None:

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import ast
 import difflib
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.expressions.values import Budget, fault, kind, show
+from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
+from flows.expressions.values import fault, hiding, kind, show, told
 from reactor.contracts.errors import StepFailed
 
 Evaluate = Callable[[Mapping[str, Any], Budget], Any]
+Missing = Callable[[str, Any, Any], StepFailed]
 LITERAL_NAMES: dict[str, Any] = {"null": None, "true": True, "false": False}
+
+
+NAMED = 64
+"""Characters of a key in a message, and of one that is compared with its neighbours."""
 
 
 def missing(path: str, container: Any, key: Any) -> StepFailed:
     """The error for a path that is not there, with what is."""
     details: dict[str, Any] = {"path": path}
-    if isinstance(container, dict):
-        keys = [str(k) for k in container][:20]
-        near = difflib.get_close_matches(str(key), keys, 1)
+    if hiding.get():
+        message = f"missing {path}"
+    elif isinstance(container, dict):
+        keys = [shortened(str(k)) for k in itertools.islice(container, 20)]
+        near = difflib.get_close_matches(str(key), keys, 1) if len(str(key)) <= NAMED else []
         details["keys"] = keys
         message = f"missing {path}"
         if near:
             details["near"] = near[0]
             message += f" (did you mean {near[0]}?)"
+        elif key == "length":
+            message += "; write len(…) for the number of elements"
         message += f"; there are: {', '.join(keys)}" if keys else "; the object is empty"
     elif isinstance(container, (list, tuple, str)):
         message = f"missing {path}; it has {len(container)} element{'' if len(container) == 1 else 's'}"
+        if key == "length":
+            message = f"missing {path}; write len(…) for the number of elements"
     else:
-        message = f"missing {path}; {path.rpartition('.')[0] or 'it'} is {kind(container)} {show(container)}"
+        message = f"missing {path}; {path.rpartition('.')[0] or 'it'} is {told(container)}"
     return StepFailed("missing", message, details=details)
+
+
+def shortened(key: str) -> str:
+    return key if len(key) <= NAMED else key[: NAMED - 1] + "…"
+
+
+def absent(path: str, container: Any, key: Any) -> StepFailed:
+    """The same inside `default` and `has`, where nobody reads it."""
+    return StepFailed("missing", "missing")
 
 
 def static_path(compiler: Any, node: ast.expr) -> tuple[str, ...] | None:
@@ -71,35 +93,45 @@ def access(compiler: Any, node: ast.Attribute | ast.Subscript) -> Evaluate:
         inner = compiler.compile(node.value)
         key = compiler.parsed.name(node.attr)
         label = ast.unparse(node.value)[:80]
-        return lambda names, budget: _get(inner(names, budget), key, f"{label}.{key}")
+        error = absent if compiler.guarded else missing
+        return lambda names, budget: _get(inner(names, budget), key, error, label, True)
     if isinstance(node.slice, ast.Slice):
         return _slice(compiler, node, node.slice)
     inner = compiler.compile(node.value)
     index = compiler.compile(node.slice)
     label = ast.unparse(node.value)[:80]
+    error = absent if compiler.guarded else missing
 
     def read(names: Mapping[str, Any], budget: Budget) -> Any:
         container = inner(names, budget)
         key = index(names, budget)
-        return _get(container, key, f"{label}[{show(key)}]")
+        if isinstance(key, str) and len(key) > CHARACTERS:
+            budget.charge(len(key) // CHARACTERS)
+        return _get(container, key, error, label)
 
     return read
 
 
-def _get(container: Any, key: Any, path: str) -> Any:
+def _get(container: Any, key: Any, error: Missing, label: str, dotted: bool = False) -> Any:
     if isinstance(container, dict):
         if not isinstance(key, str):
-            raise fault(f"{path}: the key of an object is a string, not {kind(key)} {show(key)}")
+            raise fault(f"{_label(label, key)}: the key of an object is a string, not {told(key)}")
         if key in container:
             return container[key]
-        raise missing(path, container, key)
-    if isinstance(container, (list, tuple, str)) and isinstance(key, int) and not isinstance(key, bool):
-        if -len(container) <= key < len(container):
-            return container[key]
-        raise missing(path, container, key)
-    if isinstance(container, (list, tuple, str)) and not isinstance(key, str):
-        raise fault(f"{path}: the index of a {kind(container)} is a whole number, not {kind(key)} {show(key)}")
-    raise missing(path, container, key)
+    elif isinstance(container, (list, tuple, str)):
+        if isinstance(key, int) and not isinstance(key, bool):
+            if -len(container) <= key < len(container):
+                return container[key]
+        elif not isinstance(key, str):
+            place = _label(label, key)
+            raise fault(f"{place}: the index of a {kind(container)} is a whole number, not {told(key)}")
+    if error is absent:
+        raise absent(label, container, key)
+    raise error(_label(label, key, dotted), container, key)
+
+
+def _label(label: str, key: Any, dotted: bool = False) -> str:
+    return f"{label}.{key}" if dotted else f"{label}[{show(key)}]"
 
 
 def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate:
@@ -107,13 +139,19 @@ def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate
     if "__" in root:
         raise compiler.error(node, f"no such name {root}")
     compiler.note(path, node)
+    guarded = compiler.guarded
 
     def slow(names: Mapping[str, Any]) -> Any:
         if root not in names:
             raise StepFailed("missing", f"missing {root}", details={"path": root})
         value = names[root]
         for position, key in enumerate(keys):
-            value = _get(value, key, path_text(path[: position + 2]))
+            if isinstance(value, dict) and key in value:
+                value = value[key]
+            elif guarded:
+                raise absent(root, value, key)
+            else:
+                raise missing(path_text(path[: position + 2]), value, key)
         return value
 
     if len(keys) == 1:
@@ -156,14 +194,21 @@ def _slice(compiler: Any, node: ast.Subscript, bounds: ast.Slice) -> Evaluate:
     def read(names: Mapping[str, Any], budget: Budget) -> Any:
         container = inner(names, budget)
         if not isinstance(container, (list, tuple, str)):
-            raise fault(f"only a list or a string has a slice, not {kind(container)} {show(container)}")
+            raise fault(f"only a list or a string has a slice, not {told(container)}")
         numbers = [part(names, budget) if part is not None else None for part in parts]
         for value in numbers:
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-                raise fault(f"a slice needs whole numbers, not {kind(value)} {show(value)}")
+                raise fault(f"a slice needs whole numbers, not {told(value)}")
         if numbers[2] == 0:
             raise fault("the step of a slice is not 0")
-        piece = container[slice(*numbers)]
-        return piece if isinstance(piece, str) else list(piece)
+        length = len(range(*slice(*numbers).indices(len(container))))
+        if isinstance(container, str):
+            budget.charge(length // CHARACTERS)
+            return budget.made(container[slice(*numbers)])
+        budget.charge(length // 8)
+        budget.make(VALUE + length * ELEMENT)
+        piece = list(container[slice(*numbers)])
+        budget.keep(piece)
+        return piece
 
     return read

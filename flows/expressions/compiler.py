@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flows.expressions import values
+from flows.expressions import hints, values
 from flows.expressions.access import LITERAL_NAMES, Evaluate, access
+from flows.expressions.bounds import CHARACTERS, ELEMENT, ENTRY, MAX_SIZE, VALUE, Budget, limit
+from flows.expressions.comprehension import comprehension
 from flows.expressions.functions import FUNCTIONS, METHODS
 from flows.expressions.source import ExpressionSyntax, Parsed
-from flows.expressions.values import Budget, fault, kind, show
+from flows.expressions.values import fault, sized, told
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.text import is_text
 
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+BINARY: dict[type[ast.operator], Callable[[Any, Any, Budget], Any]] = {
     ast.Add: values.add,
     ast.Sub: values.subtract,
     ast.Mult: values.multiply,
@@ -29,7 +32,7 @@ UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: values.positive,
     ast.Not: lambda value: not value,
 }
-COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+COMPARE: dict[type[ast.cmpop], Callable[[Any, Any, Budget], bool]] = {
     ast.Eq: values.equal,
     ast.NotEq: values.unequal,
     ast.Lt: values.less,
@@ -38,10 +41,19 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: values.greater_equal,
     ast.In: values.contains,
     ast.NotIn: values.excludes,
-    ast.Is: lambda left, right: left is right,
-    ast.IsNot: lambda left, right: left is not right,
+    ast.Is: lambda left, right, budget: left is right,
+    ast.IsNot: lambda left, right, budget: left is not right,
 }
 GUARDS = ("default", "has")
+FOREIGN = ("env", "secrets")
+"""Names whose values come from the operating system, where text may be any bytes."""
+MISS = 8
+"""Steps of an absent path in `default` and `has`: an error that is caught."""
+MADE = 6
+"""Steps of a list or an object that a function makes."""
+NOTHING: dict[str, Any] = {}
+TEXT = 3
+"""Steps of an f-string."""
 
 
 class Compiler:
@@ -53,8 +65,15 @@ class Compiler:
         """Path read → (column, whether it stands in `default` or `has`)."""
         self.locals: list[set[str]] = []
         self.guarded = False
+        self.parts = 0
+        """Closures made so far; what a turn of a comprehension costs is the number of those in it."""
+        self.foreign = False
+        """Whether a value may hold text that is not UTF-8: a constant does, or it reads `env` or `secrets`."""
+        self.makes = False
+        """Whether it may make a list or an object."""
 
     def compile(self, node: ast.expr) -> Evaluate:
+        self.parts += 1
         maker = MAKERS.get(type(node))
         if maker is None:
             raise self.error(node, f"{_describe(node)} is not part of the expression language")
@@ -65,6 +84,7 @@ class Compiler:
 
     def note(self, path: tuple[str, ...], node: ast.AST) -> None:
         if not any(path[0] in names for names in self.locals):
+            self.foreign = self.foreign or path[0] in FOREIGN
             known = self.reads.get(path)
             if known is None or (known[1] and not self.guarded):
                 self.reads[path] = (self.parsed.column(node), self.guarded)
@@ -85,6 +105,7 @@ def _constant(compiler: Compiler, node: ast.Constant) -> Evaluate:
         raise compiler.error(node, f"a {type(value).__name__} is not part of the expression language")
     if isinstance(value, str):
         value = compiler.parsed.constant(value)
+        compiler.foreign = compiler.foreign or not is_text(value)
     elif isinstance(value, float):
         try:
             values.number(value)
@@ -114,15 +135,24 @@ def _name(compiler: Compiler, node: ast.Name) -> Evaluate:
 def _binary(compiler: Compiler, node: ast.BinOp) -> Evaluate:
     operate = BINARY.get(type(node.op))
     if operate is None:
-        raise compiler.error(node, f"the operator {type(node.op).__name__} is not part of the expression language")
+        raise _no_operator(compiler, node)
     left, right = compiler.compile(node.left), compiler.compile(node.right)
-    return lambda names, budget: operate(left(names, budget), right(names, budget))
+    compiler.makes = compiler.makes or isinstance(node.op, ast.Add)
+    return lambda names, budget: operate(left(names, budget), right(names, budget), budget)
+
+
+def _no_operator(compiler: Compiler, node: ast.BinOp | ast.UnaryOp) -> ExpressionSyntax:
+    name = type(node.op).__name__
+    hint = hints.OPERATORS.get(name)
+    return compiler.error(
+        node, f"the operator {name} is not part of the expression language" + (f"; {hint}" if hint else "")
+    )
 
 
 def _unary(compiler: Compiler, node: ast.UnaryOp) -> Evaluate:
     operate = UNARY.get(type(node.op))
     if operate is None:
-        raise compiler.error(node, f"the operator {type(node.op).__name__} is not part of the expression language")
+        raise _no_operator(compiler, node)
     operand = compiler.compile(node.operand)
     return lambda names, budget: operate(operand(names, budget))
 
@@ -155,13 +185,13 @@ def _compare(compiler: Compiler, node: ast.Compare) -> Evaluate:
     ]
     if len(rest) == 1:
         operate, second = rest[0]
-        return lambda names, budget: operate(first(names, budget), second(names, budget))
+        return lambda names, budget: operate(first(names, budget), second(names, budget), budget)
 
     def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
         left = first(names, budget)
         for operate, part in rest:
             right = part(names, budget)
-            if not operate(left, right):
+            if not operate(left, right, budget):
                 return False
             left = right
         return True
@@ -180,7 +210,16 @@ def _if(compiler: Compiler, node: ast.IfExp) -> Evaluate:
 
 def _list(compiler: Compiler, node: ast.List) -> Evaluate:
     parts = [compiler.compile(part) for part in node.elts]
-    return lambda names, budget: [part(names, budget) for part in parts]
+    size = VALUE + ELEMENT * len(parts)
+    compiler.makes = True
+
+    def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
+        result = [part(names, budget) for part in parts]
+        budget.make(size)
+        budget.keep(result)
+        return result
+
+    return evaluate
 
 
 def _dict(compiler: Compiler, node: ast.Dict) -> Evaluate:
@@ -189,14 +228,18 @@ def _dict(compiler: Compiler, node: ast.Dict) -> Evaluate:
         if key is None:
             raise compiler.error(node, "** is not part of the expression language; use merge(a, b)")
         pairs.append((compiler.compile(key), compiler.compile(value)))
+    size = VALUE + ENTRY * len(pairs)
+    compiler.makes = True
 
     def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
         result = {}
         for key, value in pairs:
             name = key(names, budget)
             if not isinstance(name, str):
-                raise fault(f"the key of an object is a string, not {kind(name)} {show(name)}")
+                raise fault(f"the key of an object is a string, not {told(name)}")
             result[name] = value(names, budget)
+        budget.make(size)
+        budget.keep(result)
         return result
 
     return evaluate
@@ -204,6 +247,7 @@ def _dict(compiler: Compiler, node: ast.Dict) -> Evaluate:
 
 def _joined(compiler: Compiler, node: ast.JoinedStr) -> Evaluate:
     parts: list[Evaluate] = []
+    compiler.parts += TEXT
     for part in node.values:
         if isinstance(part, ast.FormattedValue):
             if part.conversion != -1 or part.format_spec is not None:
@@ -213,83 +257,18 @@ def _joined(compiler: Compiler, node: ast.JoinedStr) -> Evaluate:
             parts.append(compiler.compile(part))
 
     def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
-        return values.sized("".join([values.text(part(names, budget)) for part in parts]))
+        texts = []
+        length = 0
+        for part in parts:
+            piece = values.text(part(names, budget), budget)
+            texts.append(piece)
+            length += len(piece)
+            if length > MAX_SIZE:
+                raise limit("the expression makes a string of more than 1 MiB")
+        budget.charge(length // CHARACTERS)
+        return budget.made("".join(texts))
 
     return evaluate
-
-
-def _comprehension(compiler: Compiler, node: ast.ListComp | ast.DictComp) -> Evaluate:
-    loops: list[tuple[Evaluate, list[str], list[Evaluate]]] = []
-    scope: set[str] = set()
-    for generator in node.generators:
-        if generator.is_async:
-            raise compiler.error(node, "async is not part of the expression language")
-        items = compiler.compile(generator.iter)
-        targets = _targets(compiler, generator.target)
-        scope |= set(targets)
-        compiler.locals.append(set(targets))
-        loops.append((items, targets, [compiler.compile(test) for test in generator.ifs]))
-    if isinstance(node, ast.ListComp):
-        element, key = compiler.compile(node.elt), None
-    else:
-        element, key = compiler.compile(node.value), compiler.compile(node.key)
-    del compiler.locals[-len(node.generators) :]
-
-    def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
-        result: Any = [] if key is None else {}
-        inner = dict(names)
-
-        def turn(level: int) -> None:
-            if level == len(loops):
-                if key is None:
-                    result.append(element(inner, budget))
-                else:
-                    name = key(inner, budget)
-                    if not isinstance(name, str):
-                        raise fault(f"the key of an object is a string, not {kind(name)} {show(name)}")
-                    result[name] = element(inner, budget)
-                return
-            items, targets, tests = loops[level]
-            for item in _iterate(items(inner, budget)):
-                budget.spend(1)
-                _bind(inner, targets, item)
-                if all(test(inner, budget) for test in tests):
-                    turn(level + 1)
-
-        turn(0)
-        return result
-
-    return evaluate
-
-
-def _iterate(value: Any) -> Any:
-    if isinstance(value, (list, tuple, str)):
-        return value
-    if isinstance(value, dict):
-        return list(value)
-    raise fault(f"`for` goes over a list, an object or a string, not {kind(value)} {show(value)}")
-
-
-def _targets(compiler: Compiler, target: ast.expr) -> list[str]:
-    if isinstance(target, ast.Name):
-        names = [target.id]
-    elif isinstance(target, (ast.Tuple, ast.List)) and all(isinstance(part, ast.Name) for part in target.elts):
-        names = [part.id for part in target.elts if isinstance(part, ast.Name)]
-    else:
-        raise compiler.error(target, "a comprehension binds plain names")
-    for name in names:
-        if "__" in name or name in LITERAL_NAMES:
-            raise compiler.error(target, f"no such name {name}")
-    return names
-
-
-def _bind(names: dict[str, Any], targets: list[str], item: Any) -> None:
-    if len(targets) == 1:
-        names[targets[0]] = item
-        return
-    if not isinstance(item, (list, tuple)) or len(item) != len(targets):
-        raise fault(f"cannot take {show(item)} apart into {', '.join(targets)}")
-    names.update(zip(targets, item, strict=True))
 
 
 def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
@@ -300,8 +279,8 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
         name = compiler.parsed.name(node.func.attr)
         function = METHODS.get(name)
         if function is None:
-            near = difflib.get_close_matches(name, METHODS, 1)
-            raise compiler.error(node, f"no such method .{name}()" + (f" (did you mean .{near[0]}()?)" if near else ""))
+            hint = _hint(name, hints.METHODS, METHODS, ".{}()")
+            raise compiler.error(node, f"no such method .{name}(){hint}")
         arguments = [compiler.compile(node.func.value), *(compiler.compile(part) for part in node.args)]
     elif isinstance(node.func, ast.Name):
         name = node.func.id
@@ -309,8 +288,8 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
             return _guard(compiler, node, name)
         function = FUNCTIONS.get(name)
         if function is None:
-            near = difflib.get_close_matches(name, [*FUNCTIONS, *GUARDS], 1)
-            raise compiler.error(node, f"no such function {name}()" + (f" (did you mean {near[0]}?)" if near else ""))
+            hint = _hint(name, hints.FUNCTIONS, [*FUNCTIONS, *GUARDS], "{}")
+            raise compiler.error(node, f"no such function {name}(){hint}")
         arguments = [compiler.compile(part) for part in node.args]
     else:
         raise compiler.error(node, "only functions and methods of the table can be called")
@@ -322,14 +301,39 @@ def _call(compiler: Compiler, node: ast.Call) -> Evaluate:
     problem = function.fits(len(arguments), list(named))
     if problem:
         raise compiler.error(node, problem)
-    perform = function.perform
+    perform, steps, weight = function.perform, function.steps, function.weight
+    compiler.makes = True
 
     def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
         given = [argument(names, budget) for argument in arguments]
-        extra = {key: value(names, budget) for key, value in named.items()}
-        return values.sized(perform(budget, *given, **extra))
+        extra = {key: value(names, budget) for key, value in named.items()} if named else NOTHING
+        work = steps
+        if weight:
+            for value in given:
+                if type(value) is str:
+                    work += len(value) * weight // CHARACTERS
+            for value in extra.values():
+                if type(value) is str:
+                    work += len(value) * weight // CHARACTERS
+        budget.charge(work)
+        result = sized(perform(budget, *given, **extra))
+        kind = type(result)
+        if kind is str:
+            return budget.made(result)
+        if kind is list or kind is dict:
+            budget.charge(MADE)
+            budget.make(VALUE + len(result) * (ELEMENT if kind is list else ENTRY))
+            budget.keep(result)
+        return result
 
     return evaluate
+
+
+def _hint(name: str, known: Mapping[str, str], names: Iterable[str], form: str) -> str:
+    if name in known:
+        return f": {known[name]}"
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f" (did you mean {form.format(near[0])}?)" if near else ""
 
 
 def _guard(compiler: Compiler, node: ast.Call, name: str) -> Evaluate:
@@ -349,6 +353,7 @@ def _guard(compiler: Compiler, node: ast.Call, name: str) -> Evaluate:
             except StepFailed as error:
                 if error.type != "missing":
                     raise
+                budget.charge(MISS)
                 return False
             return True
 
@@ -361,6 +366,7 @@ def _guard(compiler: Compiler, node: ast.Call, name: str) -> Evaluate:
         except StepFailed as error:
             if error.type != "missing":
                 raise
+            budget.charge(MISS)
             return other(names, budget)
 
     return default
@@ -379,8 +385,8 @@ MAKERS: dict[type[ast.expr], Callable[[Compiler, Any], Evaluate]] = {
     ast.List: _list,
     ast.Dict: _dict,
     ast.JoinedStr: _joined,
-    ast.ListComp: _comprehension,
-    ast.DictComp: _comprehension,
+    ast.ListComp: comprehension,
+    ast.DictComp: comprehension,
     ast.Call: _call,
 }
 """The closed list of nodes."""

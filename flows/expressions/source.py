@@ -8,6 +8,9 @@ import re
 import unicodedata
 import warnings
 
+from flows.expressions import hints
+from reactor.contracts.text import is_text
+
 MAX_SOURCE = 4096
 MAX_NODES = 256
 MAX_DEPTH = 32
@@ -41,6 +44,8 @@ class Parsed:
     def constant(self, value: str) -> str:
         for stand_in, word in self.stand_ins.items():
             value = value.replace(stand_in, word)
+        if not is_text(value):  # JSON writes a character above U+FFFF as a pair of escapes
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
         return value
 
     def column(self, node: ast.AST) -> int:
@@ -117,12 +122,11 @@ def _unused(length: int, body: str, taken: dict[str, str]) -> str:
 
 
 def _explain(body: str, error: SyntaxError) -> str:
-    if "&&" in body or "||" in body:
-        return "write `and` and `or` for && and ||"
+    hint = hints.syntax(body)
+    if hint is not None:
+        return hint
     if re.search(r"(?<![=!<>])=(?!=)", body) and "=" in (error.text or body):
         return f"{error.msg}; compare with =="
-    if body.startswith("!"):
-        return "write `not` for !"
     return str(error.msg).replace("Perhaps you forgot a comma?", "perhaps a comma is missing")
 
 

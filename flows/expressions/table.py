@@ -21,6 +21,10 @@ class Function:
     least: int
     most: int | None
     named: tuple[str, ...]
+    steps: int
+    """What a call costs."""
+    weight: int
+    """What `CHARACTERS` characters of each text argument cost."""
 
     def fits(self, given: int, named: list[str]) -> str | None:
         """What is wrong with a call that has so many arguments and these named ones; None when it fits."""
@@ -39,7 +43,13 @@ METHODS: dict[str, Function] = {}
 
 
 def function(
-    signature: str, summary: str, example: str, result: Any, method: str | None = None
+    signature: str,
+    summary: str,
+    example: str,
+    result: Any,
+    method: str | None = None,
+    steps: int = 8,
+    weight: int = 1,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares a function; `method` is its name after a dot, where it has one."""
 
@@ -56,6 +66,8 @@ def function(
             least=sum(1 for p in plain if p.default is inspect.Parameter.empty),
             most=None if len(plain) < len(parameters) else len(parameters),
             named=tuple(p.name for p in plain),
+            steps=steps,
+            weight=weight,
         )
         FUNCTIONS[entry.name] = entry
         if method is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flows.expressions.values import sized, text
+from flows.expressions.bounds import MAX_SIZE, bounds_of, limit
+from flows.expressions.values import fault, show, text
+from reactor.contracts.text import is_text
 
 Render = Callable[[Mapping[str, Any]], Any]
 
@@ -69,6 +71,26 @@ def _close(source: str, place: int) -> int:
     return -1
 
 
+def _join(pieces: list[Any], names: Mapping[str, Any]) -> str:
+    budget = bounds_of(names)
+    texts = []
+    length = 0
+    for piece in pieces:
+        part = piece if isinstance(piece, str) else text(piece.evaluate(names), budget)
+        texts.append(part)
+        length += len(part)
+        if length > MAX_SIZE:
+            raise limit("the expression makes a string of more than 1 MiB")
+    return "".join(texts)
+
+
+def _half(value: Any) -> Render:
+    def render(names: Mapping[str, Any]) -> Any:
+        raise fault(f"the text {show(value)} cannot be written as UTF-8: it holds half of a character")
+
+    return render
+
+
 def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], int], Any]) -> Rendered:
     """Compiles a value of any shape. `compile_part(source, path, column)` compiles one expression, where `path` is
     its place inside the value."""
@@ -92,6 +114,8 @@ def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], i
         return None
 
     def _string(source: str, path: tuple[Any, ...]) -> Render | None:
+        if not is_text(source):
+            return _half(source)
         if "${{" not in source:
             return None
         pieces: list[Any] = []
@@ -107,9 +131,7 @@ def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], i
         if len(pieces) == 1 and not isinstance(pieces[0], str):
             only = pieces[0]
             return lambda names: only.evaluate(names)
-        return lambda names: sized(
-            "".join([piece if isinstance(piece, str) else text(piece.evaluate(names)) for piece in pieces])
-        )
+        return lambda names: _join(pieces, names)
 
     render = build(value, ())
     if render is None:

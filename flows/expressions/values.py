@@ -1,31 +1,20 @@
-"""What operators mean on JSON values, and the bounds of everything that an expression may make."""
+"""What operators mean on JSON values. Each is charged for what it reads, compares and makes."""
 
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
+from flows.expressions.bounds import CHARACTERS, ELEMENT, MAX_BITS, MAX_DEPTH, MAX_SIZE, VALUE, Budget, limit, too_deep
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.text import clean
 
-MAX_BITS = 128
-MAX_SIZE = 1024 * 1024
-MAX_STEPS = 10_000
-
-
-class Budget:
-    """Steps left to one evaluation: one for each turn of a comprehension and each element a function walks."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, steps: int = MAX_STEPS) -> None:
-        self.left = steps
-
-    def spend(self, steps: int) -> None:
-        self.left -= steps
-        if self.left < 0:
-            raise StepFailed("limit", f"the expression takes more than {MAX_STEPS:,} steps")
+HIDDEN = "***"
+hiding: ContextVar[bool] = ContextVar("hiding", default=False)
+"""Whether an expression that reads secrets is evaluated: no value of it stands in a message, however it was made."""
 
 
 def fault(message: str, **details: Any) -> StepFailed:
@@ -52,19 +41,46 @@ def kind(value: Any) -> str:
 
 def show(value: Any, width: int = 60) -> str:
     """A value in JSON for a message, cut at `width` characters."""
-    if isinstance(value, str) and len(value) > 4 * width:
-        value = value[: 4 * width]
-    text = msgspec.json.encode(value, enc_hook=str).decode()
+    if hiding.get():
+        return HIDDEN
+    text = msgspec.json.encode(clean(_front(value, [width + 2], width)), enc_hook=str).decode()
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def told(value: Any) -> str:
+    """A value with its kind, for a message."""
+    return "null" if value is None else f"{kind(value)} {show(value)}"
+
+
+def _front(value: Any, left: list[int], width: int) -> Any:
+    """As much of a value as can stand in `width` characters of JSON, so that a large one costs no more."""
+    left[0] -= 1
+    if isinstance(value, str):
+        return value[: width + 2]
+    if isinstance(value, (list, tuple)):
+        return [_front(item, left, width) for item in _until(value, left)]
+    if isinstance(value, dict):
+        return {key[: width + 2]: _front(value[key], left, width) for key in _until(value, left)}
+    return value if not isinstance(value, int) or value.bit_length() < 10_000 else HUGE
+
+
+HUGE = "a number of many digits"
+
+
+def _until(values: Any, left: list[int]) -> Any:
+    for value in values:
+        if left[0] <= 0:
+            return
+        yield value
 
 
 def sized(value: Any) -> Any:
     """The value, when it is within the size that an expression may make."""
     if isinstance(value, str):
         if len(value) > MAX_SIZE:
-            raise StepFailed("limit", "the expression makes a string of more than 1 MiB")
-    elif isinstance(value, list) and len(value) * 8 > MAX_SIZE:
-        raise StepFailed("limit", "the expression makes a list of more than 1 MiB")
+            raise limit("the expression makes a string of more than 1 MiB")
+    elif isinstance(value, list) and len(value) * ELEMENT > MAX_SIZE:
+        raise limit("the expression makes a list of more than 1 MiB")
     return value
 
 
@@ -72,9 +88,9 @@ def number(value: Any) -> Any:
     """The result of arithmetic, when it is finite and within 128 bits."""
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise StepFailed("limit", "the result is no finite number")
+            raise limit("the result is no finite number")
     elif value.bit_length() > MAX_BITS:
-        raise StepFailed("limit", f"the result needs more than {MAX_BITS} bits")
+        raise limit(f"the result needs more than {MAX_BITS} bits")
     return value
 
 
@@ -83,34 +99,39 @@ def _numbers(left: Any, right: Any, sign: str) -> None:
         return
     for value in (left, right):
         if kind(value) != "number":
-            raise fault(f"{sign} needs two numbers, not {kind(left)} {show(left)} and {kind(right)} {show(right)}")
+            raise fault(f"{sign} needs two numbers, not {told(left)} and {told(right)}")
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
-            raise StepFailed("limit", f"arithmetic on a number of more than {MAX_BITS} bits")
+            raise limit(f"arithmetic on a number of more than {MAX_BITS} bits")
 
 
-def add(left: Any, right: Any) -> Any:
+def add(left: Any, right: Any, budget: Budget) -> Any:
     if isinstance(left, str) and isinstance(right, str):
-        if len(left) + len(right) > MAX_SIZE:
-            raise StepFailed("limit", "the expression makes a string of more than 1 MiB")
-        return left + right
+        length = len(left) + len(right)
+        if length > MAX_SIZE:
+            raise limit("the expression makes a string of more than 1 MiB")
+        budget.charge(length // CHARACTERS)
+        return budget.made(left + right)
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        if (len(left) + len(right)) * 8 > MAX_SIZE:
-            raise StepFailed("limit", "the expression makes a list of more than 1 MiB")
-        return [*left, *right]
+        length = len(left) + len(right)
+        if length * ELEMENT > MAX_SIZE:
+            raise limit("the expression makes a list of more than 1 MiB")
+        budget.charge(6 + length // 8)
+        budget.make(VALUE + length * ELEMENT)
+        joined = [*left, *right]
+        budget.keep(joined)
+        return joined
     if isinstance(left, str) or isinstance(right, str):
-        raise fault(
-            f"+ cannot join {kind(left)} {show(left)} and {kind(right)} {show(right)}; use str(…) or an f-string"
-        )
+        raise fault(f"+ cannot join {told(left)} and {told(right)}; use str(…) or an f-string")
     _numbers(left, right, "+")
     return number(left + right)
 
 
-def subtract(left: Any, right: Any) -> Any:
+def subtract(left: Any, right: Any, budget: Budget) -> Any:
     _numbers(left, right, "-")
     return number(left - right)
 
 
-def multiply(left: Any, right: Any) -> Any:
+def multiply(left: Any, right: Any, budget: Budget) -> Any:
     _numbers(left, right, "*")
     return number(left * right)
 
@@ -121,22 +142,22 @@ def _divisor(left: Any, right: Any, sign: str) -> None:
         raise fault(f"division by zero: {show(left)} {sign} 0")
 
 
-def divide(left: Any, right: Any) -> Any:
+def divide(left: Any, right: Any, budget: Budget) -> Any:
     _divisor(left, right, "/")
     return number(left / right)
 
 
-def floor_divide(left: Any, right: Any) -> Any:
+def floor_divide(left: Any, right: Any, budget: Budget) -> Any:
     _divisor(left, right, "//")
     return number(left // right)
 
 
-def modulo(left: Any, right: Any) -> Any:
+def modulo(left: Any, right: Any, budget: Budget) -> Any:
     _divisor(left, right, "%")
     return number(left % right)
 
 
-def power(left: Any, right: Any) -> Any:
+def power(left: Any, right: Any, budget: Budget) -> Any:
     _numbers(left, right, "**")
     if left == 0 and right < 0:
         raise fault("0 to a negative power")
@@ -144,13 +165,13 @@ def power(left: Any, right: Any) -> Any:
         raise fault("a negative number to a fractional power")
     if isinstance(left, int) and isinstance(right, int) and abs(left) > 1:
         if right > MAX_BITS or (left.bit_length() - 1) * right > MAX_BITS:
-            raise StepFailed("limit", f"the result needs more than {MAX_BITS} bits")
+            raise limit(f"the result needs more than {MAX_BITS} bits")
         if right < -1100:
             return 0.0
     try:
         return number(left**right)
     except OverflowError:
-        raise StepFailed("limit", "the result is no finite number") from None
+        raise limit("the result is no finite number") from None
 
 
 def negative(value: Any) -> Any:
@@ -163,8 +184,8 @@ def positive(value: Any) -> Any:
     return value
 
 
-def same(left: Any, right: Any) -> bool:
-    """Deep equality by JSON kind, without errors: `1` is not `True`, and kinds never mix."""
+def same(left: Any, right: Any, budget: Budget, depth: int = 0) -> bool:
+    """Deep equality by JSON kind, without errors: `1` is not `True`, and kinds never mix. Each pair costs a step."""
     if left is None or right is None:
         return left is right
     if isinstance(left, bool) or isinstance(right, bool):
@@ -172,87 +193,127 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, (int, float)):
         return isinstance(right, (int, float)) and left == right
     if isinstance(left, str):
-        return isinstance(right, str) and left == right
+        if not isinstance(right, str) or len(left) != len(right):
+            return False
+        if len(left) > CHARACTERS:
+            budget.charge(len(left) // CHARACTERS)
+        return left == right
+    if budget.number > 1 and depth > MAX_DEPTH:
+        raise too_deep()
     if isinstance(left, (list, tuple)):
-        return (
-            isinstance(right, (list, tuple))
-            and len(left) == len(right)
-            and all(same(a, b) for a, b in zip(left, right, strict=True))
-        )
+        if not isinstance(right, (list, tuple)) or len(left) != len(right):
+            return False
+        for a, b in zip(left, right, strict=True):
+            budget.charge(2)
+            if not same(a, b, budget, depth + 1):
+                return False
+        return True
     if isinstance(left, dict):
-        return (
-            isinstance(right, dict)
-            and left.keys() == right.keys()
-            and all(same(value, right[key]) for key, value in left.items())
-        )
+        if not isinstance(right, dict) or len(left) != len(right):
+            return False
+        budget.charge(len(left))
+        if left.keys() != right.keys():
+            return False
+        for key, value in left.items():
+            budget.charge(2)
+            if not same(value, right[key], budget, depth + 1):
+                return False
+        return True
     return False
 
 
-def equal(left: Any, right: Any) -> bool:
+_PLAIN = frozenset({str, int, float, bool})
+
+
+def equal(left: Any, right: Any, budget: Budget) -> bool:
     """`==`: within one kind, or with null; between kinds an error, never silently false."""
     if left is None or right is None:
         return left is right
-    if type(left) is type(right) and type(left) in (str, int, float, bool):
+    if type(left) is type(right) and type(left) in _PLAIN:
+        if type(left) is str and len(left) > CHARACTERS:
+            budget.charge(len(left) // CHARACTERS)
         return bool(left == right)
     if kind(left) != kind(right):
-        raise fault(f"cannot compare {kind(left)} {show(left)} with {kind(right)} {show(right)}")
-    return same(left, right)
+        raise fault(f"cannot compare {told(left)} with {told(right)}")
+    return same(left, right, budget)
 
 
-def unequal(left: Any, right: Any) -> bool:
-    return not equal(left, right)
+def unequal(left: Any, right: Any, budget: Budget) -> bool:
+    return not equal(left, right, budget)
 
 
-def _ordered(left: Any, right: Any) -> None:
+def _ordered(left: Any, right: Any, budget: Budget) -> None:
     if type(left) is type(right) and type(left) in (str, int, float):
+        if type(left) is str:
+            budget.charge(min(len(left), len(right)) // CHARACTERS)
         return
     a, b = kind(left), kind(right)
     if a != b or a in ("null", "object"):
         raise fault(f"cannot order {a} {show(left)} and {b} {show(right)}")
     if a == "list":
+        budget.charge(4)
         for x, y in zip(left, right, strict=False):
-            if not same(x, y):
-                _ordered(x, y)
+            budget.charge(3)
+            if not same(x, y, budget):
+                _ordered(x, y, budget)
                 return
 
 
-def less(left: Any, right: Any) -> bool:
-    _ordered(left, right)
+def less(left: Any, right: Any, budget: Budget) -> bool:
+    _ordered(left, right, budget)
     return bool(left < right)
 
 
-def less_equal(left: Any, right: Any) -> bool:
-    _ordered(left, right)
+def less_equal(left: Any, right: Any, budget: Budget) -> bool:
+    _ordered(left, right, budget)
     return bool(left <= right)
 
 
-def greater(left: Any, right: Any) -> bool:
-    _ordered(left, right)
+def greater(left: Any, right: Any, budget: Budget) -> bool:
+    _ordered(left, right, budget)
     return bool(left > right)
 
 
-def greater_equal(left: Any, right: Any) -> bool:
-    _ordered(left, right)
+def greater_equal(left: Any, right: Any, budget: Budget) -> bool:
+    _ordered(left, right, budget)
     return bool(left >= right)
 
 
-def contains(item: Any, container: Any) -> bool:
+def contains(item: Any, container: Any, budget: Budget) -> bool:
     """`in`: element of a list, key of an object, part of a string; compares without error."""
     if isinstance(container, str):
-        return isinstance(item, str) and item in container
+        if not isinstance(item, str):
+            return False
+        budget.search(container, item)
+        return item in container
     if isinstance(container, dict):
-        return isinstance(item, str) and item in container
+        if not isinstance(item, str):
+            return False
+        budget.charge(len(item) // CHARACTERS)
+        return item in container
     if isinstance(container, (list, tuple)):
-        return any(same(item, element) for element in container)
-    raise fault(f"`in` needs a list, an object or a string on its right, not {kind(container)} {show(container)}")
+        if type(item) is str and len(item) <= CHARACTERS:
+            # a string equals nothing but a string, so that Python's own search gives the same answer
+            budget.charge(len(container) // 8)
+            return item in container
+        for element in container:
+            budget.charge(2)
+            if same(item, element, budget):
+                return True
+        return False
+    raise fault(f"`in` needs a list, an object or a string on its right, not {told(container)}")
 
 
-def excludes(item: Any, container: Any) -> bool:
-    return not contains(item, container)
+def excludes(item: Any, container: Any, budget: Budget) -> bool:
+    return not contains(item, container, budget)
 
 
-def text(value: Any) -> str:
+def text(value: Any, budget: Budget) -> str:
     """A value as it stands in a joined string: strings as they are, everything else as JSON."""
     if isinstance(value, str):
         return value
+    budget.charge(3)
+    size = budget.weigh(value)
+    if size > MAX_SIZE * 4:
+        raise limit("the expression makes a string of more than 1 MiB")
     return msgspec.json.encode(value).decode()

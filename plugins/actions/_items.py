@@ -1,196 +1,228 @@
-"""Files of any size as streams of items (rows, values, elements, documents), read piece by piece."""
+"""Files of any size as streams of items (rows, values, elements, lines), read piece by piece within bounds."""
 
 from __future__ import annotations
 
-import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TextIO
+from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._paths import resolve
+from plugins.actions._csv import CsvWriter
+from plugins.actions._decode import MAX_DEPTH, MAX_ITEM, Recoded, as_json, content, json_value, over, text_of, too_deep
+from plugins.actions._paths import locate
+from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
-from plugins.actions.file import failed
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.event import rfc3339
-from reactor.contracts.xml import element_value, local_name
+from reactor.contracts.formulas import Formulas
+from reactor.contracts.xml import XmlLimit, XmlValues
 
-MAX_ITEM = 16 * 1024 * 1024
 MAX_PAGE = 10_000
+MAX_PAGE_SIZE = 15 * 1024 * 1024
+"""Bytes of a page as JSON: a page ends before it has more."""
+MAX_VALUES = 1_000_000
+"""Texts, numbers, lists and objects in one element of a JSON list."""
+MAX_TAG = 1024 * 1024
+"""Bytes of one piece of XML (a tag, a comment) between two that the parser tells of."""
+CHUNK = 64 * 1024
 LOOK_EVERY = 500
 """Items between two looks for a cancellation."""
-ENCODINGS = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
 
+FACTS = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "count")
 Items = Iterator[Any]
 
 
-def content(message: str) -> StepFailed:
-    """What a file holds is not what it should be."""
-    return StepFailed("file.content", message, retryable=False)
-
-
-def csv_rows(path: Path, delimiter: str, header: bool, encoding: str) -> Items:
-    """Rows as objects by the names of the first row, or as lists. RFC 4180, with `delimiter` for the comma."""
-    with path.open("r", encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            names = next(reader, None) if header else None
-            if names is not None and len(set(names)) != len(names):
-                raise content(f"{path}: a name stands twice in the first row")
-            for row in reader:
-                if names is None:
-                    yield row
-                elif row:
-                    if len(row) > len(names):
-                        raise content(f"{path}, line {reader.line_num}: {len(row)} cells, but {len(names)} names")
-                    yield dict(zip(names, [*row, *[None] * (len(names) - len(row))], strict=True))
-        except csv.Error as error:
-            raise content(f"{path}, line {reader.line_num}: {error}") from None
-
-
-def json_values(path: Path, items: str | None) -> Items:
+def json_values(place: Place, items: str | None, encoding: str) -> Items:
     """One value a line (NDJSON); or, with `items` (`data.rows`, `.` for the whole list), the elements of a list."""
-    if items is None:
-        with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_ITEM + 1), b""), 1):
-                if len(line) > MAX_ITEM:
-                    raise content(f"{path}, line {number}: longer than 16 MiB; name the list with `items`")
-                if line.strip():
-                    try:
-                        yield msgspec.json.decode(line)
-                    except (msgspec.DecodeError, RecursionError) as error:
-                        raise content(f"{path}, line {number}: {error} (one value a line; else name `items`)") from None
-        return
+    with text_of(place, encoding) as text:
+        if items is not None:
+            source = Recoded(text, str(place), MAX_ITEM + 2 * CHUNK)
+            yield from _elements_of_list(place, source, "item" if items == "." else f"{items}.item")
+            return
+        for number, line in enumerate(iter(lambda: text.line(MAX_ITEM + 1), ""), 1):
+            if len(line) > MAX_ITEM:
+                raise over(f"{place}, line {number}: longer than 16 MiB; name the list with `items`")
+            if line.strip():
+                try:
+                    yield json_value("", line)
+                except StepFailed as error:
+                    said = f"{place}, line {number}{error}"
+                    if error.type == "limit":
+                        raise over(said) from None
+                    raise content(f"{said} (one value a line; else name the list with `items`)") from None
+
+
+def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
+    """Elements one by one; each is counted while it is built, so that none grows beyond the bounds."""
     import ijson
 
-    prefix = "item" if items == "." else f"{items}.item"
-    with path.open("rb") as file:
-        try:
-            yield from ijson.items(file, prefix, use_float=True)
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise content(f"{path}: {error}") from None
+    builder: Any = None
+    values = size = depth = 0
+    path = _Path(prefix)
+    try:
+        for event, value in ijson.basic_parse(file, use_float=True):
+            file.silent = 0
+            if builder is None:
+                if not path.follow(event, value):
+                    if path.depth > MAX_DEPTH:
+                        raise too_deep(str(place))
+                    continue
+                builder, values, size, depth = ijson.ObjectBuilder(), 0, 0, 0
+            builder.event(event, value)
+            if event in ("start_map", "start_array"):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise too_deep(str(place))
+            elif event in ("end_map", "end_array"):
+                depth -= 1
+            values += 1
+            size += len(value) if isinstance(value, str) else 1
+            if values > MAX_VALUES or size > MAX_ITEM:
+                raise over(f"{place}: an element has more than {MAX_VALUES:,} values or 16 MiB")
+            if depth == 0:
+                yield builder.value
+                builder = None
+    except ijson.JSONError as error:
+        raise content(f"{place}: {error}") from None
 
 
-def xml_elements(path: Path, element: str) -> Items:
-    """Elements of one name, each as an object: attributes as `@name`, text as `#text`, repeated children as lists.
-    Entities and document types are refused."""
+class _Path:
+    """Where in a document the parser is, as far as it may still lead to the wanted place."""
+
+    def __init__(self, wanted: str) -> None:
+        self._wanted = wanted
+        self._key = ""
+        self._levels: list[tuple[str | None, bool]] = []
+        """Of each open list or object: its path, None when it leads elsewhere, and whether it is a list."""
+
+    @property
+    def depth(self) -> int:
+        return len(self._levels)
+
+    def follow(self, event: str, value: Any) -> bool:
+        """Whether the event begins a value at the wanted place; then it is not a level here."""
+        if event == "map_key":
+            self._key = value
+            return False
+        if event in ("end_map", "end_array"):
+            self._levels.pop()
+            return False
+        here = self._here()
+        if here is not None and here == self._wanted:
+            return True
+        if event in ("start_map", "start_array"):
+            leads = here == "" or (here is not None and self._wanted.startswith(here + "."))
+            self._levels.append((here if leads else None, event == "start_array"))
+        return False
+
+    def _here(self) -> str | None:
+        if not self._levels:
+            return ""
+        above, in_list = self._levels[-1]
+        if above is None:
+            return None
+        part = "item" if in_list else self._key
+        return f"{above}.{part}" if above else part
+
+
+def xml_elements(place: Place, element: str, encoding: str | None) -> Items:
+    """Elements of one name, each as an object. Entities and document types are refused. The encoding is the one that
+    the file declares unless it is given."""
+    if encoding is not None:
+        with text_of(place, encoding) as text:
+            yield from _parsed_xml(place, Recoded(text), element, "utf-8")
+    else:
+        with place.reading() as file:
+            yield from _parsed_xml(place, file, element, None)
+
+
+def _parsed_xml(place: Place, file: Any, element: str, encoding: str | None) -> Items:
     import defusedxml
     import defusedxml.ElementTree
 
+    values = _Told(element)
+    parser = defusedxml.ElementTree.DefusedXMLParser(target=values, forbid_dtd=True, encoding=encoding)
+    silent = 0
     try:
-        root = None
-        with path.open("rb") as file:
-            for event, node in defusedxml.ElementTree.iterparse(file, ("start", "end"), forbid_dtd=True):
-                if root is None:
-                    root = node
-                elif event == "end" and local_name(node.tag) == element:
-                    yield element_value(node)
-                    root.clear()
-    except (defusedxml.DefusedXmlException, defusedxml.ElementTree.ParseError, UnicodeDecodeError) as error:
-        raise content(f"{path}: {error}") from None
+        while part := file.read(CHUNK):
+            values.told = False
+            parser.feed(part)
+            silent = 0 if values.told else silent + len(part)
+            if silent > MAX_TAG:
+                raise XmlLimit(f"a tag, comment or declaration has more than {MAX_TAG:,} bytes")
+            yield from values.values
+            values.values.clear()
+        parser.close()
+        yield from values.values
+    except XmlLimit as error:
+        raise over(f"{place}: {error}") from None
+    except (defusedxml.DefusedXmlException, defusedxml.ElementTree.ParseError, ValueError, LookupError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        raise content(f"{place}: {error or type(error).__name__}") from None
 
 
-def yaml_documents(path: Path, encoding: str) -> Items:
-    """The documents of a file. Plain data only: no tags that make objects."""
-    import yaml
+class _Told(XmlValues):
+    """Knows whether the parser told of anything: what it holds back grows in its own memory."""
 
-    with path.open("r", encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
-        try:
-            for document in yaml.load_all(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-                yield plain(document)
-        except yaml.YAMLError as error:
-            raise content(f"{path}: {str(error).splitlines()[0]}") from None
+    told = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.told = True
+        super().start(tag, attributes)
+
+    def data(self, text: str) -> None:
+        self.told = True
+        super().data(text)
+
+    def end(self, tag: str) -> None:
+        self.told = True
+        super().end(tag)
+
+    def comment(self, text: str) -> None:
+        self.told = True
+
+    def pi(self, target: str, data: str | None = None) -> None:
+        self.told = True
 
 
-def plain(value: Any) -> Any:
-    """YAML's dates as text, its keys as strings. Raises StepFailed for aliases that grow beyond 16 MiB."""
-    try:
-        encoded = msgspec.json.encode(value, enc_hook=str)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise content(f"no plain data: {error}") from None
-    if len(encoded) > MAX_ITEM:
-        raise content("a document has more than 16 MiB")
-    return msgspec.json.decode(encoded)
-
-
-@contextmanager
-def replacing(path: Path, encoding: str = "utf-8", newline: str | None = "") -> Iterator[TextIO]:
-    """A text file beside the target, synced and renamed over it when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding=encoding, newline=newline) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(path.stat().st_mode & 0o7777 if path.exists() else 0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def lines(place: Place, encoding: str) -> Iterator[str]:
+    """The lines of a text, without their ends. Raises StepFailed for one over 16 MiB."""
+    with text_of(place, encoding, None) as text:
+        while line := text.line(MAX_ITEM + 1):
+            if len(line) > MAX_ITEM:
+                raise over(f"{place} has a line over 16 MiB")
+            yield line.removesuffix("\n")
 
 
 def write_items(
-    path: Path, items: Iterable[Any], into: str, columns: list[str] | None, stop: Stop, delimiter: str = ","
-) -> int:
-    """Writes items as ndjson, json (a list) or csv; how many. A csv takes its columns from the first row unless they
-    are given."""
+    place: Place, items: Iterable[Any], into: str, columns: list[str] | None, stop: Stop, delimiter: str = ",",
+    formulas: Formulas = "escape",
+) -> dict[str, Any]:  # fmt: skip
+    """Writes items as ndjson, json (a list) or csv; the file's facts and how many."""
     count = 0
-    with replacing(path) as file:
+    with writing(place) as partial, partial.text() as file:
         if into == "json":
             file.write("[")
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n") if into == "csv" else None
+        rows = CsvWriter(file, columns, delimiter, formulas) if into == "csv" else None
         for item in items:
             if count % LOOK_EVERY == 0:
                 stop.look()
             item = chosen(item, columns) if columns is not None else item
-            if writer is not None:
-                columns = _csv_row(writer, item, columns, count)
+            if rows is not None:
+                rows.write(item)
             elif into == "json":
-                file.write(("\n" if count == 0 else ",\n") + msgspec.json.encode(item).decode())
+                file.write(("\n" if count == 0 else ",\n") + as_json(item).decode())
             else:
-                file.write(msgspec.json.encode(item).decode() + "\n")
+                file.write(as_json(item).decode() + "\n")
             count += 1
         if into == "json":
             file.write("\n]\n" if count else "]\n")
-    return count
+    return {**partial.result, "count": count}
 
 
 def chosen(item: Any, columns: list[str]) -> Any:
     return {name: item.get(name) for name in columns} if isinstance(item, dict) else item
-
-
-def _csv_row(writer: Any, item: Any, columns: list[str] | None, count: int) -> list[str] | None:
-    if isinstance(item, list):
-        writer.writerow([_cell(value) for value in item])
-        return columns
-    if not isinstance(item, dict):
-        raise StepFailed("expression", "a row of a csv is an object or a list", retryable=False)
-    if count == 0:
-        columns = columns if columns is not None else list(item)
-        writer.writerow(columns)
-    assert columns is not None
-    extra = set(item) - set(columns)
-    if extra:
-        raise content(f"item {count + 1} has {', '.join(sorted(extra))}, which the first has not; name `columns`")
-    writer.writerow([_cell(item.get(name)) for name in columns])
-    return columns
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def info(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {"path": str(path), "size": status.st_size, "modified": rfc3339(status.st_mtime)}
 
 
 class ReadItems:
@@ -202,24 +234,26 @@ class ReadItems:
     repeat = "safe"
     result_fields = ("items", "count", "next")
 
-    def items(self, path: Path, options: Any) -> Items:
+    def items(self, place: Place, options: Any) -> Items:
         raise NotImplementedError
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        path = resolve(context, "path", options.path)
+        place = locate(context, "path", options.path)
         if not options.skip >= 0 or not 1 <= options.limit <= MAX_PAGE:
             raise StepFailed("expression", f"skip is at least 0, limit is from 1 to {MAX_PAGE:,}", retryable=False)
-        return await in_thread(lambda stop: self._page(path, options, stop))
+        return await in_thread(lambda stop: self._page(place, options, stop))
 
-    def _page(self, path: Path, options: Any, stop: Stop) -> Any:
+    def _page(self, place: Place, options: Any, stop: Stop) -> Any:
         found: list[Any] = []
-        with errors(path):
-            for number, item in enumerate(self.items(path, options)):
+        size = 0
+        with errors(place):
+            for number, item in enumerate(self.items(place, options)):
                 if number % LOOK_EVERY == 0:
                     stop.look()
                 if number < options.skip:
                     continue
-                if len(found) == options.limit:
+                size += len(msgspec.json.encode(item)) + 1
+                if len(found) == options.limit or (found and size > MAX_PAGE_SIZE):
                     return {"items": found, "count": len(found), "next": number}
                 found.append(item)
         return {"items": found, "count": len(found), "next": None}
@@ -232,40 +266,21 @@ class ConvertItems:
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
     reads: ClassVar[tuple[str, ...]] = ("path",)
     repeat = "safe"
-    result_fields = ("path", "size", "modified", "count")
+    result_fields = FACTS
 
-    def items(self, path: Path, options: Any) -> Items:
+    def items(self, place: Place, options: Any) -> Items:
         raise NotImplementedError
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
-        return await in_thread(lambda stop: self._convert(path, to, options, stop))
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
-    def _convert(self, path: Path, to: Path, options: Any, stop: Stop) -> Any:
-        into = options.into or {".csv": "csv", ".json": "json"}.get(to.suffix.lower(), "ndjson")
-        with errors(path):
-            count = write_items(to, self.items(path, options), into, options.columns, stop)
-            return {**info(to), "count": count}
+        def work(stop: Stop) -> Any:
+            into = options.into or {".csv": "csv", ".json": "json"}.get(to.suffix, "ndjson")
+            with errors(place):
+                items = self.items(place, options)
+                return write_items(to, items, into, options.columns, stop, formulas=options.formulas)
 
-
-@contextmanager
-def errors(path: Path) -> Iterator[None]:
-    """Operating system and decoding errors as a step's."""
-    try:
-        yield
-    except OSError as error:
-        raise failed(error, path) from None
-    except UnicodeError as error:
-        raise content(f"{path}: {error}") from None
-
-
-def lines(path: Path, encoding: str) -> Iterator[str]:
-    """The lines of a text, without their ends. Raises StepFailed for one over 16 MiB."""
-    with path.open("r", encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=None) as file:
-        while line := file.readline(MAX_ITEM + 1):
-            if len(line) > MAX_ITEM:
-                raise content(f"{path} has a line over 16 MiB")
-            yield line.removesuffix("\n")
+        return await in_thread(work)
 
 
 def pattern(text: str) -> Callable[[str], Any]:
@@ -275,4 +290,6 @@ def pattern(text: str) -> Callable[[str], Any]:
     try:
         return re2.compile(text)  # type: ignore[no-any-return]
     except re2.error as error:
-        raise StepFailed("expression", f"{text!r} is no regular expression: {error}", retryable=False) from None
+        raise StepFailed(
+            "expression", f"{text!r} is not a valid regular expression: {error}", retryable=False
+        ) from None

@@ -5,51 +5,54 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from plugins.actions._place import Place, refused
 from reactor.contracts.action import ActionContext
-from reactor.contracts.errors import StepFailed
+from reactor.contracts.names import name_of, text_of
 
 
-def resolve(context: ActionContext, option: str, value: str) -> Path:
-    """The absolute path for an option's value. What an expression added must stay under the literal root, and no link
-    below that root is followed. Raises StepFailed of type `file.path`."""
-    if not value or "\0" in value:
-        raise _refused(f"{option} is no path")
+def locate(context: ActionContext, option: str, value: str) -> Place:
+    """The file or folder that an option's value names. What an expression added must stay under the literal root, and
+    no link below that root is followed when the place is opened. Raises StepFailed of type `file.path`."""
     literal = context.literals.get(option)
-    path = _absolute(context, value)
-    if literal is None:
-        return path
-    if literal:
-        author = _absolute(context, literal)
-        root = author if literal.endswith("/") or (author.is_dir() and value == literal) else author.parent
-        if value == literal:
-            return path
+    try:
+        path = _absolute(context, name_of(value))
+        front = None if literal is None else name_of(literal)
+    except ValueError as error:
+        raise refused(f"{option}: {error}") from None
+    if not value or "\0" in value:
+        raise refused(f"{option} is empty or has a zero byte")
+    if front is None or (front and value == literal):
+        return _of_author(path)
+    if front:
+        author = _absolute(context, front)
+        root = author if front.endswith("/") else author.parent
     else:
         declared = getattr(context.settings, "file_root", None)
         if declared is None:
-            raise _refused(
+            raise refused(
                 f"{option} is all expression, so it needs a declared root: start the daemon with --file-root DIR"
             )
         root = Path(declared).absolute()
-    normal = Path(os.path.normpath(path))
-    root = Path(os.path.normpath(root))
-    if normal != root and root not in normal.parents:
-        raise _refused(f"{option} leaves {root}")
-    _no_links(root, normal)
-    return normal
+    normal, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
+    if normal == root:
+        return _of_author(root)
+    if root not in normal.parents:
+        raise refused(f"{option} leaves {text_of(str(root))}")
+    return Place(str(root), normal.relative_to(root).parts)
+
+
+def resolve(context: ActionContext, option: str, value: str) -> Path:
+    """The path alone, for what programs open."""
+    return locate(context, option, value).path
+
+
+def _of_author(path: Path) -> Place:
+    """What the author wrote as a whole is opened as the system does, links included."""
+    if not path.name or path.name == "..":
+        return Place(str(path), (".",), follow=True)
+    return Place(str(path.parent), (path.name,), follow=True)
 
 
 def _absolute(context: ActionContext, value: str) -> Path:
     base = Path(context.folder) if context.folder else Path.cwd()
     return (base / value).absolute()
-
-
-def _no_links(root: Path, path: Path) -> None:
-    current = root
-    for part in path.relative_to(root).parts:
-        current = current / part
-        if current.is_symlink():
-            raise _refused(f"{current} is a link; links are not followed below {root}")
-
-
-def _refused(message: str) -> StepFailed:
-    return StepFailed("file.path", message, retryable=False)

@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from plugins.actions.file import failed
+from plugins.actions._place import Partial, Place, errors
+from reactor.contracts.formulas import Formulas, csv_cell
 
 
 class RowFile:
     """JSON lines; CSV (RFC 4180, names first) when the name ends in `.csv`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._csv = path.suffix.lower() == ".csv"
-        self._file: Any = None
-        self._temporary: Path | None = None
+    def __init__(self, place: Place, formulas: Formulas = "escape") -> None:
+        self._place = place
+        self._csv = place.suffix == ".csv"
+        self._formulas = formulas
+        self._partial: Partial | None = None
         self.columns: list[str] = []
         self.count = 0
         self.size = 0
 
     async def __aenter__(self) -> RowFile:
-        try:
-            file = tempfile.NamedTemporaryFile(dir=self._path.parent, prefix=".", delete=False)  # noqa: SIM115
-        except OSError as error:
-            raise failed(error, self._path) from None
-        self._file, self._temporary = file, Path(file.name)
+        with errors(self._place):
+            self._partial = await anyio.to_thread.run_sync(Partial, self._place)
         return self
 
     async def add(self, rows: list[dict[str, Any]]) -> None:
         text = self._render(rows)
-        assert self._file is not None
-        try:
-            await anyio.to_thread.run_sync(self._file.write, text)
-        except OSError as error:
-            raise failed(error, self._path) from None
+        assert self._partial is not None
+        with errors(self._place):
+            await anyio.to_thread.run_sync(self._partial.file.write, text)
         self.size += len(text)
         self.count += len(rows)
 
@@ -54,31 +47,18 @@ class RowFile:
         out = io.StringIO()
         writer = csv.writer(out)
         if first:
-            writer.writerow(self.columns)
+            writer.writerow([self._cell(name) for name in self.columns])
         for row in rows:
-            writer.writerow([
-                msgspec.json.encode(value).decode() if isinstance(value, (dict, list, bool)) else value
-                for value in row.values()
-            ])  # fmt: skip
+            writer.writerow([self._cell(value) for value in row.values()])
         return out.getvalue().encode()
 
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return csv_cell(value, self._formulas)
+        return msgspec.json.encode(value).decode() if isinstance(value, (dict, list, bool)) else value
+
     async def __aexit__(self, kind: Any, *rest: Any) -> None:
-        file, temporary = self._file, self._temporary
-        assert file is not None and temporary is not None
-
-        def finish() -> None:
-            with file:
-                if kind is None:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if kind is None:
-                temporary.replace(self._path)
-            else:
-                temporary.unlink(missing_ok=True)
-
-        with anyio.CancelScope(shield=True):
-            try:
-                await anyio.to_thread.run_sync(finish)
-            except OSError as error:
-                temporary.unlink(missing_ok=True)
-                raise failed(error, self._path) from None
+        partial = self._partial
+        assert partial is not None
+        with anyio.CancelScope(shield=True), errors(self._place):
+            await anyio.to_thread.run_sync(partial.put if kind is None else partial.drop)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import os
+import stat
 import tarfile
+import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, ClassVar, Literal
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, ClassVar
 
 import msgspec
 
-from plugins.actions._items import content, errors, info
-from plugins.actions._paths import resolve
+from plugins.actions._decode import content, over
+from plugins.actions._listing import Found, files_under, relative_glob
+from plugins.actions._members import MAX_MEMBERS, Format, Member, members
+from plugins.actions._paths import locate
+from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_size
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.names import named, text_of
+from reactor.contracts.text import is_text, raw
 
 CHUNK = 1024 * 1024
-MAX_MEMBERS = 100_000
-Format = Literal["zip", "tar", "tar.gz", "tar.xz"]
 SUFFIXES: tuple[tuple[str, Format], ...] = (
     (".zip", "zip"), (".tar.gz", "tar.gz"), (".tgz", "tar.gz"), (".tar.xz", "tar.xz"), (".tar", "tar"),
 )  # fmt: skip
@@ -58,48 +62,13 @@ class ListOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """By the name of the archive unless given."""
 
 
-def format_of(given: Format | None, path: Path) -> Format:
+def format_of(given: Format | None, place: Place) -> Format:
     if given is not None:
         return given
     for suffix, format in SUFFIXES:
-        if path.name.lower().endswith(suffix):
+        if place.name.lower().endswith(suffix):
             return format
-    raise StepFailed("expression", f"{path.name}: say `format` (zip, tar, tar.gz, tar.xz)", retryable=False)
-
-
-class _Member:
-    """A file in an archive."""
-
-    def __init__(self, name: str, size: int, regular: bool, opened: Any) -> None:
-        self.name, self.size, self.regular, self.opened = name, size, regular, opened
-
-
-@contextmanager
-def _members(path: Path, format: Format) -> Iterator[Iterator[_Member]]:
-    """The files of an archive; folders are left out, links and devices are there with `regular` False."""
-    try:
-        if format == "zip":
-            with zipfile.ZipFile(path) as archive:
-                yield (
-                    _Member(
-                        one.filename,
-                        one.file_size,
-                        one.external_attr >> 28 not in (0xA,),
-                        lambda o=one: archive.open(o),
-                    )
-                    for one in archive.infolist()
-                    if not one.is_dir()
-                )
-        else:
-            mode: Any = {"tar": "r:", "tar.gz": "r:gz", "tar.xz": "r:xz"}[format]
-            with tarfile.open(path, mode) as tar:
-                yield (
-                    _Member(one.name, one.size, one.isreg(), lambda o=one: tar.extractfile(o))
-                    for one in tar
-                    if not one.isdir()
-                )
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise content(f"{path}: {error}") from None
+    raise StepFailed("expression", f"{place}: say `format` (zip, tar, tar.gz, tar.xz)", retryable=False)
 
 
 class List:
@@ -114,16 +83,15 @@ class List:
     example = "call: archive.list\nwith: {path: inbox/photos.zip}"
 
     async def run(self, options: ListOptions, context: ActionContext) -> Any:
-        path = resolve(context, "path", options.path)
+        place = locate(context, "path", options.path)
+        format = format_of(options.format, place)
 
         def work(stop: Stop) -> Any:
-            files = []
-            with errors(path), _members(path, format_of(options.format, path)) as members:
-                for member in members:
+            files: list[dict[str, Any]] = []
+            with errors(place), members(place, format) as found:
+                for member in found:
                     stop.look()
-                    files.append({"name": member.name, "size": member.size})
-                    if len(files) > MAX_MEMBERS:
-                        raise StepFailed("limit", f"more than {MAX_MEMBERS:,} files", retryable=False)
+                    files.append({**named("name", member.name), "size": member.size})
             return {"files": files, "count": len(files), "size": sum(file["size"] for file in files)}
 
         return await in_thread(work)
@@ -137,59 +105,61 @@ class Extract:
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
     reads: ClassVar[tuple[str, ...]] = ("path",)
     Options = ExtractOptions
-    result_fields = ("path", "files", "count", "size")
+    result_fields = ("path", "path_bytes", "files", "count", "size")
     example = "call: archive.extract\nwith: {path: inbox/photos.zip, to: photos/}"
 
     async def run(self, options: ExtractOptions, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         try:
             room = parse_size(options.limit)
         except DurationError as error:
             raise StepFailed("expression", f"limit: {error}", retryable=False) from None
-        format = format_of(options.format, path)
-        return await in_thread(lambda stop: self._extract(path, to, format, room, options.files, stop))
+        format = format_of(options.format, place)
+        return await in_thread(lambda stop: self._extract(place, to, format, room, options.files, stop))
 
-    def _extract(self, path: Path, to: Path, format: Format, room: int, most: int, stop: Stop) -> Any:
+    def _extract(self, place: Place, to: Place, format: Format, room: int, most: int, stop: Stop) -> Any:
         files: list[str] = []
         used = 0
-        with errors(path), _members(path, format) as members:
-            for member in members:
-                target = to / safe_name(member.name)
+        with errors(place), members(place, format) as found:
+            for member in found:
+                parts = safe_name(member.name)
                 if not member.regular:
-                    raise content(f"{path}: {member.name} is a link or a device")
+                    raise content(f"{place}: {text_of(member.name)} is a link or a device")
                 if len(files) == most:
-                    raise StepFailed("limit", f"{path} has more than {most:,} files", retryable=False)
-                used += self._write(member, target, to, room - used, stop)
+                    raise over(f"{place} has more than {most:,} files")
+                try:
+                    target = to.child(*parts)
+                    with errors(target):
+                        used += self._write(member, target, room - used, stop)
+                except StepFailed as error:
+                    if error.type != "file.path":
+                        raise
+                    raise content(f"{place}: {text_of(member.name)[:100]}: {error}") from None
                 files.append(str(target))
-        return {"path": str(to), "files": files, "count": len(files), "size": used}
+        return {**named("path", str(to.path)), "files": files, "count": len(files), "size": used}
 
-    def _write(self, member: _Member, target: Path, root: Path, room: int, stop: Stop) -> int:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if root.resolve() not in target.resolve().parents:
-            raise content(f"{member.name} leaves the folder through a link")
-        partial = target.with_name(f".{target.name[:100]}.partial")
+    def _write(self, member: Member, target: Place, room: int, stop: Stop) -> int:
         size = 0
-        try:
-            with member.opened() as source, partial.open("wb") as file:
+        with writing(target) as partial:
+            source = member.opened()
+            assert source is not None
+            with source:
                 while part := source.read(CHUNK):
                     stop.look()
                     size += len(part)
                     if size > room:
-                        raise StepFailed("limit", "the files have more than `limit`, unpacked", retryable=False)
-                    file.write(part)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+                        raise over("the files have more than `limit`, unpacked")
+                    partial.file.write(part)
         return size
 
 
-def safe_name(name: str) -> Path:
-    """A member's name as a relative path. Raises StepFailed for one that leaves the folder."""
+def safe_name(name: str) -> tuple[str, ...]:
+    """A member's name as the parts of a relative path. Raises StepFailed for one that leaves the folder."""
     path = PurePosixPath(name.replace("\\", "/"))
-    parts = [part for part in path.parts if part != "."]
+    parts = tuple(part for part in path.parts if part != ".")
     if path.is_absolute() or ".." in parts or not parts or "\0" in name or ":" in parts[0]:
-        raise content(f"the name {name!r} leaves the folder")
-    return Path(*parts)
+        raise content(f"the name {text_of(name)!r} leaves the folder")
+    return parts
 
 
 class Create:
@@ -199,49 +169,77 @@ class Create:
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
     Options = CreateOptions
-    result_fields = ("path", "size", "modified", "count")
+    result_fields = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "count")
     example = "call: archive.create\nwith: {path: reports/, to: out/reports.zip}"
 
     async def run(self, options: CreateOptions, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
-        if options.pattern.startswith("/") or ".." in Path(options.pattern).parts:
-            raise StepFailed("file.path", "the pattern leaves the folder", retryable=False)
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
+        relative_glob(options.pattern)
         format = format_of(options.format, to)
-        return await in_thread(lambda stop: self._create(path, to, options.pattern, format, stop))
+        return await in_thread(lambda stop: self._create(place, to, options.pattern, format, stop))
 
-    def _create(self, path: Path, to: Path, glob: str, format: Format, stop: Stop) -> Any:
-        with errors(path):
-            path.stat()
-            found = (
-                sorted(p for p in path.glob(glob) if p.is_file() and not p.is_symlink()) if path.is_dir() else [path]
-            )
-            base = path if path.is_dir() else path.parent
-            to.parent.mkdir(parents=True, exist_ok=True)
-            partial = to.with_name(f".{to.name[:100]}.partial")
-            try:
-                with partial.open("wb") as file:
-                    _pack(file, [p for p in found if p not in (to, partial)], base, format, stop)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.replace(to)
-            finally:
-                partial.unlink(missing_ok=True)
-            return {**info(to), "count": len([p for p in found if p not in (to, partial)])}
+    def _create(self, place: Place, to: Place, glob: str, format: Format, stop: Stop) -> Any:
+        with errors(place):
+            if place.is_folder():
+                found = files_under(place, glob, MAX_MEMBERS, stop.look)
+                base = len(place.path.parts)
+            else:
+                with place.reading() as file:
+                    found = [(place, os.fstat(file.fileno()))]
+                base = len(place.path.parts) - 1
+            found = [(one, status) for one, status in found if one != to]
+            with writing(to) as partial:
+                pack = _pack_zip if format == "zip" else _pack_tar
+                pack(partial.file, found, base, format, stop)
+            return {**partial.result, "count": len(found)}
 
 
-def _pack(file: IO[bytes], found: list[Path], base: Path, format: Format, stop: Stop) -> None:
-    if format == "zip":
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True, strict_timestamps=False) as archive:
-            for path in found:
-                entry = zipfile.ZipInfo.from_file(path, path.relative_to(base), strict_timestamps=False)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                    while part := source.read(CHUNK):
-                        stop.look()
-                        target.write(part)
-    else:
-        mode: Any = {"tar": "w:", "tar.gz": "w:gz", "tar.xz": "w:xz"}[format]
-        with tarfile.open(fileobj=file, mode=mode) as tar:
-            for path in found:
-                stop.look()
-                tar.add(path, str(path.relative_to(base)), recursive=False)
+def _inner_name(place: Place, base: int) -> str:
+    return "/".join(place.path.parts[base:])
+
+
+class _ZipInfo(zipfile.ZipInfo):
+    """Writes a name that is not UTF-8 as its bytes, as Unix programs do."""
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+        if is_text(self.filename):
+            return self.filename.encode("utf-8"), self.flag_bits | (0 if self.filename.isascii() else 0x800)
+        return raw(self.filename), self.flag_bits & ~0x800
+
+
+def _pack_zip(file: BinaryIO, found: list[Found], base: int, format: Format, stop: Stop) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, allowZip64=True, strict_timestamps=False) as archive:
+        for place, status in found:
+            when = time.localtime(status.st_mtime)
+            stamp = min(max(when[:6], (1980, 1, 1, 0, 0, 0)), (2107, 12, 31, 23, 59, 59))
+            entry = _ZipInfo(_inner_name(place, base), stamp)
+            entry.external_attr = (status.st_mode & 0xFFFF) << 16
+            entry.file_size = status.st_size
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with place.reading() as source, archive.open(entry, "w", force_zip64=True) as target:
+                while part := source.read(CHUNK):
+                    stop.look()
+                    target.write(part)
+
+
+def _pack_tar(file: BinaryIO, found: list[Found], base: int, format: Format, stop: Stop) -> None:
+    mode: Any = {"tar": "w:", "tar.gz": "w:gz", "tar.xz": "w:xz"}[format]
+    with tarfile.open(fileobj=file, mode=mode, encoding="utf-8") as tar:
+        for place, _ in found:
+            with place.reading() as source:
+                status = os.fstat(source.fileno())
+                entry = tarfile.TarInfo(_inner_name(place, base))
+                entry.size, entry.mtime = status.st_size, int(status.st_mtime)
+                entry.mode = stat.S_IMODE(status.st_mode)
+                tar.addfile(entry, _Looking(source, stop))
+
+
+class _Looking(io.RawIOBase):
+    """Reads on while somebody waits for the result."""
+
+    def __init__(self, source: BinaryIO, stop: Stop) -> None:
+        self._source, self._stop = source, stop
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._stop.look()
+        return self._source.read(size)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from plugins.actions._items import (
-    ENCODINGS,
-    ConvertItems,
-    Items,
-    ReadItems,
-    csv_rows,
-    errors,
-    info,
-    write_items,
-)
-from plugins.actions._paths import resolve
+from plugins.actions._csv import csv_rows
+from plugins.actions._decode import ENCODINGS
+from plugins.actions._items import FACTS, ConvertItems, Items, ReadItems, write_items
+from plugins.actions._paths import locate
+from plugins.actions._place import Place, errors
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,6 +41,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What to write: one JSON value a line, a JSON list, or csv; by the name of `to` unless given, else ndjson."""
     columns: list[str] | None = None
     """The fields to keep, in this order."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
     delimiter: str = ","
     """What stands between two cells."""
     header: bool = True
@@ -61,9 +57,9 @@ class Read(ReadItems):
     Options = ReadOptions
     example = "call: csv.read\nwith:\n  path: data/orders.csv\n  limit: 500"
 
-    def items(self, path: Path, options: ReadOptions) -> Items:
+    def items(self, place: Place, options: ReadOptions) -> Items:
         one_character(options.delimiter)
-        return csv_rows(path, options.delimiter, options.header, options.encoding)
+        return csv_rows(place, options.delimiter, options.header, options.encoding)
 
 
 class Convert(ConvertItems):
@@ -72,9 +68,9 @@ class Convert(ConvertItems):
     Options = ConvertOptions
     example = "call: csv.convert\nwith:\n  path: data/orders.csv\n  to: out/orders.json"
 
-    def items(self, path: Path, options: ConvertOptions) -> Items:
+    def items(self, place: Place, options: ConvertOptions) -> Items:
         one_character(options.delimiter)
-        return csv_rows(path, options.delimiter, options.header, options.encoding)
+        return csv_rows(place, options.delimiter, options.header, options.encoding)
 
 
 class WriteOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,6 +82,8 @@ class WriteOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The columns, in order; those of the first row unless given."""
     delimiter: str = ","
     """What stands between two cells."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
 
 
 class Write:
@@ -95,17 +93,18 @@ class Write:
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path",)
     Options = WriteOptions
-    result_fields = ("path", "size", "modified", "count")
+    result_fields = FACTS
     example = "call: csv.write\nwith:\n  path: out/orders.csv\n  rows: ${{ vars.orders }}"
 
     async def run(self, options: WriteOptions, context: ActionContext) -> Any:
-        path = resolve(context, "path", options.path)
+        place = locate(context, "path", options.path)
         one_character(options.delimiter)
 
         def work(stop: Stop) -> Any:
-            with errors(path):
-                count = write_items(path, options.rows, "csv", options.columns, stop, options.delimiter)
-                return {**info(path), "count": count}
+            with errors(place):
+                return write_items(
+                    place, options.rows, "csv", options.columns, stop, options.delimiter, options.formulas
+                )
 
         return await in_thread(work)
 

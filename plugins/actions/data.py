@@ -35,6 +35,8 @@ class PutOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The value; it fits the collection's schema."""
     if_version: int | None = None
     """Only when this version is there (0: none yet), else the step fails with data.version."""
+    allow_secrets: bool = False
+    """Whether the key and the value may contain a secret: what is kept here is shown in lists and results."""
 
 
 class DeleteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,6 +96,13 @@ class Put(_Data):
     example = "call: data.put\nwith: {collection: customers, key: c-1, value: {visits: 1}}"
 
     async def run(self, options: PutOptions, context: ActionContext) -> Any:
+        if not options.allow_secrets and context.reveals([options.key, options.value]):
+            raise StepFailed(
+                "data.secret",
+                "the key or the value contains a secret, which would be kept in the open; "
+                "leave it out, or say `allow_secrets: true`",
+                retryable=False,
+            )
         item = await context.collections.put(
             options.collection, options.key, options.value, context.idempotency_key, options.if_version
         )

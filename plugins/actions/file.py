@@ -6,28 +6,33 @@ import base64
 import binascii
 import errno
 import os
-import shutil
-import tempfile
-from pathlib import Path
+import stat
 from typing import Any, ClassVar
 
-import anyio
 import msgspec
 
-from plugins.actions._paths import resolve
+from plugins.actions._decode import ENCODINGS, as_json, as_utf8, json_value, text_of_bytes
+from plugins.actions._listing import files_under, relative_glob
+from plugins.actions._paths import locate
+from plugins.actions._place import Partial, Place, after, errors, writing
+from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.event import rfc3339
+from reactor.contracts.names import named
 
 MAX_READ = 16 * 1024 * 1024
 MAX_LISTED = 10_000
+CHUNK = 1024 * 1024
+FACTS = ("path", "path_bytes", "name", "name_bytes", "size", "modified")
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     path: str
     """The file."""
     decode: str = "text"
-    """text (UTF-8), json, or bytes (given as base64)."""
+    """text, json, or bytes (given as base64)."""
+    encoding: ENCODINGS = "utf-8"
+    """How text and json are encoded."""
 
 
 class WriteOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,7 +50,7 @@ class TwoPaths(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     path: str
     """The file."""
     to: str
-    """Where to; an existing file is replaced."""
+    """Where to; an existing file is replaced. Into the folder when it is one, or when the path ends with /."""
 
 
 class DeleteOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,66 +67,19 @@ class ListOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """A glob under it; `**` crosses folders."""
 
 
-def failed(error: OSError, path: Path) -> StepFailed:
-    """An operating system error as a step's: `file.not_found`, `file.exists`, `file.denied`, `file.full`, `file.io`."""
-    kinds = {
-        errno.ENOENT: "file.not_found",
-        errno.EEXIST: "file.exists",
-        errno.EACCES: "file.denied",
-        errno.EPERM: "file.denied",
-        errno.ENOSPC: "file.full",
-        errno.EDQUOT: "file.full",
-    }
-    kind = kinds.get(error.errno or 0, "file.io")
-    return StepFailed(kind, f"{path}: {error.strerror or error}", retryable=kind in ("file.full", "file.io"))
-
-
-def _info(path: Path) -> dict[str, Any]:
-    status = path.stat()
-    return {
-        "path": str(path),
-        "name": path.name,
-        "size": status.st_size,
-        "modified": rfc3339(status.st_mtime),
-    }
-
-
 def content(options: WriteOptions) -> bytes:
     """The bytes to write. Raises StepFailed unless exactly one of text, json, bytes is given."""
     given = [options.text is not None, options.json is not msgspec.UNSET, options.bytes is not None]
     if sum(given) != 1:
         raise StepFailed("expression", "give exactly one of text, json and bytes")
     if options.text is not None:
-        return options.text.encode()
+        return as_utf8(options.text)
     if options.bytes is not None:
         try:
             return base64.b64decode(options.bytes, validate=True)
         except (binascii.Error, ValueError):
-            raise StepFailed("expression", "bytes is not base64") from None
-    return msgspec.json.format(msgspec.json.encode(options.json), indent=2) + b"\n"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Beside the target, synced, then renamed over it: readers see the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(name, mode)  # noqa: PTH101 - the temporary name is a string
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
+            raise StepFailed("expression", "bytes is not valid base64") from None
+    return msgspec.json.format(as_json(options.json), indent=2) + b"\n"
 
 
 class _FileAction:
@@ -129,14 +87,16 @@ class _FileAction:
     paths: ClassVar[tuple[str, ...]] = ("path",)
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        path = resolve(context, "path", options.path)
-        try:
-            return await anyio.to_thread.run_sync(self.act, path, options, context)
-        except OSError as error:
-            raise failed(error, path) from None
+        place = locate(context, "path", options.path)
 
-    def act(self, path: Path, options: Any, context: ActionContext) -> Any:
-        raise StepFailed("file.io", "not an action by itself")
+        def work(stop: Stop) -> Any:
+            with errors(place):
+                return self.act(place, options, stop)
+
+        return await in_thread(work)
+
+    def act(self, place: Place, options: Any, stop: Stop) -> Any:
+        raise NotImplementedError
 
 
 class Read(_FileAction):
@@ -145,21 +105,26 @@ class Read(_FileAction):
     summary = "Reads a file of up to 16 MiB."
     repeat = "safe"
     Options = ReadOptions
-    result_fields = ("path", "name", "size", "modified", "content")
+    result_fields = (*FACTS, "content")
     example = "call: file.read\nwith:\n  path: data/in.json\n  decode: json"
 
-    def act(self, path: Path, options: ReadOptions, context: ActionContext) -> Any:
-        info = _info(path)
-        if info["size"] > MAX_READ:
-            raise StepFailed("limit", f"{path} has {info['size']:,} bytes; file.read takes up to 16 MiB")
-        data = path.read_bytes()
-        if options.decode == "bytes":
-            return {**info, "content": base64.b64encode(data).decode()}
-        try:
-            text = data.decode("utf-8-sig")
-            return {**info, "content": msgspec.json.decode(text) if options.decode == "json" else text}
-        except (UnicodeDecodeError, msgspec.DecodeError) as error:
-            raise StepFailed("file.content", f"{path} is not {options.decode}: {error}", retryable=False) from None
+    def act(self, place: Place, options: ReadOptions, stop: Stop) -> Any:
+        if options.decode not in ("text", "json", "bytes"):
+            raise StepFailed("expression", "decode must be text, json or bytes", retryable=False)
+        with place.reading() as file:
+            status = os.fstat(file.fileno())
+            data = file.read(MAX_READ + 1)
+        if len(data) > MAX_READ:
+            size = f"{max(status.st_size, len(data)):,}"
+            raise StepFailed("limit", f"{place} has {size} bytes; file.read takes up to {MAX_READ:,}")
+        return {**place.facts(status), "content": decoded(place, data, options)}
+
+
+def decoded(place: Place, data: bytes, options: ReadOptions) -> Any:
+    if options.decode == "bytes":
+        return base64.b64encode(data).decode()
+    text = text_of_bytes(place, data, options.encoding)
+    return json_value(str(place), text) if options.decode == "json" else text
 
 
 class Write(_FileAction):
@@ -167,12 +132,14 @@ class Write(_FileAction):
     summary = "Writes a file as a whole; readers see the old content or the new one, never a part."
     repeat = "safe"
     Options = WriteOptions
-    result_fields = ("path", "name", "size", "modified")
+    result_fields = FACTS
     example = "call: file.write\nwith:\n  path: out/report.json\n  json: ${{ vars.report }}"
 
-    def act(self, path: Path, options: WriteOptions, context: ActionContext) -> Any:
-        write_atomically(path, content(options))
-        return _info(path)
+    def act(self, place: Place, options: WriteOptions, stop: Stop) -> Any:
+        data = content(options)
+        with writing(place) as partial:
+            partial.file.write(data)
+        return partial.result
 
 
 class Append(_FileAction):
@@ -180,34 +147,59 @@ class Append(_FileAction):
     summary = "Adds to the end of a file in one write."
     repeat = "keyed"
     Options = WriteOptions
-    result_fields = ("path", "name", "size", "modified")
+    result_fields = FACTS
     example = 'call: file.append\nwith:\n  path: out/log.txt\n  text: "${{ event.id }}\\n"'
 
-    def act(self, path: Path, options: WriteOptions, context: ActionContext) -> Any:
+    def act(self, place: Place, options: WriteOptions, stop: Stop) -> Any:
         data = content(options)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        # a link at the end is refused also where the author wrote the whole path
+        descriptor = place.open(os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, make=True)
+        written = 0
         try:
-            while data:
-                data = data[os.write(descriptor, data) :]
+            while written < len(data):
+                written += os.write(descriptor, data[written:])
             os.fsync(descriptor)
+            return place.facts(os.fstat(descriptor))
+        except OSError as error:
+            if written == 0:
+                raise
+            raise after(error, place, f"{written:,} of {len(data):,} bytes are in the file") from None
         finally:
             os.close(descriptor)
-        return _info(path)
 
 
 class _TwoPathAction(_FileAction):
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
 
     async def run(self, options: TwoPaths, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
-        try:
-            return await anyio.to_thread.run_sync(self.between, path, to)
-        except OSError as error:
-            raise failed(error, path) from None
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
-    def between(self, path: Path, to: Path) -> Any:
-        raise StepFailed("file.io", "not an action by itself")
+        def work(stop: Stop) -> Any:
+            with errors(place):
+                if options.to.endswith("/") or to.is_folder():
+                    return self.between(place, to.child(place.name), stop)
+                return self.between(place, to, stop)
+
+        return await in_thread(work)
+
+    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+        raise NotImplementedError
+
+
+def copied(place: Place, to: Place, stop: Stop) -> dict[str, Any]:
+    """The file as another, with its times and rights."""
+    with place.reading() as source:
+        status = os.fstat(source.fileno())
+        partial = Partial(to)
+        try:
+            while part := source.read(CHUNK):
+                stop.look()
+                partial.file.write(part)
+            os.fchmod(partial.file.fileno(), stat.S_IMODE(status.st_mode))
+        except BaseException:
+            partial.drop()
+            raise
+        return partial.put((status.st_atime_ns, status.st_mtime_ns))
 
 
 class Copy(_TwoPathAction):
@@ -216,18 +208,11 @@ class Copy(_TwoPathAction):
     summary = "Copies a file; the copy appears whole."
     repeat = "safe"
     Options = TwoPaths
-    result_fields = ("path", "name", "size", "modified")
+    result_fields = FACTS
     example = "call: file.copy\nwith: {path: a.txt, to: backup/a.txt}"
 
-    def between(self, path: Path, to: Path) -> Any:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        partial = to.with_name(f".{to.name[:100]}.copy")
-        try:
-            shutil.copy2(path, partial)
-            partial.replace(to)
-        finally:
-            partial.unlink(missing_ok=True)
-        return _info(to)
+    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+        return copied(place, to, stop)
 
 
 class Move(_TwoPathAction):
@@ -235,17 +220,29 @@ class Move(_TwoPathAction):
     summary = "Moves a file, across file systems too."
     repeat = "keyed"
     Options = TwoPaths
-    result_fields = ("path", "name", "size", "modified")
+    result_fields = FACTS
     example = "call: file.move\nwith:\n  path: ${{ event.path }}\n  to: done/"
 
-    def between(self, path: Path, to: Path) -> Any:
-        if to.is_dir():
-            to = to / path.name
-        if not path.exists() and to.exists():
-            return _info(to)
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, to)
-        return _info(to)
+    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+        status, there = place.status(), to.status()
+        if status is None:
+            if there is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return to.facts(there)  # moved by the attempt before
+        with place.above() as folder, to.above(make=True) as target:
+            try:
+                os.rename(place.name, to.name, src_dir_fd=folder, dst_dir_fd=target)
+            except OSError as error:
+                if error.errno != errno.EXDEV or not stat.S_ISREG(status.st_mode):
+                    raise
+            else:
+                return to.facts(status)
+            result = copied(place, to, stop)
+            try:
+                os.unlink(place.name, dir_fd=folder)
+            except OSError as error:
+                raise after(error, place, f"it is at {to} now, but stays here too") from None
+            return result
 
 
 class Delete(_FileAction):
@@ -253,13 +250,18 @@ class Delete(_FileAction):
     summary = "Deletes a file."
     repeat = "safe"
     Options = DeleteOptions
-    result_fields = ("path", "deleted")
+    result_fields = ("path", "path_bytes", "deleted")
     example = "call: file.delete\nwith: {path: tmp/a.txt}"
 
-    def act(self, path: Path, options: DeleteOptions, context: ActionContext) -> Any:
-        existed = path.exists()
-        path.unlink(missing_ok=options.missing_ok)
-        return {"path": str(path), "deleted": existed}
+    def act(self, place: Place, options: DeleteOptions, stop: Stop) -> Any:
+        existed = True
+        try:
+            place.remove()
+        except FileNotFoundError:
+            if not options.missing_ok:
+                raise
+            existed = False
+        return {**named("path", str(place.path)), "deleted": existed}
 
 
 class List(_FileAction):
@@ -267,15 +269,13 @@ class List(_FileAction):
     summary = "The files under a folder, in order of their paths; at most 10,000."
     repeat = "safe"
     Options = ListOptions
-    result_fields = ("path", "files", "count")
+    result_fields = ("path", "path_bytes", "files", "count")
     example = 'call: file.list\nwith: {path: inbox, pattern: "*.csv"}'
 
-    def act(self, path: Path, options: ListOptions, context: ActionContext) -> Any:
-        if not path.is_dir():
-            raise StepFailed("file.not_found", f"{path} is no folder", retryable=False)
-        if options.pattern.startswith("/") or ".." in Path(options.pattern).parts:
-            raise StepFailed("file.path", "the pattern leaves the folder", retryable=False)
-        found = sorted(p for p in path.glob(options.pattern) if p.is_file() and not p.is_symlink())
-        if len(found) > MAX_LISTED:
-            raise StepFailed("limit", f"{len(found):,} files; file.list gives up to {MAX_LISTED:,}")
-        return {"path": str(path), "files": [_info(p) for p in found], "count": len(found)}
+    def act(self, place: Place, options: ListOptions, stop: Stop) -> Any:
+        relative_glob(options.pattern)
+        if not place.is_folder():
+            raise StepFailed("file.not_found", f"{place} is not a folder", retryable=False)
+        found = files_under(place, options.pattern, MAX_LISTED, stop.look)
+        files = [one.facts(status) for one, status in found]
+        return {**named("path", str(place.path)), "files": files, "count": len(files)}

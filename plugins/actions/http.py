@@ -7,7 +7,6 @@ import datetime
 import email.utils
 import ipaddress
 import ssl
-import tempfile
 import urllib.parse
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +15,14 @@ import anyio
 import msgspec
 
 from plugins.actions._guard import Resolver, is_literal, refused, split
-from plugins.actions._paths import resolve
+from plugins.actions._paths import locate
+from plugins.actions._place import Partial, Place, errors
 from plugins.connections.http import Auth, Tls
 from plugins.connections.http import Settings as Base
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.names import named
 
 MAX_BODY = 8 * 1024 * 1024
 MAX_SAVED = 4 * 1024**3
@@ -191,7 +192,7 @@ class Request:
             return {
                 **result,
                 "body": None,
-                **await _save(response, resolve(context, "save_to", options.save_to)),
+                **await _save(response, locate(context, "save_to", options.save_to)),
             }
         return {
             **result,
@@ -323,26 +324,24 @@ async def _read(response: Any, limit: int, cut: bool = False) -> bytes:
     return b"".join(parts)
 
 
-async def _save(response: Any, path: Path) -> dict[str, Any]:
+async def _save(response: Any, place: Place) -> dict[str, Any]:
     """Streams into a file beside the target, renamed when it is whole."""
     size = 0
-    name: str | None = None
+    with errors(place):
+        partial = await anyio.to_thread.run_sync(Partial, place)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name[:100]}.", dir=path.parent, delete=False) as file:
-            name = file.name
-            async for part in response.content.iter_chunked(CHUNK):
-                size += len(part)
-                if size > MAX_SAVED:
-                    raise StepFailed("limit", f"the answer has more than {MAX_SAVED:,} bytes", retryable=False)
-                await anyio.to_thread.run_sync(file.write, part)
-        Path(name).replace(path)
-    except OSError as error:
-        raise StepFailed("file.io", f"{path}: {error.strerror or error}") from None
-    finally:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-    return {"path": str(path), "size": size}
+        async for part in response.content.iter_chunked(CHUNK):
+            size += len(part)
+            if size > MAX_SAVED:
+                raise StepFailed("limit", f"the answer has more than {MAX_SAVED:,} bytes", retryable=False)
+            with errors(place):
+                await anyio.to_thread.run_sync(partial.file.write, part)
+    except BaseException:
+        partial.drop()
+        raise
+    with errors(place):
+        await anyio.to_thread.run_sync(partial.put)
+    return {**named("path", str(place.path)), "size": size}
 
 
 def tls_context(options: Tls | None, base: str) -> ssl.SSLContext | bool:

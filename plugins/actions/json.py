@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from plugins.actions._decode import ENCODINGS
 from plugins.actions._items import ConvertItems, Items, ReadItems, json_values
+from plugins.actions._place import Place
+from reactor.contracts.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,6 +21,8 @@ class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How many to give, up to 10,000."""
     items: str | None = None
     """Where the list stands (`data.rows`, or `.` for the whole); without, the file has one value a line."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,8 +34,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What to write: one JSON value a line, a JSON list, or csv; by the name of `to` unless given, else ndjson."""
     columns: list[str] | None = None
     """The fields to keep, in this order."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
     items: str | None = None
     """Where the list stands (`data.rows`, or `.` for the whole); without, the file has one value a line."""
+    encoding: ENCODINGS = "utf-8"
+    """How the text is encoded."""
 
 
 class Read(ReadItems):
@@ -40,8 +48,8 @@ class Read(ReadItems):
     Options = ReadOptions
     example = "call: json.read\nwith:\n  path: data/orders.ndjson\n  limit: 500"
 
-    def items(self, path: Path, options: ReadOptions) -> Items:
-        return json_values(path, options.items)
+    def items(self, place: Place, options: ReadOptions) -> Items:
+        return json_values(place, options.items, options.encoding)
 
 
 class Convert(ConvertItems):
@@ -50,5 +58,5 @@ class Convert(ConvertItems):
     Options = ConvertOptions
     example = "call: json.convert\nwith:\n  path: data/orders.ndjson\n  to: out/orders.csv"
 
-    def items(self, path: Path, options: ConvertOptions) -> Items:
-        return json_values(path, options.items)
+    def items(self, place: Place, options: ConvertOptions) -> Items:
+        return json_values(place, options.items, options.encoding)

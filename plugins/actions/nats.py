@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._message import raw, shown
+from plugins.actions._message import raw, sendable, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.text import shown as escaped
 
 
 class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,10 +66,26 @@ def auto(data: bytes) -> Any:
         return shown(data)
 
 
+LONGEST_SUBJECT = 2000
+"""Bytes; a line that is too long for the server (4,096 by default) costs the connection of everyone."""
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
 def checked(subject: str, what: str = "subject") -> str:
-    if not subject or any(c.isspace() or not c.isprintable() for c in subject) or "*" in subject or ">" in subject:
-        raise StepFailed("expression", f"{subject!r} is no {what} to send to", retryable=False)
+    """A subject or key that can be sent to. Raises StepFailed."""
+    bad = any(c.isspace() or not c.isprintable() for c in subject) or "*" in subject or ">" in subject
+    if bad or not all(subject.split(".")) or len(subject.encode("utf-8", "replace")) > LONGEST_SUBJECT:
+        raise StepFailed("expression", f"{escaped(subject[:100])!r} is no {what} to send to", retryable=False)
     return subject
+
+
+def checked_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Headers that the protocol can carry. Raises StepFailed."""
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name):
+            raise StepFailed("expression", f"{name[:100]!r} is not the name of a NATS header", retryable=False)
+        sendable(f"the header {name}", value)
+    return headers
 
 
 class _Nats:
@@ -79,24 +97,57 @@ class _Nats:
         raise NotImplementedError
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        from nats.errors import Error, NoRespondersError
-        from nats.js.errors import APIError, KeyWrongLastSequenceError, NoStreamResponseError
+        from nats.errors import Error
 
         async with context.connection(options.connection) as client:
             try:
                 return await self.act(client, options, context)
-            except NoRespondersError:
-                raise StepFailed("nats.nobody", "nobody answers this subject") from None
-            except NoStreamResponseError:
-                raise StepFailed("nats.refused", "no stream takes this subject", retryable=False) from None
-            except KeyWrongLastSequenceError as error:
-                raise StepFailed("nats.revision", str(error), retryable=False) from None
-            except APIError as error:
-                raise StepFailed("nats.refused", f"{error.description or error}", retryable=False) from None
-            except (Error, OSError, TimeoutError) as error:
-                if client.gone.is_set() or not isinstance(error, TimeoutError):
-                    raise NotConnected(f"nats: {error or type(error).__name__}") from None
-                raise StepFailed("nats.timeout", "no answer in time") from None
+            except (Error, OSError, TimeoutError, ValueError) as error:
+                raise _failure(client, error) from None
+
+
+def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+    """What the library raised, as a step sees it. Only a lost connection is one: the client has other users."""
+    from nats import errors
+    from nats.js import errors as jetstream
+
+    if isinstance(error, errors.NoRespondersError):
+        return StepFailed("nats.nobody", "nobody answers this subject")
+    if isinstance(error, jetstream.NoStreamResponseError):
+        return StepFailed("nats.refused", "no stream takes this subject", retryable=False)
+    if isinstance(error, jetstream.KeyWrongLastSequenceError):
+        return StepFailed("nats.revision", str(error), retryable=False)
+    if isinstance(error, jetstream.ServiceUnavailableError):
+        return StepFailed("nats.refused", "the server has no JetStream now, or this user has no right to it")
+    if isinstance(error, jetstream.APIError):
+        return StepFailed("nats.refused", f"{error.description or error}", retryable=False)
+    if isinstance(error, errors.MaxPayloadError):
+        most = client.connection.max_payload
+        return StepFailed("limit", f"the message is larger than the server takes ({most:,} bytes)", retryable=False)
+    lost = client.gone.is_set() or isinstance(error, errors.ConnectionClosedError)
+    if isinstance(error, TimeoutError) and not lost:
+        return StepFailed("nats.timeout", "no answer in time")
+    if lost or isinstance(error, OSError):
+        return NotConnected(f"nats: {error or type(error).__name__}")
+    return StepFailed("expression", f"nats: {error or type(error).__name__}", retryable=False)
+
+
+async def _publish(connection: Any, subject: str, data: bytes, headers: dict[str, str]) -> None:
+    """The server says what it does not allow only beside the stream of messages, before it answers the flush."""
+    refused: list[str] = []
+
+    def heard(error: Exception) -> None:
+        if f'publish to "{subject.lower()}"' in str(error) or "invalid publish subject" in str(error):
+            refused.append(str(error))
+
+    connection.hear.add(heard)
+    try:
+        await connection.publish(subject, data, headers=headers or None)
+        await connection.flush(timeout=5)
+    finally:
+        connection.hear.discard(heard)
+    if refused:
+        raise StepFailed("nats.refused", refused[0], retryable=False)
 
 
 class Publish(_Nats):
@@ -108,12 +159,11 @@ class Publish(_Nats):
     example = "call: nats.publish\nwith: {connection: bus, subject: orders.new, data: {id: 7}, jetstream: true}"
 
     async def act(self, client: Any, options: PublishOptions, context: ActionContext) -> Any:
-        subject, headers = checked(options.subject), dict(options.headers)
+        subject, headers = checked(options.subject), dict(checked_headers(options.headers))
         if context.traceparent is not None:
             headers.setdefault("traceparent", context.traceparent)
         if not options.jetstream:
-            await client.connection.publish(subject, raw(options.data), headers=headers or None)
-            await client.connection.flush(timeout=5)
+            await _publish(client.connection, subject, raw(options.data), headers)
             return {"subject": subject, "stream": None, "sequence": None, "duplicate": None}
         headers.setdefault("Nats-Msg-Id", context.idempotency_key)
         made = await client.jetstream.publish(subject, raw(options.data), headers=headers, timeout=10)
@@ -134,9 +184,10 @@ class Request(_Nats):
         except DurationError as error:
             raise StepFailed("expression", f"timeout: {error}", retryable=False) from None
         reply = await client.connection.request(
-            checked(options.subject), raw(options.data), timeout=seconds, headers=options.headers or None
-        )
-        headers = dict(reply.headers or {})
+            checked(options.subject), raw(options.data), timeout=seconds,
+            headers=checked_headers(options.headers) or None,
+        )  # fmt: skip
+        headers = {escaped(name): escaped(value) for name, value in reply.pairs}
         if "Nats-Service-Error" in headers:
             raise StepFailed("nats.refused", headers["Nats-Service-Error"], details={"headers": headers})
         return {"data": auto(reply.data), "headers": headers}

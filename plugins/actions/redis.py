@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import anyio
 import msgspec
 
 from plugins.actions._message import raw, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
+
+PING = 5.0
+"""Seconds in which a server that is there answers."""
 
 
 class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,17 +94,34 @@ class _Redis:
         raise NotImplementedError
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        from redis.exceptions import ConnectionError as Lost
-        from redis.exceptions import ResponseError
-        from redis.exceptions import TimeoutError as Slow
+        from redis.exceptions import RedisClusterException, RedisError
 
         async with context.connection(options.connection) as client:
             try:
                 return await self.act(client, options)
-            except ResponseError as error:
-                raise StepFailed("redis.refused", str(error), retryable=False) from None
-            except (Lost, Slow, OSError) as error:
-                raise NotConnected(f"redis: {error}") from None
+            except (RedisError, RedisClusterException, OSError, TimeoutError, ValueError) as error:
+                raise await _failure(client, error) from None
+
+
+async def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+    """What the library raised, as a step sees it. The connection is only lost when the server does not answer others
+    either: the client has more users, with sockets of their own."""
+    from redis.exceptions import ConnectionError as Lost
+    from redis.exceptions import MaxConnectionsError, RedisClusterException, RedisError, ResponseError
+    from redis.exceptions import TimeoutError as Slow
+
+    if isinstance(error, ResponseError | RedisClusterException):
+        return StepFailed("redis.refused", str(error), retryable=False)
+    if isinstance(error, MaxConnectionsError):
+        return StepFailed("redis.busy", "all connections to the server are in use")
+    if not isinstance(error, Lost | Slow | OSError | TimeoutError):
+        return StepFailed("expression", f"redis: {error or type(error).__name__}", retryable=False)
+    try:
+        with anyio.fail_after(PING):
+            await client.ping()
+    except (RedisError, OSError, TimeoutError):
+        return NotConnected(f"redis: {error or type(error).__name__}")
+    return StepFailed("redis.lost", f"the connection broke before the answer came: {error or type(error).__name__}")
 
 
 class Publish(_Redis):

@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._paths import resolve
+from plugins.actions._paths import locate
 from plugins.actions._rows import RowFile
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.sql import Database, Result, Session, quote_name
+from reactor.contracts.formulas import Formulas
+from reactor.contracts.names import named
+from reactor.contracts.sql import Database, Result, Session, quote_name, quote_part
 
 MAX_ROWS = 10_000
 AT_ONCE = 500
@@ -37,6 +39,8 @@ class QueryOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The most rows that the result has, up to 10,000; `more` says whether there were others."""
     save_to: str | None = None
     """A file for all rows instead of the result: JSON lines, or CSV when it ends so. `limit` does not apply."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
 
 
 class ExecuteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -48,7 +52,7 @@ class ExecuteOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=
 
 class InsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     table: str
-    """The table, or schema.table, written out."""
+    """The table, or schema.table, written out; a part with other characters in quotes, MySQL's in backticks."""
     columns: list[str]
     """The columns, written out: what rows have beyond them is not taken, what they lack is null."""
     rows: list[dict[str, Any]]
@@ -59,7 +63,7 @@ class InsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class UpsertOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
     table: str
-    """The table, or schema.table, written out."""
+    """The table, or schema.table, written out; a part with other characters in quotes, MySQL's in backticks."""
     columns: list[str]
     """The columns, written out: what rows have beyond them is not taken, what they lack is null."""
     key: list[str]
@@ -118,11 +122,11 @@ class Query(_Sql):
         async with self.session(options, context) as (_, session), session.transaction(read_only=True):
             if options.save_to is None:
                 return shown(await session.run(options.query, params, options.limit))
-            path = resolve(context, "save_to", options.save_to)
-            async with RowFile(path) as file:
+            place = locate(context, "save_to", options.save_to)
+            async with RowFile(place, options.formulas) as file:
                 async for rows in session.stream(options.query, params):
                     await file.add(rows)
-        return {"path": str(path), "count": file.count, "size": file.size, "columns": file.columns}
+        return {**named("path", str(place.path)), "count": file.count, "size": file.size, "columns": file.columns}
 
 
 class Execute(_Sql):
@@ -161,7 +165,7 @@ class Insert(_Sql):
             text = insert_text(options.table, options.columns, database)
             if options.on_conflict == "skip":
                 if database.dialect == "mysql":
-                    first = quote_name(options.columns[0], "mysql")
+                    first = quote_part(options.columns[0], "mysql")
                     text += f" ON DUPLICATE KEY UPDATE {first} = {first}"
                 else:
                     text += " ON CONFLICT DO NOTHING"
@@ -188,13 +192,13 @@ class Upsert(_Sql):
         async with self.session(options, context) as (database, session):
             dialect = database.dialect
             text = insert_text(options.table, columns, database)
-            names = [quote_name(column, dialect) for column in update]
+            names = [quote_part(column, dialect) for column in update]
             if dialect == "mysql":
-                first = quote_name(key[0], dialect)
+                first = quote_part(key[0], dialect)
                 setting = ", ".join(f"{n} = VALUES({n})" for n in names) or f"{first} = {first}"
                 text += f" ON DUPLICATE KEY UPDATE {setting}"
             else:
-                unique = ", ".join(quote_name(column, dialect) for column in key)
+                unique = ", ".join(quote_part(column, dialect) for column in key)
                 setting = ", ".join(f"{name} = excluded.{name}" for name in names)
                 text += f" ON CONFLICT ({unique}) " + (f"DO UPDATE SET {setting}" if setting else "DO NOTHING")
             await write_rows(session, text, columns, options.rows)
@@ -242,9 +246,13 @@ def insert_text(table: str, columns: list[str], database: Database) -> str:
     if not columns:
         raise StepFailed("expression", "columns has at least one name", retryable=False)
     dialect = database.dialect
-    names = ", ".join(quote_name(column, dialect) for column in columns)
+    names = ", ".join(quote_part(column, dialect) for column in columns)
     marks = ", ".join(f":{place}" for place in range(1, len(columns) + 1))
-    return f"INSERT INTO {quote_name(table, dialect)} ({names}) VALUES ({marks})"
+    try:
+        target = quote_name(table, dialect)
+    except ValueError as error:
+        raise StepFailed("expression", f"table: {error}", retryable=False) from None
+    return f"INSERT INTO {target} ({names}) VALUES ({marks})"
 
 
 async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, Any]]) -> int:

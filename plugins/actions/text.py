@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._items import (
-    ENCODINGS,
-    LOOK_EVERY,
-    Items,
-    ReadItems,
-    errors,
-    info,
-    lines,
-    pattern,
-    replacing,
-)
-from plugins.actions._paths import resolve
+from plugins.actions._decode import ENCODINGS, MAX_ITEM, over
+from plugins.actions._items import FACTS, LOOK_EVERY, Items, ReadItems, lines, pattern
+from plugins.actions._paths import locate
+from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
@@ -83,8 +74,8 @@ class Lines(ReadItems):
     Options = LinesOptions
     example = "call: text.lines\nwith:\n  path: app.log\n  limit: 100"
 
-    def items(self, path: Path, options: LinesOptions) -> Items:
-        return lines(path, options.encoding)
+    def items(self, place: Place, options: LinesOptions) -> Items:
+        return lines(place, options.encoding)
 
 
 class _Rewrite:
@@ -92,27 +83,27 @@ class _Rewrite:
     repeat = "safe"
     paths: ClassVar[tuple[str, ...]] = ("path", "to")
     reads: ClassVar[tuple[str, ...]] = ("path",)
-    result_fields = ("path", "size", "modified", "count")
+    result_fields = FACTS
 
     def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         """Lines to write, each with how many places counted."""
         raise NotImplementedError
 
     async def run(self, options: Any, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         expression = pattern(options.pattern)
 
         def work(stop: Stop) -> Any:
             count = 0
-            with errors(path):
-                with replacing(to, options.encoding) as file:
-                    given = lines(path, options.encoding)
+            with errors(place):
+                with writing(to) as partial, partial.text(options.encoding) as file:
+                    given = lines(place, options.encoding)
                     for number, (line, places) in enumerate(self.rewrite(options, expression, given)):
                         if number % LOOK_EVERY == 0:
                             stop.look()
                         file.write(line + "\n")
                         count += places
-                return {**info(to), "count": count}
+                return {**partial.result, "count": count}
 
         return await in_thread(work)
 
@@ -137,6 +128,11 @@ class Replace(_Rewrite):
 
     def rewrite(self, options: ReplaceOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         for line in given:
+            most = len(line) * (1 + options.by.count("\\"))
+            if most + (len(line) + 1) * len(options.by) > MAX_ITEM:
+                most += len(options.by) * sum(1 for _ in expression.finditer(line))
+                if most > MAX_ITEM:
+                    raise over("a line would have more than 16 MiB with what is put in")
             yield expression.subn(options.by, line)
 
 
@@ -152,33 +148,31 @@ class Split:
     example = 'call: text.split\nwith: {path: big.csv, to: "parts/{}.csv", lines: 10000, header: true}'
 
     async def run(self, options: SplitOptions, context: ActionContext) -> Any:
-        path, to = resolve(context, "path", options.path), resolve(context, "to", options.to)
+        place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         if "{}" not in to.name or options.lines < 1:
             raise StepFailed("expression", "`to` has {} in its name, and `lines` is at least 1", retryable=False)
 
         def work(stop: Stop) -> Any:
             files: list[dict[str, Any]] = []
-            with errors(path):
-                given = lines(path, options.encoding)
+            with errors(place):
+                given = lines(place, options.encoding)
                 head = next(given, None) if options.header else None
-                part = list(_take(given, options.lines))
-                while part:
-                    stop.look()
+                line = next(given, None)
+                while line is not None:
                     if len(files) == MAX_PARTS:
-                        raise StepFailed("limit", f"more than {MAX_PARTS:,} files", retryable=False)
-                    target = to.with_name(to.name.replace("{}", str(len(files) + 1)))
-                    with replacing(target, options.encoding) as file:
-                        file.writelines(line + "\n" for line in ([head] if head is not None else []) + part)
-                    files.append(info(target))
-                    part = list(_take(given, options.lines))
+                        raise over(f"more than {MAX_PARTS:,} files")
+                    target = to.beside(to.name.replace("{}", str(len(files) + 1)))
+                    with writing(target) as partial, partial.text(options.encoding) as file:
+                        if head is not None:
+                            file.write(head + "\n")
+                        for number in range(options.lines):
+                            if line is None:
+                                break
+                            if number % LOOK_EVERY == 0:
+                                stop.look()
+                            file.write(line + "\n")
+                            line = next(given, None)
+                    files.append(partial.result)
             return {"files": files, "count": len(files)}
 
         return await in_thread(work)
-
-
-def _take(given: Iterator[str], count: int) -> Iterator[str]:
-    for _ in range(count):
-        line = next(given, None)
-        if line is None:
-            return
-        yield line

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from plugins.actions._decode import ENCODINGS
 from plugins.actions._items import ConvertItems, Items, ReadItems, xml_elements
+from plugins.actions._place import Place
+from reactor.contracts.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,6 +21,8 @@ class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How many to give, up to 10,000."""
     element: str
     """The name of the elements to take, without a namespace."""
+    encoding: ENCODINGS | None = None
+    """How the text is encoded; as the file declares unless given."""
 
 
 class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,8 +34,12 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What to write: one JSON value a line, a JSON list, or csv; by the name of `to` unless given, else ndjson."""
     columns: list[str] | None = None
     """The fields to keep, in this order."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
     element: str
     """The name of the elements to take, without a namespace."""
+    encoding: ENCODINGS | None = None
+    """How the text is encoded; as the file declares unless given."""
 
 
 class Read(ReadItems):
@@ -40,8 +48,8 @@ class Read(ReadItems):
     Options = ReadOptions
     example = "call: xml.read\nwith:\n  path: data/orders.xml\n  element: order\n  limit: 500"
 
-    def items(self, path: Path, options: ReadOptions) -> Items:
-        return xml_elements(path, options.element)
+    def items(self, place: Place, options: ReadOptions) -> Items:
+        return xml_elements(place, options.element, options.encoding)
 
 
 class Convert(ConvertItems):
@@ -50,5 +58,5 @@ class Convert(ConvertItems):
     Options = ConvertOptions
     example = "call: xml.convert\nwith:\n  path: data/orders.xml\n  element: order\n  to: out/orders.json"
 
-    def items(self, path: Path, options: ConvertOptions) -> Items:
-        return xml_elements(path, options.element)
+    def items(self, place: Place, options: ConvertOptions) -> Items:
+        return xml_elements(place, options.element, options.encoding)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from plugins.actions._items import ENCODINGS, ConvertItems, Items, ReadItems, yaml_documents
+from plugins.actions._decode import ENCODINGS
+from plugins.actions._items import ConvertItems, Items, ReadItems
+from plugins.actions._place import Place
+from plugins.actions._yaml import yaml_documents
+from reactor.contracts.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,6 +33,8 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What to write: one JSON value a line, a JSON list, or csv; by the name of `to` unless given, else ndjson."""
     columns: list[str] | None = None
     """The fields to keep, in this order."""
+    formulas: Formulas = "escape"
+    """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
     encoding: ENCODINGS = "utf-8"
     """How the text is encoded."""
 
@@ -40,8 +45,8 @@ class Read(ReadItems):
     Options = ReadOptions
     example = "call: yaml.read\nwith:\n  path: data/all.yaml\n  limit: 500"
 
-    def items(self, path: Path, options: ReadOptions) -> Items:
-        return yaml_documents(path, options.encoding)
+    def items(self, place: Place, options: ReadOptions) -> Items:
+        return yaml_documents(place, options.encoding)
 
 
 class Convert(ConvertItems):
@@ -50,5 +55,5 @@ class Convert(ConvertItems):
     Options = ConvertOptions
     example = "call: yaml.convert\nwith:\n  path: data/all.yaml\n  to: out/orders.json"
 
-    def items(self, path: Path, options: ConvertOptions) -> Items:
-        return yaml_documents(path, options.encoding)
+    def items(self, place: Place, options: ConvertOptions) -> Items:
+        return yaml_documents(place, options.encoding)

@@ -1,4 +1,4 @@
-"""JSON values as the parameters that PostgreSQL asks for: it names each parameter's type, and text stands for all."""
+"""JSON values as the parameters that PostgreSQL asks for: it names each parameter's type, and takes each as text."""
 
 from __future__ import annotations
 
@@ -11,64 +11,80 @@ import msgspec
 
 from reactor.contracts.errors import StepFailed
 
-TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char", "citext", "xml"})
+TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char", "citext", "xml", "unknown"})
 
 
-def bind(value: Any, kind: Any) -> Any:
+def bind(value: Any, kind: Any) -> str | None:
     """`kind` is asyncpg's description of the parameter. Raises StepFailed for what cannot be that."""
     if value is None:
         return None
     try:
-        return _bind(value, kind)
+        return _bind(value, kind.name)
     except (ValueError, TypeError, ArithmeticError) as error:
         shown = msgspec.json.encode(value, enc_hook=str).decode()[:80]
-        raise StepFailed("sql.data", f"{shown} is no {kind.name}: {error}", retryable=False) from None
+        raise StepFailed("sql.data", f"{shown} is not a valid {kind.name}: {error}", retryable=False) from None
 
 
-def _bind(value: Any, kind: Any) -> Any:
-    name = kind.name
-    if name.endswith("[]") or name.startswith("_"):
+def _bind(value: Any, name: str) -> str:
+    if name.startswith("_"):
         if not isinstance(value, (list, tuple)):
             raise ValueError("an array is a list")
-        element = _Element(name[:-2] if name.endswith("[]") else name[1:])
-        return [None if one is None else _bind(one, element) for one in value]
+        return _array(value, name[1:])
     if name in ("json", "jsonb"):
-        return value
+        return msgspec.json.encode(value).decode()
     if name in TEXTS:
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if name == "other" and isinstance(value, list):
+        return _array(value, name)
     if isinstance(value, (dict, list)):
         raise ValueError("a plain value is needed")
     if name in ("int2", "int4", "int8", "oid"):
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError("not a whole number")
-        return int(value)
+        return str(int(value))
     if name in ("float4", "float8"):
-        return float(value)
-    if name in ("numeric", "money"):
-        return decimal.Decimal(str(value)) if name == "numeric" else str(value)
+        return repr(float(value))
+    if name == "numeric":
+        return str(decimal.Decimal(str(value)))
     if name == "bool":
         if not isinstance(value, bool):
             raise ValueError("not true or false")
-        return value
+        return "true" if value else "false"
     if name == "bytea":
-        return b64decode(value, validate=True)
-    if name == "timestamptz":
-        moment = datetime.datetime.fromisoformat(str(value))
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+        return "\\x" + b64decode(value, validate=True).hex()
     if name == "timestamp":
-        moment = datetime.datetime.fromisoformat(str(value))
-        return moment if moment.tzinfo is None else moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    if name == "date":
-        return datetime.date.fromisoformat(str(value)[:10])
-    if name in ("time", "timetz"):
-        return datetime.time.fromisoformat(str(value))
-    return value if isinstance(value, str) else str(value)
+        return _reading(str(value))
+    if name == "date" and _moment(str(value)) is not None:
+        return str(value)[:10]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
 
 
-class _Element:
-    def __init__(self, name: str) -> None:
-        self.name = {
-            "integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool", "real": "float4",
-            "double precision": "float8", "character varying": "varchar",
-            "timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp",
-        }.get(name, name)  # fmt: skip
+def _reading(text: str) -> str:
+    """A timestamp without a zone is a reading of UTC. What Python cannot read (infinity, BC) the server does."""
+    moment = _moment(text)
+    if moment is None or moment.tzinfo is None:
+        return text
+    return moment.astimezone(datetime.UTC).replace(tzinfo=None).isoformat()
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _array(items: Any, element: str) -> str:
+    """As the server writes arrays; a box's delimiter is its own."""
+    return "{" + (";" if element == "box" else ",").join(_item(one, element) for one in items) + "}"
+
+
+def _item(value: Any, element: str) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, (list, tuple)) and element not in ("json", "jsonb"):
+        return _array(value, element)
+    text = _bind(value, element).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'

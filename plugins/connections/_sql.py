@@ -28,23 +28,42 @@ def too_slow(seconds: float) -> StepFailed:
     return StepFailed("sql.timeout", f"the statement took longer than {seconds:g} s and was cancelled")
 
 
+def lost(message: str) -> StepFailed:
+    """One session has ended, as a server's operator may end one: the others of the pool go on, and the next session is
+    another. When the server is gone, opening that says so."""
+    return StepFailed("connection.down", message, retryable=True)
+
+
 def _weight(value: Any) -> int:
     if isinstance(value, (dict, list)):
         return len(msgspec.json.encode(value))
     return len(value) if isinstance(value, str) else 16
 
 
-class Weight:
-    """Refuses a result that does not fit into memory."""
+class Kept:
+    """The rows of one result, as many as fit into memory. Where `done` says that the statement has had its effect,
+    what is too much is left out (`more`): a failure would not undo it. Else it is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int, done: bool = False) -> None:
+        self._limit = limit
+        self._done = done
         self._size = 0
+        self.rows: list[dict[str, Any]] = []
+        self.faults: dict[int, str] = {}
+        self.more = False
 
-    def add(self, row: dict[str, Any]) -> dict[str, Any]:
+    def add(self, row: dict[str, Any], fault: str | None = None) -> bool:
+        """Whether there may be more."""
         self._size += sum(map(_weight, row.values()))
-        if self._size > MAX_BYTES:
+        if self._size > MAX_BYTES and not self._done:
             raise StepFailed(
                 "limit", f"the result has more than {MAX_BYTES // 1024**2} MiB; write it to a file with save_to",
-                retryable=False,
+                retryable=False, details={"bytes": self._size},
             )  # fmt: skip
-        return row
+        if self.more or len(self.rows) == self._limit or self._size > MAX_BYTES:
+            self.more = True
+            return False
+        if fault is not None:
+            self.faults[len(self.rows)] = fault
+        self.rows.append(row)
+        return True

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import urllib.parse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import anyio
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+
+CHANNELS = 32
+"""Messages that may be on their way to the broker at once."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,12 +36,38 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Client:
-    """A connection, and a channel with confirms that actions share; `gone` is set when it is lost."""
+    """A connection, and channels with confirms for actions; `gone` is set when it is lost."""
 
-    def __init__(self, connection: Any, publisher: Any, gone: anyio.Event) -> None:
+    def __init__(self, connection: Any, gone: anyio.Event) -> None:
         self.connection = connection
-        self.publisher = publisher
         self.gone = gone
+        self._idle: list[Any] = []
+        self._places = anyio.CapacityLimiter(CHANNELS)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[Any]:
+        """A channel for one message at a time: the broker closes a channel for a message that it refuses, and ends the
+        connection when another message comes on it then."""
+        from aiormq.exceptions import DeliveryError
+
+        async with self._places:
+            channel = self._idle.pop() if self._idle else await self.open()
+            whole = False
+            try:
+                yield channel
+                whole = True
+            except DeliveryError:
+                whole = True
+                raise
+            finally:
+                if whole and not channel.is_closed:
+                    self._idle.append(channel)
+                else:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(3), contextlib.suppress(Exception):
+                        await channel.close()
+
+    async def open(self) -> Any:
+        return await self.connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
 class Amqp:
@@ -89,7 +121,7 @@ class Amqp:
             )  # fmt: skip
             gone = anyio.Event()
             connection.close_callbacks.add(lambda *_: gone.set())
-            return Client(connection, await connection.channel(publisher_confirms=True, on_return_raises=True), gone)
+            return Client(connection, gone)
         except (AMQPError, OSError, TimeoutError, ssl.SSLError, ValueError) as error:
             raise NotConnected(f"amqp: {error or type(error).__name__}") from None
 

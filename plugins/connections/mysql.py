@@ -6,16 +6,16 @@ import contextlib
 import functools
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import anyio
 import msgspec
 
-from plugins.connections._sql import Weight, failed, too_slow
+from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_value
+from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_json, plain_value
 
 LOST = frozenset({1053, 1077, 1079, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055})
 """Error numbers of a server that is gone or going."""
@@ -118,7 +118,7 @@ class Client:
 
     @asynccontextmanager
     async def session(self, timeout: float) -> AsyncIterator[Session]:
-        with _faults(timeout), anyio.fail_after(10):
+        with _faults(timeout, opening=True), anyio.fail_after(10):
             connection = await self.pool.acquire()
         session = Session(connection, timeout)
         try:
@@ -137,6 +137,7 @@ class Session:
         self._connection = connection
         self._timeout = timeout
         self._limited = False
+        self._transaction: str | None = None
         self.broken = False
 
     @contextlib.asynccontextmanager
@@ -145,23 +146,24 @@ class Session:
         try:
             with _faults(self._timeout), anyio.fail_after(self._timeout + 1):
                 if not self._limited:
-                    await self._limit()
+                    await self._prepare()
                 yield
             whole = True
         except StepFailed as error:
-            whole = error.type != "sql.timeout"
+            whole = error.type not in ("sql.timeout", "connection.down")
             raise
         finally:
             self.broken = self.broken or not whole
 
-    async def _limit(self) -> None:
-        """The server ends the statement itself; MySQL does so only for SELECT, else our own clock does."""
+    async def _prepare(self) -> None:
+        """Whoever had the connection before may have set its zone or encoding otherwise. And the server ends the
+        statement itself; MySQL does so only for SELECT, else our own clock does."""
         maria = "mariadb" in self._connection.get_server_info().lower()
         setting = (
             f"max_statement_time = {self._timeout:g}" if maria else f"max_execution_time = {self._timeout * 1000:.0f}"
         )
         async with self._connection.cursor() as cursor:
-            await cursor.execute(f"SET SESSION {setting}")
+            await cursor.execute(f"SET NAMES utf8mb4, SESSION {setting}, SESSION time_zone = '+00:00'")
         self._limited = True
 
     async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
@@ -170,24 +172,21 @@ class Session:
             cursor = await self._connection.cursor(_cursors()[1])
             try:
                 await cursor.execute(text, values)
-                found: list[dict[str, Any]] = []
-                columns, weight = _columns(cursor), Weight()
-                more = False
-                if columns:
-                    while row := await cursor.fetchone():
-                        if len(found) == limit:
-                            more = True
-                            self.broken = True
-                            break
-                        found.append(weight.add(_row(cursor, columns, row)))
-                count = len(found) if columns else cursor.rowcount
-            except StepFailed:
+                columns, kept = _columns(cursor), Kept(limit, done=self._transaction is None)
+                while columns and (row := await cursor.fetchone()):
+                    if not kept.add(_row(cursor, columns, row)) and self._transaction == "READ ONLY":
+                        self.broken = True  # the rest is not read; what writes is read to its end, so that it ends well
+                        break
+                count = len(kept.rows) if columns else cursor.rowcount
+            except (StepFailed, ValueError) as error:
                 self.broken = True
-                raise
+                if isinstance(error, StepFailed):
+                    raise
+                raise StepFailed("sql.data", f"a value cannot be read: {error}", retryable=False) from None
             finally:
                 if not self.broken:
                     await cursor.close()
-        return Result(columns=columns, rows=found, count=max(count, 0), more=more)
+        return Result(columns=columns, rows=kept.rows, count=max(count, 0), more=kept.more)
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         text, values = _bound(query, params)
@@ -215,6 +214,7 @@ class Session:
     @asynccontextmanager
     async def transaction(self, read_only: bool = False) -> AsyncIterator[None]:
         await self.run(f"START TRANSACTION{' READ ONLY' if read_only else ''}")
+        self._transaction = "READ ONLY" if read_only else "READ WRITE"
         try:
             yield
         except BaseException:
@@ -222,6 +222,8 @@ class Session:
                 if not self.broken:
                     await self._connection.rollback()
             raise
+        finally:
+            self._transaction = None
         if not self.broken:
             await self.run("COMMIT")
         elif not read_only:
@@ -269,16 +271,17 @@ def _row(cursor: Any, columns: list[str], row: Any) -> dict[str, Any]:
     found = {}
     for column, value in zip(cursor.description, row, strict=True):
         if column[1] == JSON and isinstance(value, str):
-            found[column[0]] = msgspec.json.decode(value)
+            found[column[0]] = plain_json(value)
         else:
             found[column[0]] = plain_value(value)
     return found
 
 
 @contextlib.contextmanager
-def _faults(timeout: float) -> Any:
+def _faults(timeout: float, opening: bool = False) -> Any:
     import pymysql
 
+    gone: Callable[[str], Exception] = NotConnected if opening else lost
     try:
         yield
     except TimeoutError:
@@ -287,16 +290,14 @@ def _faults(timeout: float) -> Any:
         number, message = error.args[:2] if len(error.args) > 1 else (None, str(error))
         if number in LOST or (number is None and isinstance(error, pymysql.InterfaceError)):
             reason = f" ({error.__cause__})" if error.__cause__ is not None else ""
-            raise NotConnected(f"mysql: {message or error}{reason}") from None
+            raise gone(f"mysql: {message or error}{reason}") from None
         if number in STOPPED:
             raise too_slow(timeout) from None
         state = SQLSTATES.get(number) if isinstance(number, int) else None
         hint = "; sql.query only reads: take sql.execute" if number == 1792 else ""
         raise failed(state, f"{message}{hint}", number=number) from None
-    except RuntimeError as error:
-        raise NotConnected(f"mysql: {error}") from None
-    except (ConnectionError, OSError) as error:
-        raise NotConnected(f"mysql: {error or type(error).__name__}") from None
+    except (RuntimeError, OSError) as error:
+        raise gone(f"mysql: {error or type(error).__name__}") from None
 
 
 SQLSTATES = {

@@ -65,8 +65,9 @@ class Nats:
         return found[:1]
 
     async def open(self) -> Client:
-        import nats
         from nats.errors import Error
+
+        from plugins.connections._nats_client import Connection
 
         options = self.options
         gone = anyio.Event()
@@ -74,18 +75,16 @@ class Nats:
         async def closed() -> None:
             gone.set()
 
-        async def quiet(error: Exception) -> None:
-            return None
-
-        given = {
+        connection = Connection()
+        given: dict[str, Any] = {
             "user": options.user, "password": options.password, "token": options.token,
             "user_credentials": options.credentials, "tls": self._tls(),
         }  # fmt: skip
         try:
-            connection = await nats.connect(
+            await connection.connect(
                 [url.strip() for url in options.url.split(",")],
                 name="reactor", connect_timeout=5, allow_reconnect=False, max_reconnect_attempts=1,
-                closed_cb=closed, disconnected_cb=closed, error_cb=quiet, drain_timeout=5,
+                closed_cb=closed, disconnected_cb=closed, error_cb=connection.tell, drain_timeout=5,
                 **{name: value for name, value in given.items() if value is not None},
             )  # fmt: skip
         except (Error, OSError, TimeoutError, ValueError) as error:

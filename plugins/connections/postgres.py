@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -14,13 +14,13 @@ import anyio.to_thread
 import msgspec
 
 from plugins.connections._postgres_values import bind
-from plugins.connections._sql import Weight, failed, too_slow
-from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_value
+from plugins.connections._sql import Kept, failed, lost, too_slow
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.contracts.postgres import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
+from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_row
 
 LOST = ("08", "57P01", "57P02", "57P03")
 """SQLSTATEs of a server that is gone or going."""
-ISO = {"TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "iso_8601", "extra_float_digits": "1"}
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,10 +63,13 @@ class Postgres:
     async def open(self) -> Client:
         import asyncpg
 
+        from plugins.connections._postgres_text import TextConnection, prepare
+
+        given = {name: value for name, value in SETTINGS.items() if name != "client_encoding"}  # asyncpg sets that one
         try:
             pool = await asyncpg.create_pool(
-                self.dsn(), min_size=0, max_size=self.options.pool, timeout=10, init=_prepare,
-                server_settings={"application_name": "reactor", **ISO},
+                self.dsn(), min_size=0, max_size=self.options.pool, timeout=10, init=prepare,
+                connection_class=TextConnection, server_settings={"application_name": "reactor", **given},
             )  # fmt: skip
             async with pool.acquire():
                 pass
@@ -99,15 +102,6 @@ class Postgres:
             client.pool.terminate()
 
 
-async def _prepare(connection: Any) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(
-            name, schema="pg_catalog", encoder=lambda value: msgspec.json.encode(value).decode(),
-            decoder=msgspec.json.decode,
-        )  # fmt: skip
-    await connection.set_type_codec("interval", schema="pg_catalog", encoder=str, decoder=str, format="text")
-
-
 class Client:
     """Fulfils `Database`; `kind.dsn()` opens further connections of another sort."""
 
@@ -116,13 +110,15 @@ class Client:
     def __init__(self, pool: Any, kind: Postgres) -> None:
         self.pool = pool
         self.kind = kind
+        self.types = Types(QUERIED)
 
-    async def replicate(self) -> Any:
-        """A connection that speaks streaming replication, for change capture. Raises NotConnected."""
+    async def replicate(self, encoding: str) -> Any:
+        """A connection of its own that speaks streaming replication, for change capture. Raises NotReady: whether the
+        pool can go on is another question."""
         import psycopg2
         from psycopg2.extras import LogicalReplicationConnection
 
-        settings = " ".join(f"-c {name}={value}" for name, value in ISO.items())
+        settings = " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, "client_encoding": encoding}.items())
 
         def connect() -> Any:
             return psycopg2.connect(
@@ -133,25 +129,26 @@ class Client:
         try:
             return await anyio.to_thread.run_sync(connect)
         except psycopg2.Error as error:
-            raise NotConnected(f"postgres: {str(error).strip()}") from None
+            raise NotReady(f"postgres: {str(error).strip()}") from None
 
     @asynccontextmanager
     async def session(self, timeout: float) -> AsyncIterator[Session]:
-        with _faults(timeout):
+        with _faults(timeout, opening=True):
             connection = await self.pool.acquire(timeout=10)
         try:
-            yield Session(connection, timeout)
+            yield Session(connection, timeout, self.types)
         finally:
             with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
                 await self.pool.release(connection, timeout=5)
 
 
 class Session:
-    """Fulfils `contracts.sql.Session`."""
+    """Fulfils `contracts.sql.Session`. All values come and go as text."""
 
-    def __init__(self, connection: Any, timeout: float) -> None:
+    def __init__(self, connection: Any, timeout: float, types: Types) -> None:
         self._connection = connection
         self._timeout = timeout
+        self._types = types
 
     async def _statement(self, query: str, params: Params) -> tuple[Any, list[Any]]:
         parsed = parse_statement(query, "postgres")
@@ -160,29 +157,52 @@ class Session:
         statement = await self._connection.prepare(text, timeout=self._timeout)
         return statement, [bind(v, kind) for v, kind in zip(values, statement.get_parameters(), strict=True)]
 
+    async def _columns(self, statement: Any) -> list[tuple[str, Convert | None]]:
+        """How each column is read: known before the statement runs, so that nothing can fail behind its effect."""
+        attributes = statement.get_attributes()
+        asked = self._types.missing({attribute.type.oid for attribute in attributes})
+        while asked:
+            lookup = await self._connection.prepare(TYPES_QUERY.replace(":oids", "$1"), timeout=self._timeout)
+            numbers = ("oid", "element", "base")
+            found = [
+                {name: int(value) if name in numbers else value for name, value in record.items()}
+                for record in await lookup.fetch(f"{{{','.join(map(str, asked))}}}", timeout=self._timeout)
+            ]
+            asked = self._types.learn(found, asked)
+        return [(attribute.name, self._types.convert(attribute.type.oid)) for attribute in attributes]
+
     async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
-            columns = [attribute.name for attribute in statement.get_attributes()]
-            more = False
-            if columns and self._connection.is_in_transaction():
+            columns = await self._columns(statement)
+            inside = self._connection.is_in_transaction()
+            if columns and inside:
                 cursor = await statement.cursor(*values, timeout=self._timeout)
                 found = await cursor.fetch(limit + 1, timeout=self._timeout)
-                found, more = found[:limit], len(found) > limit
             else:
                 found = await statement.fetch(*values, timeout=self._timeout)
-        weight = Weight()
-        rows = [weight.add({name: plain_value(value) for name, value in record.items()}) for record in found]
+        kept = Kept(limit, done=not inside)
+        for record in found:
+            if not kept.add(*plain_row(columns, record.values())):
+                break
         changed = (statement.get_statusmsg() or "").rpartition(" ")[2]
-        count = len(rows) if columns and not changed.isdigit() else int(changed) if changed.isdigit() else len(rows)
-        return Result(columns=columns, rows=rows[:limit], count=count, more=more or len(rows) > limit)
+        count = int(changed) if changed.isdigit() else min(len(found), limit)
+        names = [name for name, _ in columns]
+        return Result(columns=names, rows=kept.rows, count=count, more=kept.more, faults=kept.faults)
+
+    async def texts(self, query: str, params: Params = None) -> list[dict[str, str | None]]:
+        """The rows of a query as the server writes them, as the stream of changes has them too."""
+        with _faults(self._timeout):
+            statement, values = await self._statement(query, params)
+            return [dict(record) for record in await statement.fetch(*values, timeout=self._timeout)]
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
+            columns = await self._columns(statement)
             cursor = await statement.cursor(*values, timeout=self._timeout)
             while found := await cursor.fetch(batch, timeout=self._timeout):
-                yield [{name: plain_value(value) for name, value in record.items()} for record in found]
+                yield [plain_row(columns, record.values())[0] for record in found]
 
     async def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
         changed = 0
@@ -225,8 +245,10 @@ def numbered(statement: Statement) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _faults(timeout: float) -> Any:
+def _faults(timeout: float, opening: bool = False) -> Any:
     import asyncpg
+
+    gone: Callable[[str], Exception] = NotConnected if opening else lost
 
     try:
         yield
@@ -235,7 +257,7 @@ def _faults(timeout: float) -> Any:
     except asyncpg.PostgresError as error:
         state = error.sqlstate or ""
         if state.startswith(LOST):
-            raise NotConnected(f"postgres: {error}") from None
+            raise gone(f"postgres: {error}") from None
         more = {name: getattr(error, f"{name}_name", None) for name in ("table", "column", "constraint")}
         hint = f"; {error.hint}" if getattr(error, "hint", None) else ""
         shown = {name: value for name, value in more.items() if value}
@@ -244,7 +266,7 @@ def _faults(timeout: float) -> Any:
         raise failed(state, f"{error}{hint}", **shown) from None
     except asyncpg.InterfaceError as error:
         if "closed" in str(error) or "closing" in str(error):
-            raise NotConnected(f"postgres: {error}") from None
+            raise gone(f"postgres: {error}") from None
         raise StepFailed("sql.data", str(error), retryable=False) from None
-    except (ConnectionError, OSError) as error:
-        raise NotConnected(f"postgres: {error or type(error).__name__}") from None
+    except OSError as error:
+        raise gone(f"postgres: {error or type(error).__name__}") from None

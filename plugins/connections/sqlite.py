@@ -13,8 +13,8 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from plugins.connections._sql import Weight, failed, too_slow
-from reactor.contracts.errors import NotConnected
+from plugins.connections._sql import Kept, failed, too_slow
+from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.sql import Dialect, Params, Result, parse_statement, plain_value
 
 STATES = {
@@ -150,6 +150,9 @@ class Session:
         error = failure[0]
         if isinstance(error, apsw.InterruptError) and slow:
             raise too_slow(self._timeout)
+        if isinstance(error, UnicodeDecodeError):
+            reason = f"a text is not UTF-8 (byte {error.object[error.start]:#04x}): select it with CAST(… AS BLOB)"
+            raise StepFailed("sql.data", reason, retryable=False)
         if not isinstance(error, apsw.Error):
             raise error
         name = type(error).__name__
@@ -165,19 +168,15 @@ class Session:
             before = self._connection.total_changes()
             cursor = self._connection.cursor()
             columns: list[str] = []
-            rows: list[dict[str, Any]] = []
-            weight, more = Weight(), False
+            kept = Kept(limit, done=not self._connection.in_transaction)
             for row in cursor.execute(text, values):
                 columns = columns or [column[0] for column in cursor.get_description()]
-                if len(rows) == limit:
-                    more = True
-                    if cursor.is_readonly:
-                        break
-                    continue
-                rows.append(weight.add({name: plain_value(one) for name, one in zip(columns, row, strict=True)}))
+                shown = {name: plain_value(one) for name, one in zip(columns, row, strict=True)}
+                if not kept.add(shown) and cursor.is_readonly:
+                    break
             cursor.close(True)
             changed = self._connection.total_changes() - before
-            return Result(columns=columns, rows=rows, count=changed or len(rows), more=more)
+            return Result(columns=columns, rows=kept.rows, count=changed or len(kept.rows), more=kept.more)
 
         found: Result = await self._work(work)
         return found

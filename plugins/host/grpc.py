@@ -29,6 +29,8 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+AUTHORITY = (("grpc.default_authority", "localhost"),)
+"""For a unix socket: the library would send its path, which is not a valid `:authority`; strict servers refuse that."""
 HOST = "reactor"
 HEALTH = 30.0
 """Seconds between two looks at a plugin's health."""

@@ -12,11 +12,15 @@ import anyio.abc
 from plugins.host.kinds import action_class, trigger_class
 from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
+from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
+from reactor.contracts.durations import parse_duration
 from reactor.contracts.observe import Observer
 
 LOOK = 1.0
 """Seconds between two looks at the directories."""
+DEPLOY = 30.0
+"""Seconds that the new version of a plugin has to come up while the version before goes on."""
 
 
 def plugin_folders(directories: Sequence[Path]) -> list[Path]:
@@ -43,29 +47,32 @@ class Host:
         self._publish = publish
         self._base = base
         self._group: anyio.abc.TaskGroup | None = None
-        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._stamps: dict[Path, Stamp] = {}
         self.plugins: dict[str, Plugin] = {}
+        self._retiring: set[Plugin] = set()
         self.problems: list[str] = []
         self.changed: Callable[[], Awaitable[None]] | None = None
         """Told when kinds have come, gone or changed."""
 
     async def watch(self) -> None:
-        """Looks again and again, until cancelled."""
+        """Looks again and again, until cancelled. A change is taken when two looks see the same: what is being written
+        is not started."""
+        before = self._stamps
         while True:
             await self._clock.sleep(LOOK)
-            if await anyio.to_thread.run_sync(self._stamped) != self._stamps:
+            now = await anyio.to_thread.run_sync(self._stamped)
+            if now != self._stamps and now == before:
                 await self.load()
                 if self.changed is not None:
                     await self.changed()
+            before = now
 
-    def _stamped(self) -> dict[Path, tuple[int, int]]:
+    def _stamped(self) -> dict[Path, Stamp]:
         found = {}
         for folder in plugin_folders(self._directories):
-            try:
-                status = (folder / FILE).stat()
-            except OSError:
-                continue
-            found[folder] = (status.st_mtime_ns, status.st_size)
+            state = stamp(folder)
+            if state is not None:
+                found[folder] = state
         return found
 
     async def load(self, group: anyio.abc.TaskGroup | None = None) -> None:
@@ -73,7 +80,7 @@ class Host:
         self._group = group or self._group
         if not self._directories:
             return
-        self._stamps = await anyio.to_thread.run_sync(self._stamped)
+        known_stamps, self._stamps = self._stamps, await anyio.to_thread.run_sync(self._stamped)
         wanted: dict[str, Plugin] = {}
         problems: list[str] = []
         for folder in self._stamps:
@@ -83,7 +90,8 @@ class Host:
                     first = wanted[manifest.plugin].folder
                     raise ManifestError([f"{folder}: the plugin {manifest.plugin} is already in {first}"])
                 known = self.plugins.get(manifest.plugin)
-                if known is not None and known.hash == hash and known.folder == folder:
+                same = known_stamps.get(folder) == self._stamps[folder]
+                if known is not None and known.hash == hash and known.folder == folder and same:
                     wanted[manifest.plugin] = known
                     continue
                 made = Plugin(manifest, hash, folder, self._clock, self._observer, self._publish)
@@ -94,7 +102,7 @@ class Host:
                 for name, old in self.plugins.items():  # the last good version stays
                     if old.folder == folder:
                         wanted.setdefault(name, old)
-        await self._swap(wanted)
+        problems += await self._swap(wanted)
         for problem in problems:
             if problem not in self.problems:
                 self._observer.observe("plugin.refused", error=problem)
@@ -118,28 +126,66 @@ class Host:
         if problems:
             raise ManifestError(problems)
 
-    async def _swap(self, wanted: dict[str, Plugin]) -> None:
-        for name, plugin in list(self.plugins.items()):
-            if wanted.get(name) is not plugin:
-                for action in plugin.manifest.actions:
-                    self._kinds.actions.remove(f"{name}.{action}")
-                for trigger in plugin.manifest.triggers:
-                    self._kinds.triggers.remove(f"{name}.{trigger}")
+    async def _swap(self, wanted: dict[str, Plugin]) -> list[str]:
+        """Makes the plugins those that are wanted; what is wrong with new versions that did not start."""
+        problems: list[str] = []
+        for name, old in list(self.plugins.items()):
+            if name not in wanted:
+                self._unregister(old)
                 del self.plugins[name]
-                await plugin.stop()
-        for name, plugin in wanted.items():
-            if name in self.plugins:
-                continue
-            self.plugins[name] = plugin
-            for action, spec in plugin.manifest.actions.items():
-                self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.schema))
-            for trigger, given in plugin.manifest.triggers.items():
-                made = trigger_class(plugin, trigger, given, self._kinds.schema, self._base)
-                self._kinds.triggers.add(f"{name}.{trigger}", made)
-            if self._group is not None:
-                self._group.start_soon(plugin.run)
+                await old.stop()
+        async with anyio.create_task_group() as group:
+            for name, plugin in wanted.items():
+                known = self.plugins.get(name)
+                if known is plugin:
+                    continue
+                if known is not None:
+                    group.start_soon(self._replace, known, plugin, problems)
+                    continue
+                self._register(plugin)
+                self._start(plugin)
+        return problems
+
+    async def _replace(self, old: Plugin, new: Plugin, problems: list[str]) -> None:
+        """The new life comes up beside the old one, then its kinds take over in one step, and the old one ends when its
+        calls have. A new life that does not come up leaves the old one as it is."""
+        self._start(new)
+        if old.state == "up" and not await new.came_up(DEPLOY):
+            problems.append(f"{new.folder}: the new version does not start ({new.error}); the version before goes on")
+            await new.stop()
+            return
+        self._unregister(old)
+        self._register(new)
+        if self._group is not None:
+            self._group.start_soon(self._retire, old)
+
+    async def _retire(self, old: Plugin) -> None:
+        self._retiring.add(old)
+        old.retired.set()
+        await old.drain(parse_duration(old.manifest.timeout))
+        await old.stop()
+        self._retiring.discard(old)
+
+    def _start(self, plugin: Plugin) -> None:
+        if self._group is not None:
+            self._group.start_soon(plugin.run)
+
+    def _register(self, plugin: Plugin) -> None:
+        name = plugin.name
+        self.plugins[name] = plugin
+        for action, spec in plugin.manifest.actions.items():
+            self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.schema))
+        for trigger, given in plugin.manifest.triggers.items():
+            made = trigger_class(plugin, trigger, given, self._kinds.schema, self._base)
+            self._kinds.triggers.add(f"{name}.{trigger}", made)
+
+    def _unregister(self, plugin: Plugin) -> None:
+        for action in plugin.manifest.actions:
+            self._kinds.actions.remove(f"{plugin.name}.{action}")
+        for trigger in plugin.manifest.triggers:
+            self._kinds.triggers.remove(f"{plugin.name}.{trigger}")
 
     async def stop(self) -> None:
         async with anyio.create_task_group() as group:
-            for plugin in self.plugins.values():
+            for plugin in (*self.plugins.values(), *self._retiring):
                 group.start_soon(plugin.stop)

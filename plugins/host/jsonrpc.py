@@ -10,8 +10,10 @@ import anyio
 import anyio.abc
 import msgspec
 
-from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.link import CREDIT, ENDED, GRACE, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.process import MAX_LINE
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.text import shown, without_bom
 
 OUTBOX = 100
 """Messages that wait for a plugin that does not read."""
@@ -68,6 +70,8 @@ class JsonRpcLink:
         self._listening: dict[int, JsonRpcListening] = {}
         self._outbox, self._outgoing = anyio.create_memory_object_stream[bytes](OUTBOX)
         self._group: anyio.abc.TaskGroup | None = None
+        self._ended = anyio.Event()
+        self._stray: str | None = None
         self.gone: str | None = None
 
     async def handshake(self, hash: str) -> None:
@@ -81,7 +85,8 @@ class JsonRpcLink:
             if answer.get("manifest") != hash:
                 raise NotConnected(f"its handshake has the manifest {answer.get('manifest')}, its folder {hash}")
         if scope.cancelled_caught:
-            raise NotConnected(f"it did not answer the handshake in {HANDSHAKE:g} s")
+            stray = "" if self._stray is None else f"; on stdout it wrote {self._stray}"
+            raise NotConnected(f"it did not answer the handshake in {HANDSHAKE:g} s{stray}")
 
     async def run(self) -> str:
         reason = ENDED
@@ -92,6 +97,7 @@ class JsonRpcLink:
             async with anyio.create_task_group() as group:
                 self._group = group
                 group.start_soon(self._write)
+                group.start_soon(self._until_ended, group.cancel_scope)
                 while True:
                     rest += await stdout.receive(65_536)
                     *lines, rest = rest.split(b"\n")
@@ -109,7 +115,13 @@ class JsonRpcLink:
         return reason
 
     def lose(self, reason: str) -> None:
-        """Nothing to do: the pipe of a process that has ended says so itself."""
+        self._ended.set()
+
+    async def _until_ended(self, scope: anyio.CancelScope) -> None:
+        """The end of the process counts, not that of its pipe, which a child of it may hold."""
+        await self._ended.wait()
+        await anyio.sleep(GRACE)
+        scope.cancel()
 
     def _lost(self, reason: str) -> None:
         self.gone = reason
@@ -126,11 +138,14 @@ class JsonRpcLink:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = msgspec.json.decode(line)
+            message = msgspec.json.decode(without_bom(line))
         except (msgspec.DecodeError, RecursionError):
-            raise ValueError(f"it sent no JSON-RPC: {line[:100]!r}") from None
+            message = None
         if not isinstance(message, dict):
-            raise ValueError(f"it sent no JSON-RPC: {line[:100]!r}")
+            self._stray = repr(shown(line[:200]))
+            words = f"a line on stdout that is not a JSON-RPC message: {shown(line[:MAX_LINE])}"
+            self._tell("plugin.log", level="warning", message=words)
+            return
         method = message.get("method")
         if method is None:
             self._answered(message)

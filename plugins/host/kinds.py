@@ -38,11 +38,10 @@ def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: An
                 "run": context.run, "flow": context.flow, "step": context.step, "attempt": context.attempt,
                 "idempotency_key": context.idempotency_key, "deadline": context.deadline,
             }  # fmt: skip
-            plugin.calls += 1
-            link = await plugin.link()
             try:
-                with anyio.fail_after(timeout):
-                    return await link.act(Call(action=name, input=given, context=told))
+                async with plugin.calling() as link:
+                    with anyio.fail_after(timeout):
+                        return await link.act(Call(action=name, input=given, context=told))
             except TimeoutError:
                 message = f"{full} took longer than {timeout:g} s"
                 raise StepFailed("plugin.timeout", message, retryable=True) from None
@@ -75,6 +74,7 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
                 async with anyio.create_task_group() as group:
                     sender, receiver = anyio.create_memory_object_stream[Any](1000)
                     group.start_soon(_acknowledge, listening, receiver)
+                    group.start_soon(_until_retired, plugin)
                     await ctx.ready()
                     async for happened in listening.events():
                         event = _event(happened.event, type_, full)
@@ -89,6 +89,11 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
     return _named(PluginTrigger, full, spec, spec.options, {
         "event_type": type_, "identity": spec.identity, "example": _example(full, spec.options, trigger=True),
     })  # fmt: skip
+
+
+async def _until_retired(plugin: Plugin) -> None:
+    await plugin.retired.wait()
+    raise NotConnected("a new version of the plugin takes over")
 
 
 async def _acknowledge(listening: Any, receiver: Any) -> None:

@@ -95,7 +95,7 @@ async def begin(manifest: Manifest, hash: str, folder: Path, publish: Any, tell:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     import grpc.aio
 
-    from plugins.host.grpc import OPTIONS, GrpcLink
+    from plugins.host.grpc import AUTHORITY, OPTIONS, GrpcLink
 
     timeout = parse_duration(manifest.timeout)
     if manifest.address is not None:
@@ -120,7 +120,7 @@ async def begin(manifest: Manifest, hash: str, folder: Path, publish: Any, tell:
     except NotConnected:
         shutil.rmtree(place, ignore_errors=True)
         raise
-    channel = grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS)
+    channel = grpc.aio.insecure_channel(f"unix:{socket}", options=(*OPTIONS, *AUTHORITY))
     life = Life(GrpcLink(manifest.plugin, channel, token, timeout, publish, tell), process, tell)
     life.channel, life.folder = channel, place
     return life

@@ -16,6 +16,8 @@ CREDIT = 100
 ENDED = "it ended"
 """Why a link is gone whose program is: whoever started it adds how it ended."""
 MAX_MESSAGE = 16 * 1024 * 1024
+GRACE = 0.25
+"""Seconds in which what a program that has ended still wrote is read: its children may hold its pipes for ever."""
 HANDSHAKE = 20.0
 """Seconds in which a plugin answers the handshake."""
 

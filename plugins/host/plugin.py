@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +37,17 @@ class Plugin:
         self.error: str | None = None
         self.restarts = 0
         self.calls = 0
+        self.active = 0
+        """Calls under way."""
         self._clock = clock
         self._observer = observer
         self._publish = publish
+        self.retired = anyio.Event()
+        """Set when a new version has taken over: what listens goes there, what is called ends here."""
         self._link: Link | None = None
         self._up = anyio.Event()
+        self._idle = anyio.Event()
+        self._news = anyio.Event()
         self._scope = anyio.CancelScope()
         self._gone = anyio.Event()
 
@@ -49,6 +57,32 @@ class Plugin:
 
     def tell(self, fact: str, **fields: Any) -> None:
         self._observer.observe(fact, plugin=self.name, **fields)
+
+    @contextlib.asynccontextmanager
+    async def calling(self) -> AsyncIterator[Link]:
+        """The link for one call, which `drain` waits for. Raises StepFailed `plugin.down`."""
+        self.calls += 1
+        self.active += 1
+        try:
+            yield await self.link()
+        finally:
+            self.active -= 1
+            if not self.active:
+                self._idle.set()
+                self._idle = anyio.Event()
+
+    async def came_up(self, seconds: float) -> bool:
+        """Waits until it is up or has failed for the first time, at most so long. Whether it is up."""
+        with anyio.move_on_after(seconds):
+            while self.state == "starting":
+                await self._news.wait()
+        return self.state == "up"
+
+    async def drain(self, seconds: float) -> None:
+        """Waits until no call is under way, at most so long."""
+        with anyio.move_on_after(seconds):
+            while self.active:
+                await self._idle.wait()
 
     async def link(self) -> Link:
         """Waits for it a little. Raises StepFailed `plugin.down`."""
@@ -83,12 +117,17 @@ class Plugin:
             except NotConnected as error:
                 self.error = str(error)
             self._down()
-            self.state = "down"
+            self._turned("down")
             failures = 1 if self._clock.monotonic() - begun > STEADY else failures + 1
             pause = min(FIRST_PAUSE * 2.0 ** (failures - 1), LAST_PAUSE)
             self.tell("plugin.down", error=self.error, again=pause)
             await self._clock.sleep(pause)
             self.restarts += 1
+
+    def _turned(self, state: str) -> None:
+        self.state = state
+        self._news.set()
+        self._news = anyio.Event()
 
     def _down(self) -> None:
         self._link = None
@@ -125,9 +164,9 @@ class Plugin:
 
     def _ready(self, link: Link) -> None:
         self._link = link
-        self.state = "up"
         self.error = None
         self._up.set()
+        self._turned("up")
         self.tell("plugin.up", version=self.manifest.version)
 
     async def stop(self) -> None:

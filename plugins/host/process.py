@@ -19,6 +19,7 @@ from plugins.environment import inherited
 from plugins.host.manifest import Manifest
 from reactor.contracts.durations import parse_duration, parse_size
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.text import shown
 
 MAX_LINE = 8 * 1024
 MANIFEST_HASH = "REACTOR_PLUGIN_MANIFEST"
@@ -89,9 +90,9 @@ async def pump_lines(stream: Any, tell: Callable[[str], None]) -> None:
             rest += await stream.receive()
             *lines, rest = rest.split(b"\n")
             for line in lines:
-                tell(line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r"))
+                tell(shown(line[:MAX_LINE]).rstrip("\r"))
             if len(rest) > MAX_LINE:
-                tell(rest[:MAX_LINE].decode("utf-8", "replace"))
+                tell(shown(rest[:MAX_LINE]))
                 rest = b""
     if rest:
-        tell(rest[:MAX_LINE].decode("utf-8", "replace"))
+        tell(shown(rest[:MAX_LINE]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ import anyio
 import anyio.abc
 import msgspec
 
-from plugins.host.link import Call, Happened, down, failure
+from plugins.host.link import GRACE, Call, Happened, down, failure
 from plugins.host.manifest import Manifest
-from plugins.host.process import end, kill, pump_lines, spawn
+from plugins.host.process import MAX_LINE, end, kill, pump_lines, spawn
 from reactor.contracts.durations import parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.text import shown, without_bom
 
 MAX_OUTPUT = 16 * 1024 * 1024
+MAX_STRAY = 100
+"""Lines before an answer, and behind it, that are looked at."""
 
 
 class ScriptListening:
@@ -117,6 +122,7 @@ class ScriptLink:
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
                     pass  # it does not read; what it answers counts
                 await process.wait()
+                group.cancel_scope.deadline = anyio.current_time() + GRACE
         finally:
             await end(process, 0.0)
         if len(output) > MAX_OUTPUT:
@@ -125,10 +131,9 @@ class ScriptLink:
 
     def _answer(self, output: bytes, code: int, last: list[str]) -> Any:
         name = self._manifest.plugin
-        try:
-            answer = msgspec.json.decode(output)
-        except (msgspec.DecodeError, RecursionError):
-            answer = None
+        answer, others = _value(output)
+        for line in others:
+            self._tell("plugin.log", level="warning", message=f"a line on stdout that is not the answer: {line}")
         if isinstance(answer, dict) and "error" in answer:
             raise failure(name, answer["error"])
         said = f": {last[-1]}" if last else ""
@@ -139,3 +144,22 @@ class ScriptLink:
         if answer is None:
             raise failure(name, f"it wrote no JSON value: {output[:100]!r}{said}")
         return answer
+
+
+def _value(output: bytes) -> tuple[Any, list[str]]:
+    """The JSON value that a program wrote, and the lines around it that are not part of it: a banner, a stray print."""
+    data = without_bom(output)
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(data), []
+    text = shown(data)
+    reader = json.JSONDecoder()
+    lines = text.splitlines(keepends=True)
+    start = 0
+    for place, line in enumerate(lines[:MAX_STRAY]):
+        if line.lstrip().startswith("{"):
+            with contextlib.suppress(ValueError, RecursionError):
+                answer, end = reader.raw_decode(text, start + len(line) - len(line.lstrip()))
+                rest = text[end:].splitlines()[:MAX_STRAY]
+                return answer, [one.strip()[:MAX_LINE] for one in (*lines[:place], *rest) if one.strip()]
+        start += len(line)
+    return None, []

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import http.client
 import json
 import os
-import socket
 import urllib.parse
 from pathlib import Path
 from typing import Any
+
+from reactor.cli.server import BadServer, add_papers, connect, papers, unreached
+from reactor.contracts.durations import DurationError, parse_duration
+from reactor.contracts.text import not_utf8, raw, shown
+from reactor.places import daemons, listens
+from reactor.reading import token
+
+START = "start one with `reactor run`, or name it with --server URL or --data DIR"
 
 
 class ClientError(Exception):
@@ -20,40 +28,50 @@ class NoDaemon(Exception):
     """No daemon answers."""
 
 
-class _Unix(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
-    parser.add_argument("--data", help="the data directory of the local daemon (REACTOR_DATA, ./data)")
+    parser.add_argument(
+        "--data", help="the data directory of the local daemon (REACTOR_DATA; else ./data, else the one daemon here)"
+    )
     parser.add_argument("--json", action="store_true", help="prints JSON")
+    add_papers(parser)
 
 
 class Client:
     def __init__(self, options: Any, timeout: float | None = 30.0) -> None:
         self._server = options.server or os.environ.get("REACTOR_SERVER")
-        self._data = options.data or os.environ.get("REACTOR_DATA") or "./data"
+        self._named = options.data or os.environ.get("REACTOR_DATA")
+        self._data = self._named or "./data"
         self._timeout = timeout
-        self._token = os.environ.get("REACTOR_ADMIN_TOKEN")
+        self._papers = papers(vars(options))
+        self._base = ""
+        self._token = token(os.environ.get("REACTOR_ADMIN_TOKEN"), "REACTOR_ADMIN_TOKEN")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._server is None:
-            return _Unix(str(Path(self._data) / "reactor.sock"), self._timeout)
-        if self._server.startswith("unix:"):
-            return _Unix(self._server.removeprefix("unix:"), self._timeout)
-        if self._server.startswith("/"):
-            return _Unix(self._server, self._timeout)
-        parts = urllib.parse.urlsplit(self._server if "://" in self._server else f"http://{self._server}")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        return kind(parts.hostname or "127.0.0.1", parts.port, timeout=self._timeout)
+            self._server = self._find()
+        try:
+            connection, self._base = connect(self._server, self._papers, self._timeout)
+        except BadServer as error:
+            raise ClientError(str(error)) from None
+        return connection
+
+    def _find(self) -> str:
+        """The local daemon: in the data directory, else the one daemon of this machine. Raises NoDaemon."""
+        usual = Path(self._data).absolute() / "reactor.sock"
+        if listens(usual):
+            return str(usual)
+        running = daemons()
+        same = [one for one in running if one.data == shown(str(usual.parent))]
+        if self._named is None and not same:
+            same = running
+        if not same:
+            where = usual if self._named is None or usual.exists() else usual.parent
+            raise NoDaemon(f"no daemon answers at {where}; {START}")
+        if len(same) > 1:
+            choices = ", ".join(sorted(one.data for one in same))
+            raise NoDaemon(f"several daemons run on this machine ({choices}); name one with --data DIR")
+        return same[0].socket or same[0].url
 
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -64,15 +82,11 @@ class Client:
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
         try:
-            connection.request(method, path, body=body, headers=sent)
+            connection.request(method, self._base + path, body=body, headers=sent)
             response = connection.getresponse()
             raw = response.read()
         except OSError as error:
-            where = self._server or str(Path(self._data) / "reactor.sock")
-            raise NoDaemon(
-                f"no daemon answers at {where} ({error.strerror or error}); start one with `reactor run`,"
-                " or name it with --server URL or --data DIR"
-            ) from None
+            raise NoDaemon(f"{unreached(str(self._server), error)}; {START}") from None
         finally:
             connection.close()
         try:
@@ -88,10 +102,10 @@ class Client:
         if self._token:
             headers = {**headers, "Authorization": f"Bearer {self._token}"}
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, self._base + path, headers=headers)
             return connection.getresponse()
         except OSError as error:
-            raise NoDaemon(f"no daemon answers ({error.strerror or error}); start one with `reactor run`") from None
+            raise NoDaemon(f"{unreached(str(self._server), error)}; {START}") from None
 
     def get(self, path: str, **query: Any) -> Any:
         """Raises ClientError for anything but success."""
@@ -129,6 +143,23 @@ def table(rows: list[list[Any]], head: list[str]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def moment(text: str | None) -> str | None:
+    """A time in the past as the API takes it: RFC 3339 as it is, or a duration before now such as `1h`. Raises
+    ClientError."""
+    if text is None:
+        return None
+    try:
+        past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=parse_duration(text))
+        return past.isoformat().replace("+00:00", "Z")
+    except DurationError:
+        pass
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ClientError(f"{text!r} is not a time: write a duration such as 1h, or 2026-01-31T12:00:00Z") from None
+    return text
+
+
 def parse_data(text: str | None) -> bytes | None:
     """`@file`, `-` or the text itself. Raises ClientError."""
     if text is None:
@@ -142,7 +173,7 @@ def parse_data(text: str | None) -> bytes | None:
             return Path(text[1:]).read_bytes()
         except OSError as error:
             raise ClientError(f"{text[1:]}: {error.strerror or error}") from None
-    return text.encode()
+    return raw(text)
 
 
 def json_or_fail(data: bytes | None, what: str) -> Any:
@@ -150,7 +181,8 @@ def json_or_fail(data: bytes | None, what: str) -> Any:
         return None
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        reason = not_utf8(data) or str(error)
         raise ClientError(
-            f"{what} is no JSON: {error}; quote it for your shell, such as --{what} '{{\"id\": 1}}'"
+            f"{what} is not valid JSON: {reason}; quote it for your shell, such as --{what} '{{\"id\": 1}}'"
         ) from None

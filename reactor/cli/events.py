@@ -12,7 +12,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="list|show")
     listing = verbs.add_parser("list", help="the newest events")
     show = verbs.add_parser("show", help="one event whole")
-    show.add_argument("id", metavar="EVENT")
+    show.add_argument("id", metavar="EVENT", help="its id, or the beginning of it")
     add_server(show)
     for one in (listing, parser):
         one.add_argument("--type")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: Any) -> int:
     directory = Path(options.directory)
     target = directory / "hello.yaml"
+    if (directory / "__init__.py").exists():
+        raise ClientError(
+            f"{directory} is a Python package, not a place for flows; go to a folder of your own,"
+            " or name another directory: reactor init DIR"
+        )
     if target.exists():
         raise ClientError(f"{target} is there already; nothing was changed")
     try:
@@ -49,5 +55,8 @@ def run(options: Any) -> int:
         target.write_text(FIRST, "utf-8")
     except OSError as error:
         raise ClientError(f"{directory}: {error.strerror or error}") from None
-    print(f"{target} is your first flow; run it with: reactor run --flows {directory}")
+    flag = "" if options.directory == "flows" else f" --flows {shlex.quote(options.directory)}"
+    print(f"{target} is your first flow. Start the daemon with: reactor run{flag}")
+    print("Then, in a second terminal: curl -d '{\"name\": \"Ada\"}' -H 'Content-Type: application/json' \\")
+    print("  'http://127.0.0.1:8420/hooks/hello?wait'")
     return 0

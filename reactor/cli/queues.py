@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from reactor.cli.client import Client, add_server, json_or_fail, parse_data, quote, show_json, table
+from reactor.cli.server import add_papers
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     push.add_argument("--data-dir", dest="data", help="the data directory of the local daemon (REACTOR_DATA, ./data)")
     push.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
     push.add_argument("--json", action="store_true", help="prints JSON")
+    add_papers(push)
     add_server(parser)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ def run(options: Any) -> int:
 
     config = load(vars(options))
     if options.show_config:
+        for warning in config.warnings:
+            print(f"reactor: {warning}", file=sys.stderr)
         for name, (value, origin) in config.origins.items():
             shown = ", ".join(value) if isinstance(value, list) else "" if value is None else value
             print(f"{name:<18} {shown!s:<30} {origin}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from typing import Any
 
-from reactor.cli.client import Client, add_server, quote, show_json, table
+from reactor.cli.client import Client, add_server, moment, quote, show_json, table
 from reactor.cli.tail import follow
 
 MARKS = {
@@ -18,6 +19,8 @@ MARKS = {
     "skipped": "-",
     "cancelled": "×",
 }
+WIDEST = 200
+"""Characters of a result that are shown on its line."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("retry", "goes on from the failed step"),
     ):
         verb = verbs.add_parser(name, help=text)
-        verb.add_argument("id", metavar="RUN")
+        verb.add_argument("id", metavar="RUN", help="its id, or the beginning of it")
         add_server(verb)
     _filters(parser)
 
@@ -43,7 +46,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def _filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow")
     parser.add_argument("--status")
-    parser.add_argument("--since", help="RFC 3339")
+    parser.add_argument("--since", metavar="TIME", help="those made since: 1h, 2d, or 2026-01-31T12:00:00Z")
+    parser.add_argument("--until", metavar="TIME", help="those made before: the same forms")
     parser.add_argument("--limit", type=int, default=50)
     add_server(parser)
 
@@ -69,7 +73,12 @@ def run(options: Any) -> int:
 
 def _list(client: Client, options: Any) -> int:
     page = client.get(
-        "/api/v1/runs", flow=options.flow, status=options.status, since=options.since, limit=options.limit
+        "/api/v1/runs",
+        flow=options.flow,
+        status=options.status,
+        since=moment(options.since),
+        until=moment(options.until),
+        limit=options.limit,
     )
     if options.json:
         show_json(page)
@@ -118,14 +127,34 @@ def _show(found: dict[str, Any]) -> None:
     if found["output"] is not None:
         print("output:")
         show_json(found["output"])
+    if found["problem"]:
+        print(f"the steps cannot be shown in full: {found['problem']}")
 
 
 def _step(step: dict[str, Any], depth: int) -> None:
     name = step["id"] or step["name"] or step["path"]
+    margin = "  " * depth
+    took = f"  {_seconds(step)}" if step["ended"] else ""
     attempts = f"  {step['attempts']} attempts" if step["attempts"] > 1 else ""
-    failure = f"  {step['error']['type']}: {step['error']['message'][:80]}" if step["error"] else ""
-    print(f"{'  ' * depth}{MARKS.get(step['status'], '?')} {step['verb']} {name}  {step['status']}{attempts}{failure}")
+    print(f"{margin}{MARKS.get(step['status'], '?')} {step['verb']} {name}  {step['status']}{took}{attempts}")
+    if step["error"]:
+        print(f"{margin}    {step['error']['type']}: {step['error']['message']}")
+    elif step["result"] is not None and not step["children"]:
+        print(f"{margin}    {_short(step['result'])}")
     for child in step["children"]:
         _step(child, depth + 1)
     if "turns" in step:
-        print(f"{'  ' * (depth + 1)}… {step['turns']['count'] - step['turns']['shown']} more turns")
+        print(f"{margin}  and {step['turns']['count'] - step['turns']['shown']} more turns")
+
+
+def _seconds(step: dict[str, Any]) -> str:
+    start, end = (datetime.datetime.fromisoformat(step[name]) for name in ("started", "ended"))
+    return f"{(end - start).total_seconds():.3f} s"
+
+
+def _short(result: Any) -> str:
+    """A result on one line; what a `log` step wrote stands by itself."""
+    if isinstance(result, dict) and set(result) == {"message"} and isinstance(result["message"], str):
+        return result["message"]
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]} ({len(text):,} characters; --json shows all)"

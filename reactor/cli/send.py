@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from reactor.cli.client import Client, json_or_fail, parse_data, quote, show_json
+from reactor.cli.server import add_papers
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", help="the daemon's URL or socket (REACTOR_SERVER; else the local one)")
     parser.add_argument("--data-dir", dest="data", help="the data directory of the local daemon (REACTOR_DATA, ./data)")
     parser.add_argument("--json", action="store_true", help="prints JSON")
+    add_papers(parser)
 
 
 def run(options: Any) -> int:

@@ -16,6 +16,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", default="127.0.0.1:8420", help="address and port")
     parser.add_argument("--user", default="reactor", help="the user; made when the service starts unless it exists")
     parser.add_argument("--allow", action="append", default=[], help="as the daemon's --allow")
+    parser.add_argument("--plugins", action="append", default=[], metavar="DIR", help="a directory of plugins")
     parser.add_argument("--executable", help="where reactor is, when it is not this one")
 
 
@@ -27,22 +28,30 @@ def command() -> str:
 
 
 def run(options: Any) -> int:
-    for name in ("flows", "listen", "user"):
-        value = getattr(options, name)
+    for name, value in (
+        ("flows", options.flows),
+        ("listen", options.listen),
+        ("user", options.user),
+        *(("plugins", folder) for folder in options.plugins),
+    ):
         if not value or any(c in value for c in "\n\r\0%"):
             raise ConfigError(f"--{name} {value!r} cannot stand in a unit")
     executable = options.executable or command()
     arguments = ["--flows", options.flows, "--data", "/var/lib/reactor", "--listen", options.listen]
     for word in options.allow:
         arguments += ["--allow", word]
+    for folder in options.plugins:
+        arguments += ["--plugins", folder]
     line = f"{executable} run {shlex.join(arguments)}"
-    spawns = any(word in ("shell", "script") for word in options.allow)
-    print(unit(line, options.user, options.flows, spawns), end="")
+    spawns = bool(options.plugins) or any(word in ("shell", "script") for word in options.allow)
+    print(unit(line, options.user, [options.flows, *options.plugins], spawns), end="")
     return 0
 
 
-def unit(line: str, user: str, flows: str, spawns: bool) -> str:
-    """Flows that start programs get what programs need; others nothing beyond the network and their files."""
+def unit(line: str, user: str, folders: list[str], spawns: bool) -> str:
+    """Flows and plugins that start programs get what programs need (Node and Java write code while they run); others
+    nothing beyond the network and their files."""
+    paths = " ".join(shlex.quote(folder) for folder in folders)
     strict = "" if spawns else "MemoryDenyWriteExecute=yes\nSystemCallFilter=~@privileged @resources\n"
     return f"""# /etc/systemd/system/reactor.service, then: systemctl daemon-reload && systemctl enable --now reactor
 # Secrets: one file each, mode 600, in /etc/reactor/secrets; they reach the daemon as credentials.
@@ -58,6 +67,8 @@ ExecStart={line} --secrets ${{CREDENTIALS_DIRECTORY}}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2s
+# wrong options do not become right by trying again
+RestartPreventExitStatus=2 4
 TimeoutStopSec=60s
 WatchdogSec=30s
 User={user}
@@ -65,12 +76,15 @@ DynamicUser=yes
 StateDirectory=reactor
 StateDirectoryMode=0700
 RuntimeDirectory=reactor
-Environment=TMPDIR=%t/reactor
+# the executable unpacks itself where programs may run; %t is mounted noexec
+CacheDirectory=reactor
+CacheDirectoryMode=0700
+Environment=TMPDIR=%C/reactor
 EnvironmentFile=-/etc/reactor/environment
 LoadCredential=secrets:/etc/reactor/secrets
 LimitNOFILE=65536
 UMask=0077
-ReadOnlyPaths={flows}
+ReadOnlyPaths={paths}
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=yes

@@ -25,7 +25,8 @@ def run(options: Any) -> int:
     path = f"/api/v1/flows/{quote(options.flow)}/runs" + ("?wait=60s" if options.wait else "")
     answer = client.post(path, {} if value is None else value)
     if not answer["runs"]:
-        print("reactor: no run was started; the flow's concurrency is busy", file=sys.stderr)
+        why = answer.get("detail") or "no run was started; the flow's concurrency is busy"
+        print(f"reactor: {why}", file=sys.stderr)
         return 1
     started = answer["runs"][0]
     if not options.wait:

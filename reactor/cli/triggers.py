@@ -21,6 +21,7 @@ def run(options: Any) -> int:
     rows = []
     for item in found["items"]:
         given = {name: value for name, value in (item["options"] or {}).items() if value is not None}
-        rows.append([item["kind"], item["state"], ", ".join(item["flows"]), json.dumps(given)[:60], item["error"]])
+        reason = item["error"] or item["warning"]
+        rows.append([item["kind"], item["state"], ", ".join(item["flows"]), json.dumps(given)[:60], reason])
     table(rows, ["KIND", "STATE", "FLOWS", "OPTIONS", "ERROR"])
     return 0

@@ -10,7 +10,8 @@ from reactor.cli.client import Client, add_server, quote, show_json
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("event", metavar="EVENT", help="the event's id")
+    parser.add_argument("event", metavar="EVENT", help="the event's id, or the beginning of it")
+    parser.add_argument("--all", action="store_true", help="names the flows that do not listen for it, too")
     add_server(parser)
 
 
@@ -19,7 +20,10 @@ def run(options: Any) -> int:
     if options.json:
         show_json(found)
         return 0
+    deaf = [] if options.all else [one["flow"] for one in found["verdicts"] if _deaf(one)]
     for verdict in found["verdicts"]:
+        if verdict["flow"] in deaf:
+            continue
         run_id = f"  {verdict['run']}" if verdict["run"] else ""
         print(f"{verdict['flow']}: {verdict['verdict']}{run_id}")
         if verdict["expression"]:
@@ -29,4 +33,12 @@ def run(options: Any) -> int:
             print(f"    {name} = {json.dumps(value, ensure_ascii=False)}")
         if verdict["message"]:
             print(f"  {verdict['message']}")
+    if deaf:
+        what = "1 flow does" if len(deaf) == 1 else f"{len(deaf)} flows do"
+        print(f"{what} not listen for this event (--all names them)")
     return 0
+
+
+def _deaf(verdict: dict[str, Any]) -> bool:
+    """Whether the flow has no trigger that such an event could start."""
+    return verdict["verdict"] == "no_match" and not verdict["clause"] and not verdict["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -41,6 +42,8 @@ class ActionContext(msgspec.Struct, kw_only=True):
     memory: Memory | None = None
     collections: Any = None
     """`reactor.contracts.collections.Collections`: the flows' own data."""
+    reveals: Callable[[Any], bool] = lambda _: False
+    """Whether a value has a secret that this step was given, in any form that is masked."""
     traceparent: str | None = None
     """W3C Trace Context to send along, when the event has a trace or the daemon makes traces."""
     log: Any = None

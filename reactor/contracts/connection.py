@@ -46,5 +46,6 @@ class Lend(Protocol):
     """How triggers and actions get a client: open while the block runs, shared, reopened after a fault."""
 
     def __call__(self, name: str) -> AbstractAsyncContextManager[Any]:
-        """`name` is that of a connection, or a URL. Raises NotConnected."""
+        """`name` is that of a connection, or a URL. Raises NotConnected. NotConnected out of the block closes the
+        client; any other error leaves it to its other users."""
         ...

@@ -19,6 +19,7 @@ class Decider(Protocol):
         trigger: str,
         at: float,
         environment: dict[str, str],
+        bounds: int,
         events: Sequence[StoredEvent] = (),
     ) -> Begun:
         """Walks the pure prefix of a run, at most 1,000 steps. Pure itself: the same arguments, the same answer."""

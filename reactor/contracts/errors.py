@@ -115,6 +115,33 @@ class StepFailed(ReactorError):
         )
 
 
+def faults(error: BaseException) -> list[BaseException]:
+    """What a group of faults holds, however deep; any other error as it is."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [one for inner in error.exceptions for one in faults(inner)]
+
+
+def leading(error: BaseException) -> BaseException:
+    """The fault of a group that decides what is done: a failed store, then a lost connection (the rest is what follows
+    from it), then what is not ready, then the first fault that nobody foresaw, then any other."""
+    found = faults(error)
+    for kind in (StoreFailed, NotConnected, NotReady):
+        for one in found:
+            if isinstance(one, kind):
+                return one
+    return next((one for one in found if not isinstance(one, ReactorError)), found[0])
+
+
+def words(error: BaseException) -> str:
+    """An error's own words, with its type where they need it; never those of the group that it came in."""
+    error = leading(error)
+    text = str(error)
+    if isinstance(error, ReactorError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def is_retryable(type: str, status: int | None = None) -> bool:
     """The default of `retry.if`: all but the sender's own mistakes."""
     if type in NOT_RETRYABLE:

@@ -65,6 +65,9 @@ class Verdict(msgspec.Struct, omit_defaults=True):
     trigger: str | None = None
 
 
+LISTED = (("headers", "headers_all"), ("query", "query_all"))
+"""Fields with one value a name, and those with all values of each: stored only where a name came several times."""
+
 SENT = frozenset({"event", "manual"})
 """Origins of events that have no source of their own."""
 
@@ -106,10 +109,15 @@ class StoredEvent(msgspec.Struct, kw_only=True):
             "type": event.type,
             "time": rfc3339(self.at if event.time is None else event.time),
             "subject": event.subject,
+            "key": event.key,
             "data": event.data,
             "extensions": event.extensions,
             **event.fields,
         }
+        for name, all_values in LISTED:
+            given = event.fields.get(name)
+            if all_values not in names and isinstance(given, dict):
+                names[all_values] = {key: [value] for key, value in given.items()} if given else {}
         if event.alias is not None:
             names[event.alias] = event.data
         self.shown = names

@@ -9,6 +9,12 @@ from typing import Any, Protocol
 Names = Mapping[str, Any]
 """Root names of an expression (`event`, `vars`, `steps` …) and their values."""
 
+BOUNDS = 2
+"""The number of the set of bounds under which expressions are evaluated now; stored with each run at its start."""
+
+BOUNDS_NAME = "#bounds"
+"""Under this name, which no expression can spell, the names of a run carry the number of its bounds."""
+
 
 class Expression(Protocol):
     """A compiled expression. Evaluating is pure; `StepFailed` of type `missing`, `expression` or `limit` is raised."""

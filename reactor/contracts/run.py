@@ -9,6 +9,7 @@ import msgspec
 
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.journal import AnyEntry
+from reactor.contracts.plan import BOUNDS
 
 
 class Status(enum.StrEnum):
@@ -72,6 +73,8 @@ class Start(msgspec.Struct, kw_only=True):
     shift: float = 0.0
     """What `at`, and all times of the run, are ahead of the even time in which durations are counted."""
     environment: dict[str, str] = msgspec.field(default_factory=dict)
+    bounds: int = BOUNDS
+    """Number of the set of bounds under which its expressions are evaluated, now and at each recovery."""
     parent: Parent | None = None
     dedupe_key: str | None = None
     dedupe_seconds: float = 0.0
@@ -104,6 +107,8 @@ class RunRecord(msgspec.Struct, kw_only=True):
     error: ErrorObject | None = None
     response: dict[str, Any] | None = None
     environment: dict[str, str] = msgspec.field(default_factory=dict)
+    bounds: int = 1
+    """A run that was stored before this was kept has the first set."""
     events: list[str] = msgspec.field(default_factory=list)
     """Ids of all merged events (`when_busy: latest`), oldest first."""
     next_seq: int = 0

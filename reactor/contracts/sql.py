@@ -8,13 +8,14 @@ import decimal
 import re
 import uuid
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.text import is_text, named, not_utf8, raw
 
 Dialect = Literal["postgres", "mysql", "sqlite"]
 Params = Mapping[str, Any] | Sequence[Any] | None
@@ -49,6 +50,8 @@ class Result(msgspec.Struct, kw_only=True):
     rows: list[dict[str, Any]]
     count: int
     more: bool = False
+    faults: dict[int, str] = msgspec.field(default_factory=dict)
+    """What is wrong with some of the rows, by their places: text that is not UTF-8."""
 
 
 class Session(Protocol):
@@ -155,10 +158,62 @@ def _comment(query: str, place: int) -> int:
     return place
 
 
-def quote_name(name: str, dialect: Dialect) -> str:
-    """A table or column as the database takes it literally; `schema.table` has two parts."""
+def quote_part(name: str, dialect: Dialect) -> str:
+    """One name, of a column or of a schema, as the database takes it literally."""
     mark = "`" if dialect == "mysql" else '"'
-    return ".".join(mark + part.replace(mark, mark * 2) + mark for part in name.split("."))
+    return mark + name.replace(mark, mark * 2) + mark
+
+
+def quote_name(name: str, dialect: Dialect) -> str:
+    """A table, written as `split_name` reads it, as the database takes it literally."""
+    return ".".join(quote_part(part, dialect) for part in split_name(name, dialect))
+
+
+def split_name(text: str, dialect: Dialect) -> list[str]:
+    """The parts of a table's name as SQL writes it: `schema.table`, and in quotes (MySQL: backticks) where a part has
+    other characters: `"My Shop"."Öl.Sorten"`. Raises ValueError."""
+    mark = "`" if dialect == "mysql" else '"'
+    parts = []
+    place = 0
+    while True:
+        if text.startswith(mark, place):
+            end = _quoted(text, place, mark, False)
+            if end - place < 3 or text[end - 1] != mark:
+                raise ValueError(f"a quoted name has characters, and a closing {mark}")
+            parts.append(text[place + 1 : end - 1].replace(mark * 2, mark))
+        else:
+            found = text.find(".", place)
+            end = len(text) if found < 0 else found
+            parts.append(text[place:end])
+        if end == len(text):
+            return parts
+        if text[end] != ".":
+            raise ValueError("a dot is expected behind a quoted name")
+        place = end + 1
+
+
+def plain_row(
+    columns: Iterable[tuple[str, Callable[[str], Any] | None]], texts: Iterable[str | None]
+) -> tuple[dict[str, Any], str | None]:
+    """A row whose values came as text, and what is wrong with it. A value that cannot be read stays the text; one that
+    is not UTF-8 is shown escaped, with its bytes beside it."""
+    row: dict[str, Any] = {}
+    faults = []
+    for (name, convert), text in zip(columns, texts, strict=True):
+        if text is None:
+            row[name] = None
+        elif not is_text(text):
+            row |= named(name, text)
+            faults.append(f"the column {name}: {not_utf8(raw(text)) or 'it has a character that UTF-8 has not'}")
+        elif convert is None:
+            row[name] = text
+        else:
+            try:
+                row[name] = convert(text)
+            except (ValueError, ArithmeticError, LookupError) as error:
+                row[name] = text
+                faults.append(f"the column {name} has {text[:80]!r}, which cannot be read: {error}")
+    return row, "; ".join(faults) or None
 
 
 def plain_number(value: decimal.Decimal) -> int | float | str:
@@ -170,6 +225,14 @@ def plain_number(value: decimal.Decimal) -> int | float | str:
         return whole if -(2**63) <= whole < 2**63 else str(whole)
     near = float(value)
     return near if decimal.Decimal(repr(near)) == value else format(value, "f")
+
+
+def plain_json(text: str) -> Any:
+    """What a column of JSON has; one that JSON has no form for (a lone surrogate, a number beyond all) stays text."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
 
 
 def plain_value(value: Any) -> Any:

@@ -275,6 +275,10 @@ class Runs(Protocol):
         """The newest first; with `invalid`, only those that are kept with a reason."""
         ...
 
+    async def ids(self, prefix: str, limit: int) -> list[str]:
+        """Ids of runs (`run_…`) or events (`evt_…`) that begin so, in order."""
+        ...
+
     async def entries(self, run: str) -> list[AnyEntry]: ...
 
     async def queues(self) -> list[QueueState]:

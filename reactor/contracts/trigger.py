@@ -57,12 +57,18 @@ class HttpRequest(msgspec.Struct, kw_only=True):
     """The body without its Content-Encoding; empty for multipart."""
     spool: Path | None = None
     """The file that has a multipart body."""
+    headers_all: dict[str, list[str]] | None = None
+    """All values of each header, where one came several times; else `headers` says it all."""
+    query_all: dict[str, list[str]] | None = None
+    """The same of the query."""
 
 
 class HttpAnswer(msgspec.Struct, kw_only=True):
     status: int
     headers: dict[str, str]
     body: bytes
+    unverified: bool = False
+    """Whether the sender could not be verified."""
 
 
 class HttpRoute(msgspec.Struct, kw_only=True):
@@ -143,7 +149,8 @@ class TriggerContext(Protocol):
         ...
 
     def connection(self, name: str) -> AbstractAsyncContextManager[Any]:
-        """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected."""
+        """The shared client of a connection, by name or URL, while the block runs. Raises NotConnected. Leaving the
+        block with NotConnected closes the client for all who share it; NotReady and any other error do not."""
         ...
 
     def identity(self) -> str:
@@ -152,6 +159,10 @@ class TriggerContext(Protocol):
 
     def lag(self, messages: float | None) -> None:
         """Says how many messages (of a database's log: bytes) the source is behind, where it can tell."""
+        ...
+
+    def reading(self, what: str | None) -> None:
+        """Says what is being read now (a file, a table, a message), for the error that a fault in it becomes."""
         ...
 
     def warn(self, message: str | None) -> None:
@@ -181,5 +192,6 @@ class TriggerKind(Protocol):
     def __init__(self, options: Any) -> None: ...
 
     async def listen(self, ctx: TriggerContext) -> None:
-        """Emits events until cancelled. Raises NotConnected to be called again after a pause."""
+        """Emits events until cancelled. Called again after a pause when it raises NotConnected (the connection is lost)
+        or NotReady (the connection is fine, what this source reads is not there)."""
         ...

@@ -61,11 +61,13 @@ def begin(
     trigger: str,
     at: float,
     environment: dict[str, str],
+    bounds: int,
     events: Sequence[StoredEvent] = (),
     trace: Trace | None = None,
 ) -> Run:
-    """A new run, not walked yet. Its time is `at`, in seconds since the epoch."""
-    run = Run(plan, event, run_id, trigger, at, environment, list(events), trace)
+    """A new run, not walked yet. Its time is `at`, in seconds since the epoch; `bounds` is the number of the set under
+    which its expressions are evaluated."""
+    run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), trace)
     if plan.timeout is not None:
         run.timers[("", "deadline")] = at + plan.timeout
     run.root = push(run, None, plan.do, "do", run.scope)
@@ -319,13 +321,14 @@ def recover(
     trigger: str,
     at: float,
     environment: dict[str, str],
+    bounds: int,
     entries: Sequence[AnyEntry],
     events: Sequence[StoredEvent] = (),
     trace: Trace | None = None,
     budget: int = UNBOUNDED,
 ) -> Run:
     """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
-    run = begin(plan, event, run_id, trigger, at, environment, events, trace)
+    run = begin(plan, event, run_id, trigger, at, environment, bounds, events, trace)
     effective = effective_entries(entries)
     if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
         while walk(run, budget):
@@ -348,9 +351,10 @@ class MachineDecider:
         trigger: str,
         at: float,
         environment: dict[str, str],
+        bounds: int,
         events: Sequence[StoredEvent] = (),
     ) -> Begun:
-        run = begin(plan, event, run_id, trigger, at, environment, events)
+        run = begin(plan, event, run_id, trigger, at, environment, bounds, events)
         walk(run, PREFIX_STEPS)
         entries: list[AnyEntry] = []
         if not run.ready and not run.ended:

@@ -11,6 +11,7 @@ import msgspec
 from reactor.contracts.action import ActionContext, Memory
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.event import Event
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import traceparent
 from reactor.engine.masking import mask
@@ -75,7 +76,12 @@ class ActionPerformer:
         if action.needs is not None and action.needs not in self._settings.allow:
             raise StepFailed("action.denied", f"{body.action} needs --allow {action.needs}", retryable=False)
         secrets = Secrets(self._secret)
-        given = body.arguments.render({**frame.scope.names, "secrets": secrets})
+        try:
+            given = body.arguments.render({**frame.scope.names, "secrets": secrets})
+        except StepFailed as error:
+            error.args = (mask(str(error), secrets.given),)
+            error.details = mask(error.details, secrets.given)
+            raise
         try:
             options = msgspec.convert(given, action.Options)
         except msgspec.ValidationError as error:
@@ -96,13 +102,13 @@ class ActionPerformer:
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
             collections=self._collections,
+            reveals=lambda value: mask(value, secrets.given) != value,
             log=self._observer,
             traceparent=self._traceparent(run, frame),
             seed=f"{run.id}/{frame.path}/{frame.attempt}",
         )
         try:
             result = await action.run(options, context)
-            encoded = msgspec.json.encode(result)
         except NotConnected as error:
             message = mask(str(error), secrets.given)
             raise StepFailed("connection.down", message, retryable=True) from None
@@ -111,6 +117,11 @@ class ActionPerformer:
                 error.args = (mask(str(error), secrets.given),)
                 error.details = mask(error.details, secrets.given)
             raise
+        try:
+            encoded = msgspec.json.encode(result)
+        except (TypeError, ValueError, RecursionError) as error:  # it has acted: never again because of its result
+            message = mask(f"{body.action} gave what is not JSON: {error}", secrets.given)
+            raise StepFailed("action.result", message, retryable=False) from None
         if len(encoded) > MAX_RESULT:
             raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
         return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)
@@ -138,9 +149,10 @@ class ActionPerformer:
 
 
 def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str | None = None) -> dict[str, str]:
-    """For each option that is a text with an expression: what the author wrote in front of it. `event.path` of a
-    files trigger counts as the author's; for options that only read (`reads`), `event.files…` of an http trigger
-    stands under the folder of payloads. Nested values have the place in their key: `attach.0.path`."""
+    """For each option that is a text with an expression: what the author wrote in front of it. The folder that a
+    files trigger watches counts as the author's in front of `event.path`; for options that only read (`reads`),
+    `event.files…` of an http trigger stands under the folder of payloads. Nested values have the place in their key:
+    `attach.0.path`."""
     found: dict[str, str] = {}
     _literals(getattr(template, "source", None), "", run, found)
     if payloads is not None and run.event.event.type == "http.request":
@@ -148,6 +160,12 @@ def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str |
             if front == UPLOADED:
                 found[key] = f"{payloads}/" if key.partition(".")[0] in reads else ""
     return {key: "" if front == UPLOADED else front for key, front in found.items()}
+
+
+def _watched(event: Event) -> str:
+    """The folder that the trigger watches: `event.path` is opened below it without following links."""
+    path, folder = str(event.fields.get("path", "")), event.source.rstrip("/") + "/"
+    return folder if path.startswith(folder) else path
 
 
 UPLOADED = "\0event.files"
@@ -163,7 +181,7 @@ def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
     elif isinstance(value, str) and "${{" in value:
         front, _, rest = value.partition("${{")
         if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
-            found[key] = str(run.event.event.fields.get("path", ""))
+            found[key] = _watched(run.event.event)
         elif not front and rest.strip().startswith("event.files"):
             found[key] = UPLOADED
         else:

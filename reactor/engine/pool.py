@@ -222,7 +222,15 @@ class Pool:
 
         def fold() -> Run:
             return machine.recover(
-                plan, claimed.event, record.id, record.trigger, at, record.environment, entries, claimed.events
+                plan,
+                claimed.event,
+                record.id,
+                record.trigger,
+                at,
+                record.environment,
+                record.bounds,
+                entries,
+                claimed.events,
             )
 
         return fold() if len(entries) < LONG_JOURNAL else await anyio.to_thread.run_sync(fold)

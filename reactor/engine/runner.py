@@ -29,6 +29,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent, Status
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
+from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
 from reactor.engine.room import when_room
@@ -189,7 +190,7 @@ class Runner:
             try:
                 entry = self._now_or_never[command.kind](live, command.frame, at)
             except StepFailed as error:
-                entry = Failed(command.path, at, error.as_object())
+                entry = Failed(command.path, at, clean(error.as_object()))
             self._fold(live, entry)
             return True
         return False
@@ -316,7 +317,7 @@ class Runner:
             entry: AnyEntry = Ended(frame.path, self._now(live), value)
         except StepFailed as error:
             status = "failed"
-            entry = Failed(frame.path, self._now(live), error.as_object())
+            entry = Failed(frame.path, self._now(live), clean(error.as_object()))
         except (StoreFailed, StaleClaim):
             raise
         except Exception as error:
@@ -451,4 +452,4 @@ def _crashed(frame: StepFrame, repeat: str) -> ErrorObject:
 
 
 def _broken(error: Exception) -> ErrorObject:
-    return error_object("action.error", f"{type(error).__name__}: {error}")
+    return error_object("action.error", shown(f"{type(error).__name__}: {error}"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import StoredEvent, rfc3339
-from reactor.contracts.plan import Block, Plan, Step
+from reactor.contracts.plan import BOUNDS_NAME, Block, Plan, Step
 from reactor.contracts.run import Status
 from reactor.engine.trace import Trace
 
@@ -155,6 +155,7 @@ class Run:
         trigger: str,
         at: float,
         environment: dict[str, str],
+        bounds: int,
         events: list[StoredEvent],
         trace: Trace | None,
     ) -> None:
@@ -185,7 +186,7 @@ class Run:
         self.last_folded: Any = None
         self.retry_point: int | None = None
         self.root: BlockFrame | None = None
-        self.scope: Scope = _root_scope(self, events)
+        self.scope: Scope = _root_scope(self, events, bounds)
         self.names = self.scope.names
 
     @property
@@ -193,7 +194,7 @@ class Run:
         return self.phase == "ended"
 
 
-def _root_scope(run: Run, events: list[StoredEvent]) -> Scope:
+def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
     event = run.event.names()
     vars: dict[str, Any] = {}
     steps: dict[str, Any] = {}
@@ -203,6 +204,7 @@ def _root_scope(run: Run, events: list[StoredEvent]) -> Scope:
         "inputs": event["data"],
         "vars": vars,
         "steps": steps,
+        BOUNDS_NAME: bounds,
         "env": run.environment,
         "events": [stored.names() for stored in events] if events else [event],
         "run": {

@@ -18,11 +18,12 @@ import msgspec
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import rfc3339
+from reactor.contracts.text import clean, shown
 
 FACTS = frozenset({
     "event.accepted", "run.started", "run.ended", "run.paused", "step.ended", "queue.pushed", "flow.loaded",
-    "flow.refused", "flow.removed", "source.listening", "source.disconnected", "connection.opened", "connection.lost",
-    "action.log", "store.full", "daemon.stopping",
+    "flow.refused", "flow.removed", "source.listening", "source.disconnected", "source.failing",
+    "connection.opened", "connection.lost", "action.log", "store.full", "daemon.stopping",
 })  # fmt: skip
 TICK = 0.2
 """Seconds that a frame may be late."""
@@ -57,6 +58,14 @@ def frame(boot: str, number: int, fact: str, flow: str | None, text: str) -> Fra
         f"{event}event: {fact}\ndata: {text}\n\n".encode(),
         f'{message}"event":"{fact}","data":{text}}}',
     )
+
+
+def _encoded(body: dict[str, Any]) -> str:
+    """The data of a frame as JSON; text in it that cannot be UTF-8 is shown, whoever put it there."""
+    try:
+        return msgspec.json.encode(body, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(clean(body), enc_hook=lambda other: shown(str(other))).decode()
 
 
 class Feed:
@@ -120,7 +129,7 @@ class Feed:
         self._news = anyio.Event()
 
     def _frame(self, fact: str, flow: str | None, body: dict[str, Any]) -> None:
-        text = msgspec.json.encode(body, enc_hook=str).decode()
+        text = _encoded(body)
         if self._mask is not None:
             text = self._mask(text)
         self._number += 1

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
-import sys
+import os
+import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
+
+from reactor.contracts.text import clean, shown
+from reactor.observe.limits import Limiter
+from reactor.observe.writer import LineWriter
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FACTS: dict[str, tuple[str, str]] = {
@@ -29,6 +34,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "source.disconnected": ("warning", "source is not connected"),
     "source.warning": ("warning", "source needs a look"),
     "source.crashed": ("error", "source failed unexpectedly"),
+    "source.failing": ("error", "source fails again and again"),
     "flow.loaded": ("info", "flow loaded"),
     "flow.refused": ("error", "flow not loaded"),
     "flow.warning": ("warning", "flow warning"),
@@ -46,24 +52,53 @@ FACTS: dict[str, tuple[str, str]] = {
     "plugin.progress": ("debug", ""),
     "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
+    "temporary.removed": ("info", "removed what a killed process left behind"),
+    "config.warning": ("warning", ""),
+    "library.log": ("warning", ""),
+    "log.lost": ("warning", "log lines were lost, because nobody read the log or its disk was full"),
+    "log.held": ("warning", "repeated log lines were held back"),
+    "request.malformed": ("warning", "a client sent what is not valid HTTP"),
+    "auth.refused": ("debug", "request without the right token"),
+    "auth.failed": ("warning", "requests without the right token are refused"),
+    "listen.plain": ("warning", ""),
+    "tls.loaded": ("info", "certificate loaded"),
+    "tls.refused": ("error", "certificate not loaded; the one before stays"),
     "observer.failed": ("error", "observer failed and was unplugged"),
 }
 
 
+BURST = {"plugin.log": ("plugin", 200)}
+"""Facts whose lines differ: the field that tells the speakers apart, and how many lines each has in a window."""
+REPEATS = 10
+"""How often one and the same warning or error is written in a window."""
+
+
 class Log:
-    """Writes facts to a stream. `format` is text or json; `mask` takes secrets out of a line."""
+    """Writes facts to a descriptor (standard error). `format` is text or json; `mask` takes secrets out of a line."""
 
     def __init__(
         self,
         level: str = "info",
         format: str | None = None,
-        stream: TextIO | None = None,
+        descriptor: int = 2,
         mask: Callable[[str], str] | None = None,
     ) -> None:
         self._mask = mask
-        self._stream = stream if stream is not None else sys.stderr
         self._least = LEVELS[level]
-        self._json = format == "json" or (format is None and not self._stream.isatty())
+        self._json = format == "json" or (format is None and not os.isatty(descriptor))
+        self._limiter = Limiter()
+        self._writer = LineWriter(
+            descriptor, lambda count: self._line("log.lost", "warning", FACTS["log.lost"][1], {"lines": count})
+        )
+
+    @property
+    def lost(self) -> int:
+        """How many lines were lost because nobody read them, or the disk was full."""
+        return self._writer.lost
+
+    def flush(self, seconds: float = 1.0) -> None:
+        """Waits until all is written, at most so long."""
+        self._writer.flush(seconds)
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
         """None for a fact that is never written; `action.log` says its own level."""
@@ -78,25 +113,42 @@ class Log:
             return
         message = str(fields.pop("message", words))
         fields = {name: value for name, value in fields.items() if not name.startswith("_")}
+        if (fact in BURST or LEVELS.get(level, 20) >= LEVELS["warning"]) and not self._admit(fact, message, fields):
+            return
+        self._writer.write(self._line(fact, level, message, fields))
+
+    def _admit(self, fact: str, message: str, fields: dict[str, Any]) -> bool:
+        now = time.monotonic()
+        for held, count in self._limiter.over(now):
+            told = {"of": held[0], "lines": count} if isinstance(held, tuple) else {"lines": count}
+            self._writer.write(self._line("log.held", "warning", FACTS["log.held"][1], told))
+        if fact in BURST:
+            field, limit = BURST[fact]
+            return self._limiter.admit((fact, str(fields.get(field))), limit, now)
+        return self._limiter.admit((fact, message, repr(sorted(fields.items()))), REPEATS, now)
+
+    def _line(self, fact: str, level: str, message: str, fields: dict[str, Any]) -> str:
         moment = datetime.datetime.now(datetime.UTC)
         if self._json:
             stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             record = {"time": stamp, "level": level, "fact": fact, "message": message, **fields}
-            line = msgspec.json.encode(record, enc_hook=str).decode()
+            line = _json(record)
         else:
             extra = " ".join(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)
             line = f"{moment.astimezone().strftime('%H:%M:%S')} {level:<7} {message} {extra}".rstrip()
-        if self._mask is not None:
-            line = self._mask(line)
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            return
+        return self._mask(line) if self._mask is not None else line
+
+
+def _json(value: Any) -> str:
+    """What cannot be UTF-8 is escaped: a line is never lost over one datum."""
+    try:
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    except UnicodeEncodeError:
+        return msgspec.json.encode(clean(value), enc_hook=lambda other: shown(str(other))).decode()
 
 
 def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode()
+    text = value if isinstance(value, str) else _json(value)
     text = text.replace("\r", "\\r")
     return text if " " not in text or "\n" in text else f'"{text}"'
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from reactor.contracts.histogram import Histogram
 
+REMOVED = "(removed)"
+"""The label of flows that are not loaded any more, under which their last runs count."""
 MAX_SERIES = 2_000
 """Label sets of one metric; what comes beyond is counted under `other`."""
 LOOP_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -31,6 +33,11 @@ class Counts:
                 labels = ("other",) * len(labels)
             self.values[labels] = self.values.get(labels, 0) + by
 
+    def drop(self, label: str, value: str) -> None:
+        """Forgets the series in which a label has this value."""
+        place = self.labels.index(label)
+        self.values = {labels: count for labels, count in self.values.items() if labels[place] != value}
+
 
 class Times:
     """A histogram with labels, in seconds."""
@@ -47,6 +54,11 @@ class Times:
             found = self.values.setdefault(labels, Histogram())
         found.add(seconds)
 
+    def drop(self, label: str, value: str) -> None:
+        """Forgets the series in which a label has this value."""
+        place = self.labels.index(label)
+        self.values = {labels: found for labels, found in self.values.items() if labels[place] != value}
+
 
 class Gauge:
     """A number read when asked for: `values` gives label values and number."""
@@ -57,18 +69,6 @@ class Gauge:
 
 class Metrics:
     """Listens to facts. `gauges` are asked for at each reading."""
-
-    FACTS = frozenset(
-        {
-            "event.accepted",
-            "event.refused",
-            "run.ended",
-            "step.ended",
-            "source.disconnected",
-            "run.paused",
-            "resource.exhausted",
-        }
-    )
 
     def __init__(self) -> None:
         self.events = Counts("reactor_events", "Events accepted, by kind of source.", "kind")
@@ -81,13 +81,18 @@ class Metrics:
         self.exhausted = Counts(
             "reactor_resource_exhausted", "Times that a resource was used up: descriptors, disk, memory.", "resource"
         )
+        self.refusals = Counts(
+            "reactor_auth_failures", "Requests without the right token or signature, by reason.", "reason"
+        )
         self.accept = Times("reactor_accept_seconds", "From the event at the door to its commit.", "kind")
         self.run = Times("reactor_run_seconds", "From a run's start to its end, waits included.", "flow")
         self.step = Times("reactor_step_seconds", "One attempt of an action.", "action")
         self.loop = Histogram(LOOP_BOUNDS)
         self._kinds: dict[str, str] = {}
+        self._gone: set[str] = set()
         self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
         self.commits: Callable[[], Histogram | None] = lambda: None
+        self.log_lost: Callable[[], int] = lambda: 0
         self._heard = {
             "event.accepted": self._accepted,
             "event.refused": self._refused,
@@ -96,6 +101,9 @@ class Metrics:
             "step.ended": self._stepped,
             "source.disconnected": self._disconnected,
             "resource.exhausted": self._used_up,
+            "flow.loaded": self._loaded,
+            "flow.removed": self._removed,
+            "auth.refused": self._unauthorized,
         }
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -111,14 +119,29 @@ class Metrics:
         self.events.add(kind)
         self.accept.add(fields["seconds"], kind)
         for verdict in fields["_verdicts"]:
-            self.verdicts.add(verdict.flow, verdict.verdict)
+            self.verdicts.add(self._flow(verdict.flow), verdict.verdict)
 
     def _refused(self, fields: dict[str, Any]) -> None:
         self.refused.add(str(fields["status"]))
 
     def _ended(self, fields: dict[str, Any]) -> None:
-        self.runs.add(fields["flow"], fields["status"])
-        self.run.add(fields["seconds"], fields["flow"])
+        flow = self._flow(fields["flow"])
+        self.runs.add(flow, fields["status"])
+        self.run.add(fields["seconds"], flow)
+
+    def _flow(self, name: str) -> str:
+        return REMOVED if self._gone and name in self._gone else name
+
+    def _loaded(self, fields: dict[str, Any]) -> None:
+        self._gone.discard(fields["flow"])
+
+    def _removed(self, fields: dict[str, Any]) -> None:
+        """What can grow with every name that ever was is dropped."""
+        flow = fields["flow"]
+        if len(self._gone) < MAX_SERIES:
+            self._gone.add(flow)
+        for family in (self.verdicts, self.runs, self.run):
+            family.drop("flow", flow)
 
     def _paused(self, fields: dict[str, Any]) -> None:
         self.paused.add()
@@ -133,6 +156,9 @@ class Metrics:
     def _disconnected(self, fields: dict[str, Any]) -> None:
         self.lost.add(fields["source"].partition(":")[0])
 
+    def _unauthorized(self, fields: dict[str, Any]) -> None:
+        self.refusals.add(fields["reason"])
+
     async def text(self) -> bytes:
         """All in the text format 0.0.4."""
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -140,20 +166,18 @@ class Metrics:
 
         gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
-        for counts in (
-            self.events,
-            self.refused,
-            self.verdicts,
-            self.runs,
-            self.paused,
-            self.steps,
-            self.lost,
+        counters = (
+            self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals,
             self.exhausted,
-        ):
+        )  # fmt: skip
+        for counts in counters:
             family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)
             for labels, value in sorted(counts.values.items()):
                 family.add_metric(labels, value)
             families.append(family)
+        lost = CounterMetricFamily("reactor_log_lines_lost", "Lines of the log that nobody read in time.")
+        lost.add_metric((), self.log_lost())
+        families.append(lost)
         times: list[tuple[str, str, tuple[str, ...], Iterable[tuple[Labels, Histogram]]]] = [
             (one.name, one.help, one.labels, sorted(one.values.items())) for one in (self.accept, self.run, self.step)
         ]

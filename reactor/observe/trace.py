@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from reactor.contracts.event import StoredEvent
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import parent_of, span_id, trace_id
+
+CLOSE_WITHIN = 2.0
+"""Seconds that the end of the daemon waits for the collector."""
 
 
 class _Told(logging.Handler):
@@ -105,6 +109,8 @@ class Tracer:
             span.set_status(trace.StatusCode.ERROR)
         span.end(begun + int(seconds * 1e9))
 
-    def close(self) -> None:
-        """Sends what waits; blocks for some seconds at most."""
-        self._provider.shutdown()
+    def close(self, seconds: float = CLOSE_WITHIN) -> None:
+        """Sends what waits; blocks at most so long, also when the collector accepts and never answers."""
+        thread = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        thread.start()
+        thread.join(seconds)

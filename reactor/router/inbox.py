@@ -235,7 +235,7 @@ class Inbox:
 
     def _walk(self, prepared: Prepared, plan: Plan, start: Start, at: float) -> None:
         stored = prepared.acceptance.event
-        begun = self._decider.begin(plan, stored, start.id, start.trigger, at, start.environment)
+        begun = self._decider.begin(plan, stored, start.id, start.trigger, at, start.environment, start.bounds)
         if begun.live is not None and begun.change.status is Status.running and not self._engine.has_room():
             return
         start.begun = begun

@@ -238,10 +238,10 @@ def explain(flows: FlowSet, stored: StoredEvent) -> list[Verdict]:
     for name in sorted({*flows.plans, *kept}):
         if name in kept:
             verdicts.append(kept[name])
-        elif stored.invalid is not None:
-            verdicts.append(Verdict(name, "invalid", message=stored.invalid))
         elif name not in fitting:
             verdicts.append(Verdict(name, "no_match"))
+        elif stored.invalid is not None:
+            verdicts.append(Verdict(name, "invalid", message=stored.invalid))
         else:
             answer = admit(flows.plans[name], fitting[name], stored, names)
             if isinstance(answer, Admission):

@@ -12,17 +12,22 @@ import anyio.abc
 import msgspec
 
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed
+from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
 from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.store import Journal, QueueMessage
+from reactor.contracts.text import clean, shown
 from reactor.contracts.trigger import HttpMount, Receipt
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
 
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 60.0
+STEADY = 60.0
+"""Seconds of listening after which a source counts as well again, although it failed right after its last start."""
+FAILING = 5
+"""Failures in a row after which `source.failing` is observed."""
 RETIRE_WITHIN = 60.0
 QUEUE_LOOK = 5.0
 """Seconds between two looks at a queue when nothing is heard of it."""
@@ -47,10 +52,7 @@ class SourceContext:
         self.payloads = sources.store.payloads
 
     async def ready(self) -> None:
-        self._source.state = "listening"
-        self._source.error = None
-        self._source.failures = 0
-        self._source.ready.set()
+        self._source.listens(self.clock.monotonic())
         self._sources.observer.observe("source.listening", source=self._source.name)
 
     async def emit(
@@ -87,6 +89,11 @@ class SourceContext:
                 raise
             # a broker would send it again and again: it is kept, and said
             kept = msgspec.structs.replace(event, invalid=str(error))
+            return await inbox.emit(origin, kept, wait, cursors, uploads, taken)
+        except (RecursionError, UnicodeEncodeError, OverflowError) as error:
+            if not own or event.invalid is not None:
+                raise
+            kept = _storable(event, f"it cannot be stored: {words(error)}")
             return await inbox.emit(origin, kept, wait, cursors, uploads, taken)
 
     async def _pause(self, seconds: float) -> None:
@@ -168,6 +175,9 @@ class SourceContext:
     def lag(self, messages: float | None) -> None:
         self._source.lag = messages
 
+    def reading(self, what: str | None) -> None:
+        self._source.reading = what
+
     def warn(self, message: str | None) -> None:
         if message is not None and self._source.warning is None:
             self._sources.observer.observe("source.warning", source=self._source.name, error=message)
@@ -225,9 +235,31 @@ class Source:
         self.failures = 0
         self.lag: float | None = None
         self.warning: str | None = None
+        self.reading: str | None = None
+        """What is being read, where the kind says it."""
         self.ready = anyio.Event()
         self.scope = anyio.CancelScope()
         self.gone = anyio.Event()
+        self._since: float | None = None
+        """Since when it listens; None while it does not."""
+        self._flaps = False
+        """Whether it listened when it failed the last time."""
+
+    def listens(self, now: float) -> None:
+        """It is well again, unless it failed after each of its last starts: then that is seen after a while."""
+        self.state, self.error, self._since = "listening", None, now
+        if not self._flaps:
+            self.failures = 0
+        self.ready.set()
+
+    def fails(self, state: str, error: str, now: float) -> bool:
+        """Whether it fails for the `FAILING`th time in a row."""
+        if self._since is not None and now - self._since >= STEADY:
+            self.failures = 0
+        self._flaps, self._since = self._since is not None, None
+        self.state, self.error = state, error
+        self.failures += 1
+        return self.failures == FAILING
 
 
 class Sources:
@@ -314,7 +346,7 @@ class Sources:
             except StoreFailed:
                 raise
             except Exception as error:
-                fact = f"it was not given back: {error or type(error).__name__}"
+                fact = f"it was not given back: {words(error)}"
                 self.observer.observe("source.warning", source=source.name, error=fact)
             finally:
                 self._retiring.pop(source.name, None)
@@ -358,23 +390,46 @@ class Sources:
     async def _listen(self, source: Source) -> float:
         """One call of `listen`; the pause before the next in seconds."""
         context = SourceContext(self, source)
+        source.reading = None
+        state, error = "disconnected", "the source ended"
         try:
             await self.kinds.get(source.kind)(source.options).listen(context)
-            source.error = "the source ended"
-        except StoreFailed:
-            raise
-        except (NotConnected, NotReady) as error:
-            source.error = str(error)
-        except (Overloaded, Refused) as error:
-            source.error = f"not accepted: {error}"
-        except Exception as error:
-            source.error = f"{type(error).__name__}: {error}"
-            self.observer.observe("source.crashed", source=source.name, error=source.error)
+        except Exception as raised:
+            fault = leading(raised)
+            if isinstance(fault, StoreFailed):
+                raise fault from None
+            state, error = _said(source, fault)
         finally:
             with anyio.CancelScope(shield=True):
                 await context.end()
-        source.state = "disconnected"
-        source.failures += 1
-        self.observer.observe("source.disconnected", source=source.name, error=source.error)
+        failing = source.fails(state, error, self.clock.monotonic())
+        if state == "crashed":
+            self.observer.observe("source.crashed", source=source.name, error=error)
+        self.observer.observe("source.disconnected", source=source.name, state=state, error=error)
+        if failing:
+            self.observer.observe("source.failing", source=source.name, count=source.failures, error=error)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
         return pause * (0.5 + 0.5 * self.random.random())
+
+
+def _storable(event: Event, reason: str) -> Event:
+    """The event as a dead letter. What is nested too deeply, or no text, would not be stored in it either."""
+    try:
+        data, fields = clean(event.data), clean(event.fields)
+        msgspec.json.encode((data, fields))
+    except (RecursionError, OverflowError):
+        data, fields = None, {}
+    replace = msgspec.structs.replace
+    key = None if event.key is None else shown(event.key)
+    return replace(event, source=shown(event.source), data=data, key=key, fields=fields, extensions={}, invalid=reason)
+
+
+def _said(source: Source, fault: BaseException) -> tuple[str, str]:
+    """The state that a fault leaves a source in, and its reason in words."""
+    if isinstance(fault, NotConnected):
+        return "disconnected", words(fault)
+    if isinstance(fault, NotReady):
+        return "not ready", words(fault)
+    if isinstance(fault, Overloaded | Refused):
+        return "disconnected", f"not accepted: {fault}"
+    return "crashed", f"{words(fault)} (while reading {source.reading})" if source.reading else words(fault)

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import mmap
 import socket as _socket
-import urllib.parse
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,30 @@ from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFail
 from reactor.contracts.observe import Observer
 from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
+from reactor.server.auth import Unauthorized
 from reactor.server.bodies import inflate, read_body, ready_body, spool_body
-from reactor.server.connection import Server
+from reactor.server.connection import Connection, CutOff, Server
+from reactor.server.failures import Failures
 from reactor.server.front import Address, Front, everything, the_rest, ways_in
 from reactor.server.hooks import Hooks
+from reactor.server.proxies import Sender
 from reactor.server.response import Response
-from reactor.server.routing import Answer, Problem, Request, Route
+from reactor.server.routing import SECURITY, Answer, Problem, Request, Route
+from reactor.server.target import Named, read_headers, read_path, read_query
+from reactor.server.tls import Tls
 from reactor.server.websocket import check_handshake, send_messages
 
 LARGEST = 64 * 1024 * 1024
-MAX_HEADERS = 100
 STUCK = 20.0
-SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
 
 
 class HttpServer:
-    def __init__(self, routes: list[Route], hooks: Hooks, observer: Observer, incoming: Path) -> None:
+    def __init__(
+        self, routes: list[Route], hooks: Hooks, observer: Observer, incoming: Path, tls: Tls | None = None
+    ) -> None:
         self._incoming = incoming
+        self._tls = tls
+        self._failures = Failures(observer)
         self.routes = routes
         self._hooks = hooks
         self._observer = observer
@@ -59,7 +61,7 @@ class HttpServer:
         self.port = self.admin_port = await self._listen(address, outer(self.routes, address.access))
         if admin is not None:
             self.admin_port = await self._listen(admin, the_rest(self.routes, admin.access))
-        if socket is not None and len(str(socket.absolute())) < 104:
+        if socket is not None:
             with contextlib.suppress(FileNotFoundError):
                 socket.unlink()
             runner = await self._runner(everything(self.routes, address.access))
@@ -72,7 +74,10 @@ class HttpServer:
         """The port."""
         runner = await self._runner(front)
         try:
-            site = web.TCPSite(runner, address.host, address.port, backlog=1024, reuse_address=True)
+            context = None if self._tls is None else self._tls.context
+            site = web.TCPSite(
+                runner, address.host, address.port, ssl_context=context, backlog=1024, reuse_address=True
+            )
             await site.start()
         except OSError as error:
             await self.close()
@@ -85,6 +90,7 @@ class HttpServer:
 
     async def _runner(self, front: Front) -> web.ServerRunner:
         server = Server(
+            self._observer,
             functools.partial(self._handle, front),
             request_factory=_request,
             handler_cancellation=False,
@@ -106,8 +112,14 @@ class HttpServer:
                 self._socket.unlink()
 
     async def _handle(self, front: Front, request: web.BaseRequest) -> web.StreamResponse:
+        cut = False
         try:
             answer = await self._answer(front, request)
+        except Unauthorized as problem:
+            answer = await self._unauthorized(front, request, problem)
+        except _hooks.Unverified as problem:
+            self._failures.note("wrong_signature", self._sender(front, request, read_headers(request).one).address)
+            answer = problem.answer()
         except Problem as problem:
             answer = problem.answer()
         except Refused as error:
@@ -117,6 +129,8 @@ class HttpServer:
             answer = Problem(503, "Overloaded", str(error), {"Retry-After": after}).answer()
         except StoreFailed as error:
             answer = Problem(503, "The store failed", str(error)).answer()
+        except CutOff as error:
+            answer, cut = Problem(400, "Incomplete body", str(error)).answer(), True
         except (ConnectionError, anyio.EndOfStream):
             raise
         except Exception as error:
@@ -126,14 +140,34 @@ class HttpServer:
             return await send_messages(request, answer.stream, STUCK)
         if answer.stream is not None:
             return await self._stream(request, answer, answer.stream)
-        unread = answer.status >= 400 and not request.content.at_eof()
-        return Response(answer.status, answer.headers, answer.body, close=unread)
+        if answer.status >= 400:
+            answer.headers.setdefault("X-Content-Type-Options", "nosniff")
+        unread = not request.content.at_eof()
+        protocol = request.protocol
+        assert isinstance(protocol, Connection)
+        return Response(answer.status, answer.headers, answer.body, unread or cut, protocol.last)
+
+    @staticmethod
+    def _sender(front: Front, request: web.BaseRequest, headers: dict[str, str]) -> Sender:
+        return front.access.proxies.sender(request.remote or "", headers)
+
+    async def _unauthorized(self, front: Front, request: web.BaseRequest, problem: Unauthorized) -> Answer:
+        address = self._sender(front, request, read_headers(request).one).address
+        self._failures.note(problem.reason, address)
+        if problem.reason == "wrong_token":
+            await self._failures.wrong(address)
+        return problem.answer()
 
     async def _stream(
         self, request: web.BaseRequest, answer: Answer, parts: AsyncGenerator[bytes, None]
     ) -> web.StreamResponse:
         """Sends parts as they come. A client that takes none for `STUCK` seconds is let go."""
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        protocol = request.protocol
+        assert isinstance(protocol, Connection)
+        if protocol.half_closed:
+            raise ConnectionResetError("the client is gone")
+        protocol.streaming = True
         await response.prepare(request)
         try:
             async for part in parts:
@@ -147,38 +181,44 @@ class HttpServer:
         return response
 
     async def _answer(self, front: Front, request: web.BaseRequest) -> Answer:
-        begun = getattr(request.protocol, "begun", None)
-        if begun is not None:
-            begun()
-        path = request.path
+        protocol = request.protocol
+        assert isinstance(protocol, Connection)
+        protocol.begun()
         method = request.method
-        headers = _headers(request)
-        query = _query(request)
+        headers = read_headers(request)
+        path = read_path(request)
+        if headers.one.get("expect", "100-continue").lower() != "100-continue":
+            raise Problem(417, "Expectation failed", "the only expectation that is met here is 100-continue")
+        query = read_query(request)
         if front.hooks and (path.startswith("/hooks/") or path == "/hooks"):
             inner = path[6:].rstrip("/") or "/"
             return await self._hook(request, method, inner, headers, query)
         api, params = front.table.find(method, path)
-        front.access.check(api.right, headers, _is_local(request))
+        front.access.check(api.right, headers.one, _is_local(request), self._sender(front, request, headers.one))
         raw = b""
         if request.can_read_body:
             raw = ready_body(request, api.limit) or await read_body(request, api.limit)
-        if "content-encoding" in headers:
-            raw = inflate(raw, headers["content-encoding"], api.limit)
-        answer = await api.handler(Request(method, path, params, query, headers, raw))
+        if "content-encoding" in headers.one:
+            raw = inflate(raw, headers.one["content-encoding"], api.limit)
+        answer = await api.handler(Request(method, path, params, query.one, headers.one, raw))
         if answer.status == 101:
             check_handshake(request)
         for name, value in SECURITY.items():
             answer.headers.setdefault(name, value)
         return answer
 
-    async def _hook(
-        self, request: web.BaseRequest, method: str, path: str, headers: dict[str, str], query: dict[str, str]
-    ) -> Answer:
+    async def _hook(self, request: web.BaseRequest, method: str, path: str, names: Named, query: Named) -> Answer:
+        headers = names.one
         if method == "OPTIONS" and "access-control-request-method" in headers:
             return _hooks.preflight(self._hooks, path, headers)
+        if method == "OPTIONS":
+            return _hooks.options(self._hooks, path)
         route, params = self._hooks.find(method, path)
         allowed = _hooks.cross_site(route, headers) if route.origins else None
-        given = HttpRequest(method=method, path=path, params=params, headers=headers, query=query, raw=b"", wait=None)
+        given = HttpRequest(
+            method=method, path=path, params=params, headers=headers, query=query.one, raw=b"", wait=None,
+            headers_all=names.all, query_all=query.all,
+        )  # fmt: skip
         if _is_multipart(headers) and request.can_read_body:
             answer = await self._upload(request, route, given)
         else:
@@ -210,6 +250,7 @@ class HttpServer:
 
 def _request(*arguments: Any) -> web.BaseRequest:
     message, payload, protocol, writer, task = arguments[:5]
+    protocol.payload = payload
     return web.BaseRequest(
         message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=LARGEST
     )
@@ -224,34 +265,3 @@ def _is_local(request: web.BaseRequest) -> bool:
     transport = request.transport
     sock = transport.get_extra_info("socket") if transport is not None else None
     return sock is not None and sock.family == _socket.AF_UNIX
-
-
-def _headers(request: web.BaseRequest) -> dict[str, str]:
-    """Lower-case names; repeated ones joined. Raises Problem 400 for what two parsers could read in two ways."""
-    found: dict[str, str] = {}
-    for name, value in request.headers.items():
-        lower = name.lower()
-        if lower in found:
-            if lower in ("host", "content-length", "authorization", "content-type", "transfer-encoding"):
-                raise Problem(400, "Bad request", f"the header {name} is given twice")
-            found[lower] += ", " + value
-        else:
-            found[lower] = value
-    if len(found) > MAX_HEADERS:
-        raise Problem(431, "Too many headers")
-    if "content-length" in found and "transfer-encoding" in found:
-        raise Problem(400, "Bad request", "Content-Length and Transfer-Encoding exclude each other")
-    return found
-
-
-def _query(request: web.BaseRequest) -> dict[str, str]:
-    text = request.rel_url.raw_query_string
-    if not text:
-        return {}
-    if "&" not in text and "%" not in text and "+" not in text:
-        name, _, value = text.partition("=")
-        return {name: value}
-    try:
-        return dict(urllib.parse.parse_qsl(text, keep_blank_values=True, max_num_fields=200))
-    except ValueError:
-        raise Problem(400, "Bad request", "the query has too many fields") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 from reactor.server.routing import Problem
 
@@ -15,7 +16,12 @@ BODY_SECONDS = 60.0
 """How long a body may take to arrive, whatever its size,"""
 LEAST_RATE = 16 * 1024
 """and how many bytes a second it brings beyond that."""
-CODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+CODINGS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+"""Window bits for zlib; `deflate` is sent with and without zlib's own header."""
+MAX_MEMBERS = 10_000
+WINDOW = 16 * 1024
+"""Bytes given to zlib at once: what a member leaves over is copied."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def _length(request: web.BaseRequest, limit: int) -> int | None:
@@ -33,9 +39,17 @@ def ready_body(request: web.BaseRequest, limit: int) -> bytes | None:
     return content.read_nowait() if _length(request, limit) is not None else None
 
 
+def _proceed(request: web.BaseRequest) -> None:
+    """Tells a client that waits for it (`Expect: 100-continue`) to send its body. It is told only now, when nothing
+    else speaks against the request."""
+    if "expect" in request.headers and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(CONTINUE)
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """The whole body as it was sent. Raises Problem 413 or 408."""
     _length(request, limit)
+    _proceed(request)
     content = request.content
     parts: list[bytes] = []
     size = 0
@@ -60,6 +74,7 @@ async def spool_body(request: web.BaseRequest, limit: int, folder: Path) -> Path
     except OSError as error:
         raise Problem(507, "No room", f"the body cannot be kept: {error.strerror}") from None
     path = Path(file.name)
+    _proceed(request)
     size = 0
     try:
         with file, anyio.fail_after(BODY_SECONDS) as scope:
@@ -94,13 +109,33 @@ def inflate(raw: bytes, coding: str, limit: int) -> bytes:
         return raw
     if coding not in CODINGS:
         raise Problem(415, "Unsupported encoding", f"Content-Encoding {coding} is not read here; gzip and deflate are")
-    made = zlib.decompressobj(CODINGS[coding])
-    try:
-        body = made.decompress(raw, limit + 1)
-    except zlib.error as error:
-        raise Problem(400, "Malformed body", f"the body is no {coding}: {error}") from None
-    if len(body) > limit:
-        raise Problem(413, "Too large", f"the body has more than {limit:,} bytes, decompressed")
-    if not made.eof or made.unused_data:
-        raise Problem(400, "Malformed body", f"the body is not one whole {coding} stream")
-    return body
+    wrong: Exception | None = None
+    for bits in CODINGS[coding]:
+        try:
+            return _members(raw, bits, coding, limit)
+        except zlib.error as error:
+            wrong = error
+    raise Problem(400, "Malformed body", f"the body is not {coding}: {wrong}")
+
+
+def _members(raw: bytes, bits: int, coding: str, limit: int) -> bytes:
+    """All members of a stream: gzip may have several, one behind the other (RFC 1952). Raises zlib.error."""
+    parts: list[bytes] = []
+    size = place = members = 0
+    view = memoryview(raw)
+    while place < len(raw) or not members:
+        members += 1
+        if members > (MAX_MEMBERS if bits == 31 else 1):
+            raise Problem(400, "Malformed body", f"more follows the end of the {coding} stream")
+        made = zlib.decompressobj(bits)
+        while not made.eof:
+            if place >= len(raw):
+                raise Problem(400, "Malformed body", f"the {coding} stream has no end")
+            window = view[place : place + WINDOW]
+            part = made.decompress(window, limit + 1 - size)
+            place += len(window) - len(made.unused_data) - len(made.unconsumed_tail)
+            size += len(part)
+            if size > limit:
+                raise Problem(413, "Too large", f"the body has more than {limit:,} bytes, decompressed")
+            parts.append(part)
+    return b"".join(parts)

@@ -6,13 +6,11 @@ import base64
 import binascii
 import datetime
 import re
-import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from reactor.contracts.event import Event
+from reactor.contracts.charset import NotText, decode_json, decode_text, parameter, unquoted
+from reactor.contracts.event import Event, rfc3339
 
 CONTEXT = frozenset({"specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time"})
 _NAME = re.compile(r"[a-z0-9]{1,40}")
@@ -43,7 +41,7 @@ def binary(headers: Mapping[str, str], raw: bytes, type: str | None) -> Event:
     """An event whose attributes are `ce-` headers. A plain body with `?type=` is taken too, without an identity
     (an Idempotency-Key gives it one). Raises BadEvent."""
     attributes: dict[str, Any] = {
-        name[3:]: urllib.parse.unquote(value) for name, value in headers.items() if name.startswith("ce-")
+        name[3:]: header_value(name, value) for name, value in headers.items() if name.startswith("ce-")
     }
     content_type = headers.get("content-type", "")
     payload = _payload(raw, content_type)
@@ -58,24 +56,45 @@ def binary(headers: Mapping[str, str], raw: bytes, type: str | None) -> Event:
         type=_type(type),
         source="/api/v1/events",
         data=payload,
-        key=headers.get("idempotency-key"),
+        key=headers.get("idempotency-key") or None,
         extensions={} if trace is None else {"traceparent": trace},
     )
 
 
+def header_value(name: str, value: str) -> str:
+    """An attribute out of its header: quotes are taken off, then percent-escapes decoded once (HTTP binding, 3.1.3.2).
+    Raises BadEvent."""
+    if not value.isascii():
+        place = next(index for index, character in enumerate(value) if not character.isascii())
+        raise BadEvent(
+            f"the header {name}: byte 0x{ord(value[place]):02x} at position {place} is not ASCII; such characters are"
+            " percent-encoded in UTF-8"
+        )
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    try:
+        return unquoted(value.encode())
+    except NotText as error:
+        raise BadEvent(f"the header {name}: {error}") from None
+
+
 def _payload(raw: bytes, content_type: str) -> Any:
+    """JSON as data, text as text, all else as base64; in the charset that the content type declares, else UTF-8."""
     kind = content_type.partition(";")[0].strip().lower()
+    charset = parameter(content_type, "charset")
     if not raw:
         return None
     if kind in ("application/json", "") or kind.endswith("+json"):
         try:
-            return msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return decode_json(raw, charset)
+        except NotText as error:
             if kind:
-                raise BadEvent(f"the data is no JSON: {error}") from None
+                raise BadEvent(f"the data is not valid JSON: {error}") from None
     try:
-        return raw.decode()
-    except UnicodeDecodeError:
+        return decode_text(raw, charset)
+    except NotText as error:
+        if charset is not None or kind.startswith("text/"):
+            raise BadEvent(f"the data cannot be read as text: {error}") from None
         return base64.b64encode(raw).decode()
 
 
@@ -125,4 +144,9 @@ def _time(value: Any) -> float | None:
         raise BadEvent("time is an RFC 3339 timestamp") from None
     if moment.tzinfo is None:
         raise BadEvent("time is an RFC 3339 timestamp, with its zone")
-    return moment.timestamp()
+    seconds = moment.timestamp()
+    try:
+        rfc3339(seconds)
+    except OverflowError:
+        raise BadEvent("time is between the years 1 and 9999, in UTC") from None
+    return seconds

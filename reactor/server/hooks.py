@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-import urllib.parse
 
 from reactor.contracts.durations import DurationError, parse_duration
+from reactor.contracts.paths import part_value, plain_path
 from reactor.contracts.trigger import HttpRequest, HttpRoute
+from reactor.server.auth import origin_host
 from reactor.server.routing import Answer, Problem
 
 EXPOSED = "Location, Retry-After"
 BARE_WAIT = 30.0
 LONGEST_WAIT = 300.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+
+
+class Unverified(Problem):
+    """A hook's sender could not be verified; no reason is given."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "Unauthorized")
 
 
 class Hooks:
@@ -22,40 +31,54 @@ class Hooks:
         self._patterns: list[tuple[re.Pattern[str], str, dict[str, HttpRoute]]] = []
 
     def add(self, route: HttpRoute) -> None:
-        if "{" not in route.path:
-            self._exact.setdefault(route.path, {})[route.method] = route
+        given = plain_path(route.path)
+        if "{" not in given:
+            self._exact.setdefault(given, {})[route.method] = route
             return
         for _, path, methods in self._patterns:
-            if path == route.path:
+            if path == given:
                 methods[route.method] = route
                 return
-        source = re.sub(r"\\\{([a-z][a-z0-9_]*)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path))
-        self._patterns.append((re.compile(source), route.path, {route.method: route}))
+        source = re.sub(r"\\\{([a-z][a-z0-9_]*)\\\}", r"(?P<\1>[^/]+)", re.escape(given))
+        self._patterns.append((re.compile(source), given, {route.method: route}))
         self._patterns.sort(key=lambda item: (item[1].count("{"), item[1]))
 
     def remove(self, route: HttpRoute) -> None:
+        given = plain_path(route.path)
         for path, methods in [*self._exact.items(), *((p, m) for _, p, m in self._patterns)]:
-            if path == route.path and methods.get(route.method) is route:
+            if path == given and methods.get(route.method) is route:
                 del methods[route.method]
         self._exact = {path: methods for path, methods in self._exact.items() if methods}
         self._patterns = [item for item in self._patterns if item[2]]
 
-    def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]]:
-        """Raises Problem 404 (which tells nothing) or 405."""
+    def methods(self, path: str) -> tuple[dict[str, HttpRoute], dict[str, str]]:
+        """The routes of a path, and what stands in its parts. Raises Problem 404, which tells nothing."""
         methods = self._exact.get(path)
-        params: dict[str, str] = {}
-        if methods is None:
-            for pattern, _, candidates in self._patterns:
-                match = pattern.fullmatch(path)
-                if match:
-                    methods, params = candidates, match.groupdict()
-                    break
-        if methods is None:
-            raise Problem(404, "Not found")
+        if methods is not None:
+            return methods, {}
+        for pattern, _, candidates in self._patterns:
+            match = pattern.fullmatch(path)
+            if match:
+                return candidates, {name: part_value(part) for name, part in match.groupdict().items()}
+        raise Problem(404, "Not found")
+
+    def find(self, method: str, path: str) -> tuple[HttpRoute, dict[str, str]]:
+        """Raises Problem 404 or 405."""
+        methods, params = self.methods(path)
         route = methods.get(method)
         if route is None:
-            raise Problem(405, "Method not allowed", headers={"Allow": ", ".join(sorted(methods))})
+            raise Problem(405, "Method not allowed", headers={"Allow": _allow(methods)})
         return route, params
+
+
+def _allow(methods: dict[str, HttpRoute]) -> str:
+    return ", ".join(sorted({*methods, "OPTIONS"}))
+
+
+def options(hooks: Hooks, path: str) -> Answer:
+    """What a path takes."""
+    methods, _ = hooks.methods(path)
+    return Answer(204, b"", {"Allow": _allow(methods)})
 
 
 def cross_site(route: HttpRoute, headers: dict[str, str]) -> dict[str, str]:
@@ -67,7 +90,7 @@ def cross_site(route: HttpRoute, headers: dict[str, str]) -> dict[str, str]:
     if "*" in route.origins:
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}
     if origin not in route.origins:
-        if urllib.parse.urlsplit(origin).netloc == headers.get("host"):
+        if origin_host(origin) == headers.get("host"):
             return {}
         raise Problem(403, "Cross-site request", headers={"Vary": "Origin"})
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": EXPOSED}
@@ -94,7 +117,7 @@ def parse_wait(query: dict[str, str]) -> float | None:
     if text == "":
         return BARE_WAIT
     try:
-        seconds = float(text) if text.replace(".", "", 1).isdigit() else parse_duration(text)
+        seconds = float(text) if _NUMBER.fullmatch(text) else parse_duration(text)
     except DurationError as error:
         raise Problem(400, "Bad wait", str(error)) from None
     if seconds > LONGEST_WAIT:
@@ -107,5 +130,9 @@ async def serve(route: HttpRoute, request: HttpRequest) -> Answer:
     request.wait = parse_wait(request.query)
     if request.wait is not None:
         request.query = {name: value for name, value in request.query.items() if name != "wait"}
+        if request.query_all is not None:
+            request.query_all = {name: given for name, given in request.query_all.items() if name != "wait"}
     answer = await route.handle(request)
+    if answer.unverified:
+        raise Unverified()
     return Answer(answer.status, answer.body, answer.headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import re
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -17,22 +18,30 @@ OURS = frozenset({"connection", "content-length", "date", "transfer-encoding"})
 """What only the server may say: it frames the message."""
 
 
-class Response(web.StreamResponse):
-    """Status, headers and body, known whole. `close` ends the connection behind it."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes, close: bool = False) -> None:
+
+class Response(web.StreamResponse):
+    """Status, headers and body, known whole. `close` ends the connection behind it; so does `last`, asked when all
+    is sent: a client that has sent its last request gets no more than its answers."""
+
+    def __init__(
+        self, status: int, headers: dict[str, str], body: bytes, close: bool = False, last: Callable[[], bool] = _never
+    ) -> None:
         # the parent's own state is not made: all that aiohttp asks of a response in one piece is below
         self._status = status
         self._given = headers
         self._whole = body
         self._close = close
+        self._last = last
         self._request: web.BaseRequest | None = None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Sends all of it. Raises ValueError for a control character in a header (RFC 9110, 5.5)."""
         self._request = request
-        keep_alive = request.keep_alive and not self._close
-        self._keep_alive = keep_alive
+        self._keep_alive = request.keep_alive and not self._close
+        keep_alive = self.keep_alive
         status, body = self._status, self._whole
         lines = [f"HTTP/1.1 {status} {REASONS.get(status, '')}"]
         for name, value in self._given.items():
@@ -45,9 +54,8 @@ class Response(web.StreamResponse):
             lines.append("Connection: close")
         elif request.version < HttpVersion11:
             lines.append("Connection: keep-alive")
-        for line in lines:
-            if _CONTROL.search(line) is not None:
-                raise ValueError("a control character stands in a header")
+        if _CONTROL.search("\t".join(lines)) is not None:
+            raise ValueError("a control character stands in a header")
         lines.append("\r\n")
         head = "\r\n".join(lines).encode()
         if request.method == "HEAD" or status in BODILESS:
@@ -57,6 +65,10 @@ class Response(web.StreamResponse):
             raise ConnectionResetError("the client is gone")
         transport.write(head + body)
         return None
+
+    @property
+    def keep_alive(self) -> bool:
+        return bool(self._keep_alive) and not self._last()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All was sent; waits while the client is slow to take it."""

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
+from reactor.contracts.charset import NotText, decode_json, parameter
+from reactor.contracts.paths import part_value
+
 Right = Literal["public", "send", "admin"]
-"""public: anyone who reaches the port. send: events; free on the loopback. admin: everything else."""
+"""public: anyone who reaches the port. send: the ways in. admin: all else. Both need the token where one is set."""
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +37,13 @@ class Request:
         if not self.raw:
             return None
         try:
-            return msgspec.json.decode(self.raw)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise Problem(400, "Malformed body", f"the body is no JSON: {error}") from None
+            return decode_json(self.raw, parameter(self.headers.get("content-type", ""), "charset"))
+        except NotText as error:
+            raise Problem(400, "Malformed body", f"the body is not valid JSON: {error}") from None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        return self.headers.get("idempotency-key") or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +103,17 @@ class Problem(Exception):
         return Answer(
             self.status,
             msgspec.json.encode(body | self.more, enc_hook=str),
-            {"Content-Type": "application/problem+json", **self.headers},
+            {"Content-Type": "application/problem+json", **SECURITY, **self.headers},
         )
 
 
 def answer_json(value: Any, status: int = 200, **headers: str) -> Answer:
     return Answer(status, msgspec.json.encode(value), {"Content-Type": "application/json", **headers})
+
+
+def allow(methods: Collection[str]) -> str:
+    """The header Allow of an API path: whatever takes GET takes HEAD."""
+    return ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
 
 
 class Table:
@@ -122,11 +139,12 @@ class Table:
             for pattern, candidates in self._patterns:
                 match = pattern.fullmatch(path)
                 if match:
-                    methods, params = candidates, match.groupdict()
+                    methods = candidates
+                    params = {name: part_value(part) for name, part in match.groupdict().items()}
                     break
         if methods is None:
             raise Problem(404, "Not found")
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            raise Problem(405, "Method not allowed", headers={"Allow": ", ".join(sorted(methods))})
+            raise Problem(405, "Method not allowed", headers={"Allow": allow(methods)})
         return route, params

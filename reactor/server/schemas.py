@@ -67,7 +67,7 @@ FLOW_ITEM: Schema = {
 }  # fmt: skip
 RUN_REF = closed({"id": TEXT, "flow": TEXT})
 OUTCOME = closed({"id": TEXT, "flow": TEXT, "status": {"enum": STATUSES}, "output": ANY, "error": MAYBE_ERROR})
-SENT = closed({"event": TEXT, "runs": many(RUN_REF)})
+SENT = closed({"event": TEXT, "runs": many(RUN_REF)}, {"detail": TEXT, "verdicts": many(ref("Verdict"))})
 REFUSED = closed({"error": closed({"status": WHOLE, "title": TEXT, "detail": TEXT})})
 SCHEMAS: dict[str, Schema] = {
     "Problem": {
@@ -136,8 +136,8 @@ SCHEMAS: dict[str, Schema] = {
     "FlowPage": page(closed(FLOW_ITEM, {"description": TEXT, "labels": MAP})),
     "VersionPage": page(closed({"version": TEXT, "flow": TEXT, "file": TEXT, "loaded": MOMENT, "source": TEXT})),
     "TriggerPage": page(
-        closed({"source": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "warning": MAYBE, "flows": many(TEXT),
-                "options": MAP})
+        closed({"source": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "warning": MAYBE, "failures": WHOLE,
+                "flows": many(TEXT), "options": MAP})
     ),
     "ConnectionPage": page(
         closed({"name": TEXT, "kind": TEXT, "state": TEXT, "error": MAYBE, "users": WHOLE, "file": MAYBE})

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from reactor.contracts.event import StoredEvent, Verdict, rfc3339
+from reactor.contracts.event import StoredEvent, rfc3339
 from reactor.contracts.run import RunRecord
+from reactor.contracts.verdicts import verdict_item
 
 LARGE_OUTPUT = 64 * 1024
 
@@ -59,18 +60,3 @@ def event_item(stored: StoredEvent) -> dict[str, Any]:
 
 def event_view(stored: StoredEvent) -> dict[str, Any]:
     return {**event_item(stored), "event": stored.names()}
-
-
-def verdict_item(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "flow": verdict.flow,
-        "verdict": verdict.verdict,
-        "clause": verdict.clause,
-        "line": verdict.line,
-        "expression": verdict.expression,
-        "value": verdict.value,
-        "names": verdict.names,
-        "run": verdict.run,
-        "message": verdict.message,
-        "trigger": verdict.trigger,
-    }

@@ -71,6 +71,10 @@ class SqliteRuns:
         found: Page = await self._read(lambda db: reads.events(db, cursor, limit, type, invalid))
         return found
 
+    async def ids(self, prefix: str, limit: int) -> list[str]:
+        found: list[str] = await self._read(lambda db: reads.ids(db, prefix, limit))
+        return found
+
     async def entries(self, run: str) -> list[AnyEntry]:
         return await self.read(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import Any
 
@@ -37,6 +38,31 @@ def readable_verdicts(data: bytes | None) -> list[Verdict]:
         return decode_verdicts(data)
     except (ValueError, TypeError):
         return []
+
+
+_BOUNDS = "=bounds"
+"""No environment variable can have such a name."""
+
+
+def pack_environment(start: Start) -> bytes:
+    """What a run keeps of its start: its variables and the number of its bounds. Text that is not UTF-8 is written with
+    escapes that only Python's own reader takes."""
+    kept = {_BOUNDS: str(start.bounds), **start.environment}
+    try:
+        return encode(kept)
+    except UnicodeEncodeError:
+        return json.dumps(kept).encode("ascii")
+
+
+def unpack_environment(data: bytes | None) -> tuple[dict[str, str], int]:
+    """The variables and the number of the bounds; the first set where none is kept."""
+    if data is None:
+        return {}, 1
+    try:
+        kept = decode(data)
+    except msgspec.DecodeError:
+        kept = json.loads(data)
+    return kept, int(kept.pop(_BOUNDS, "1"))
 
 
 class CorruptRecord(Exception):

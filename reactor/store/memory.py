@@ -190,6 +190,7 @@ class MemoryStore(MemoryRuns, MemoryItems):
             shift=start.shift,
             parent=start.parent,
             environment=start.environment,
+            bounds=start.bounds,
             events=[acceptance.event.id],
         )
         row = Row(

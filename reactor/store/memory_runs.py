@@ -74,6 +74,10 @@ class MemoryRuns:
         more = str(chosen[-1].seq) if len(rows) > limit else None
         return Page(items=[msgspec.structs.replace(row.record) for row in chosen], next=more)
 
+    async def ids(self, prefix: str, limit: int) -> list[str]:
+        known = self._runs if prefix.startswith("run_") else self._events
+        return sorted(id for id in known if id.startswith(prefix))[:limit]
+
     async def event(self, id: str) -> StoredEvent | None:
         return self._events.get(id)
 

@@ -13,7 +13,7 @@ from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Parent, RunRecord, Status
 from reactor.contracts.store import Claim, Claimed, Page, PlanRecord, QueueState, RunFilter, Signal
-from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries
+from reactor.store.codec import CorruptRecord, decode, decode_event, decode_verdicts, unpack_entries, unpack_environment
 from reactor.store.database import Database, load, load_or_say
 from reactor.store.unreadable import UNREADABLE, Raw, check, reason, repaired_event, repaired_run
 
@@ -28,6 +28,7 @@ _EVENT = f"SELECT seq, {', '.join(_EVENT_COLUMNS)} FROM events"
 
 def _record(db: Database, row: Any) -> RunRecord:
     check((*row[1:7], *(value for value in row[12:14] if value is not None)), row[7:11])
+    environment, bounds = unpack_environment(row[14])
     return RunRecord(
         id=row[1],
         flow=row[2],
@@ -41,7 +42,8 @@ def _record(db: Database, row: Any) -> RunRecord:
         wake=row[10],
         next_seq=row[11],
         parent=Parent(row[12], row[13]) if row[12] is not None else None,
-        environment=decode(row[14]) or {},
+        environment=environment,
+        bounds=bounds,
         events=decode(row[15]) or [row[4]],
         output=load_or_say(db, row[16]),
         error=load_or_say(db, row[17]),
@@ -118,6 +120,12 @@ def _strict() -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise CorruptRecord(reason(error)) from None
+
+
+def ids(db: Database, prefix: str, limit: int) -> list[str]:
+    table = "runs" if prefix.startswith("run_") else "events"
+    query = f"SELECT id FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    return [row[0] for row in db.execute(query, (prefix, prefix + "\U0010ffff", limit))]
 
 
 def entries(db: Database, id: str, since: int = 0) -> list[AnyEntry]:

@@ -23,6 +23,7 @@ from reactor.store.codec import (
     encode,
     is_live,
     pack_entries,
+    pack_environment,
     readable_verdicts,
     verdict_of,
 )
@@ -180,7 +181,7 @@ class Rows(Queues, ItemRows, Upkeep):
                 earliest(wake, until), due, acceptance.owner if live else None, 1 if live else 0, len(entries), 0,
                 start.concurrency_key, start.limit,
                 parent.run if parent else None, parent.path if parent else None,
-                encode(start.environment) if start.environment else None,
+                pack_environment(start),
                 encode([event]) if start.concurrency_key is not None else None,
                 *self._result(start.id, change), start.dedupe_key, start.shift, until,
             )

@@ -10,7 +10,7 @@ import msgspec
 from reactor.contracts.errors import ErrorObject, StepFailed
 from reactor.contracts.event import StoredEvent
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, decode_entries, encode_entries
-from reactor.contracts.plan import Plan
+from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
 from reactor.engine.state import BlockFrame, Run, Scope, StepFrame
 from reactor.engine.trace import Trace
@@ -63,7 +63,14 @@ class Play:
     """A run that is driven by hand. After each fold, `recover` is held against the live run, with another budget
     and with a pen in hand."""
 
-    def __init__(self, plan: Plan, event: StoredEvent, script: Script | None = None, at: float = 1000.0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        event: StoredEvent,
+        script: Script | None = None,
+        at: float = 1000.0,
+        bounds: int = BOUNDS,
+    ) -> None:
         self.plan = plan
         self.event = event
         self.script = script or (lambda id, given, attempt: None)
@@ -72,7 +79,8 @@ class Play:
         self.children: dict[str, str] = {}
         self.now = at
         self.at = at
-        self.run = machine.begin(plan, event, "run_1", "http", at, {})
+        self.bounds = bounds
+        self.run = machine.begin(plan, event, "run_1", "http", at, {}, bounds)
         self._walk()
         self.check()
 
@@ -90,7 +98,7 @@ class Play:
         entries = decode_entries(encode_entries(self.entries))
         for budget, trace in ((3, None), (10**9, Trace())):
             again = machine.recover(
-                self.plan, self.event, "run_1", "http", self.at, {}, entries, trace=trace, budget=budget
+                self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, trace=trace, budget=budget
             )
             if fingerprint(again) != fingerprint(self.run):
                 raise AssertionError(f"recovery differs:\n{fingerprint(self.run)!r}\n{fingerprint(again)!r}")

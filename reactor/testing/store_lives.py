@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reactor.contracts.run import Begun, Change, Status
-from reactor.contracts.store import Retention, Signal, Store
-from reactor.testing.store_suite import OWNER, accept, change, check, over, require, start
+from reactor.contracts.store import Acceptance, Retention, Signal, Store
+from reactor.testing.store_suite import OWNER, accept, change, check, event, over, require, start
 
 
 @check
@@ -105,6 +105,15 @@ async def a_clean_end_blames_nobody(store: Store) -> None:
         await store.close()
         await store.open()
         require(not store.crashed)
+
+
+@check
+async def ids_are_found_by_their_beginning(store: Store) -> None:
+    await store.accept(Acceptance(event=event("evt_1a"), starts=[start("run_7a"), start("run_7b")], owner=OWNER))
+    await store.accept(Acceptance(event=event("evt_1b"), owner=OWNER))
+    require(await store.ids("run_7", 10) == ["run_7a", "run_7b"])
+    require(await store.ids("run_7b", 10) == ["run_7b"] and await store.ids("run_8", 10) == [])
+    require(await store.ids("evt_1", 1) == ["evt_1a"] and await store.ids("evt_%", 10) == [])
 
 
 async def _die(store: Store) -> None:

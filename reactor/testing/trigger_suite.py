@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from reactor.clock import SystemClock
+from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.store import QueueMessage
 from reactor.contracts.trigger import Receipt
@@ -50,9 +51,11 @@ class Recorder:
         self.connections: Any = None
         self.payloads: Any = None
         self.behind: float | None = None
+        self.reads: str | None = None
         self.warning: str | None = None
         self.warnings: list[str] = []
         """All that was warned of, in its order."""
+        self.warned = anyio.Event()
         self.messages: list[QueueMessage] = []
         self.events: list[Event] = []
         self.is_ready = anyio.Event()
@@ -121,10 +124,14 @@ class Recorder:
     def lag(self, messages: float | None) -> None:
         self.behind = messages
 
+    def reading(self, what: str | None) -> None:
+        self.reads = what
+
     def warn(self, message: str | None) -> None:
         self.warning = message
         if message is not None:
             self.warnings.append(message)
+            self.warned.set()
 
     def random(self) -> float:
         return 0.5
@@ -185,6 +192,58 @@ async def resumes_where_it_was(
         seen.extend(event for event in recorder.events if event.key not in known)
     if len(seen) != 2 * count:
         raise AssertionError(f"{len(seen)} events instead of {2 * count}: {seen}")
+
+
+async def notices_what_is_taken_away(
+    kind: Any,
+    options: Any,
+    make: Callable[[int], Awaitable[None]],
+    take_away: Callable[[], Awaitable[None]],
+    give_back: Callable[[], Awaitable[None]],
+    connections: Any = None,
+    seconds: float = 60.0,
+) -> Recorder:
+    """The other side takes away what the source reads: a queue, a stream, a consumer. The source never listens to
+    nothing: it notices, says the gap as a warning, blames no connection, and reads again what is there anew. `make(n)`
+    causes an event whose data says `n`."""
+    recorder = Recorder()
+    recorder.connections = connections
+    raised: list[BaseException] = []
+    noticed = recorder.warned
+
+    async def supervise() -> None:
+        while True:
+            try:
+                await kind(options).listen(recorder)
+            except (NotReady, NotConnected, ExceptionGroup) as error:
+                raised.append(leading(error))
+                noticed.set()
+            recorder.is_ready = anyio.Event()
+            await anyio.sleep(0.05)
+
+    async def reads(number: int) -> None:
+        """Until one comes in."""
+        before = len(recorder.events)
+        while len(recorder.events) == before:
+            await recorder.is_ready.wait()
+            await make(number)
+            with anyio.move_on_after(0.5):
+                await recorder.wait_events(before + 1, seconds)
+
+    with anyio.fail_after(seconds):
+        async with anyio.create_task_group() as group:
+            group.start_soon(supervise)
+            await reads(0)
+            await take_away()
+            await noticed.wait()
+            await give_back()
+            await reads(1)
+            group.cancel_scope.cancel()
+    if not recorder.warnings:
+        raise AssertionError(f"the gap was not said: {raised}")
+    if blamed := [error for error in raised if not isinstance(error, NotReady)]:
+        raise AssertionError(f"the connection was blamed: {blamed}")
+    return recorder
 
 
 def says_what_it_is(kind: Any) -> None:

@@ -115,7 +115,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         sent = daemon.cli("send", "order.made", "--data", '{"n": 2}', "--key", "k")
         assert sent.returncode == 0 and "typed" in sent.stdout
         assert daemon.cli("send", "order.made", "--data", '{"n": 2}', "--key", "k").stdout == sent.stdout
-        assert "is no JSON" in daemon.cli("send", "a", "--data", "{n}").stderr
+        assert "is not valid JSON" in daemon.cli("send", "a", "--data", "{n}").stderr
         skipped = daemon.cli("send", "order.made", "--data", '{"n": 1}').stdout.strip()
         why = daemon.cli("why", skipped)
         assert "typed: only_if" in why.stdout and "event.data.n = 1" in why.stdout

@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from tests.daemon import Daemon, eventually
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}, {event: greeted}]\ndo: [{set: {a: 1}}]\n"
-TOKEN = "t" * 20
+TOKEN = "0123456789-fronts-abc"
 ADMIN = [
     "/healthz",
     "/readyz",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import hashlib
@@ -9,6 +10,7 @@ import http.client
 import json
 import os
 import socket
+import subprocess
 import time
 import zlib
 from collections.abc import Iterator
@@ -71,6 +73,83 @@ def test_fields_and_files(daemon: Daemon) -> None:
     assert doc["sha256"] == hashlib.sha256(b"hello").hexdigest()
     assert Path(doc["path"]).read_bytes() == b"hello" and Path(doc["path"]).is_relative_to(daemon.data / "payloads")
     assert not list((daemon.data / "payloads/incoming").iterdir())
+
+
+NAMES = [
+    "Łódź.pdf", "Übersicht.pdf", "請求書 三月.pdf", "🎉👩‍👩‍👧.png", "Screenshot 9.41.00\u202fAM.png", "naïve; a=b.txt",
+    "a,b'c.txt", "100%25.pdf", "e\u0301.txt", "\u202eevil.txt", "…", "עברית.txt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_and_fields_keep_the_names_that_browsers_send(daemon: Daemon, name: str) -> None:
+    raw, headers = form((field("č", name), b"x"), (field(f"field {name}"), b"y"))
+    answer = daemon.request("POST", "/hooks/echo?wait", raw=raw, headers=headers)
+    assert answer.status == 200, answer.raw
+    assert answer.json["č"]["name"] == name and answer.json[f"field {name}"] == "y"
+    assert "name_bytes" not in answer.json["č"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (b"; filename=\xc5\x81\xc3\xb3d\xc5\xba.pdf", "Łódź.pdf"),
+        (b"; filename*=UTF-8''%e2%82%ac%20rates.pdf", "€ rates.pdf"),
+        (b"; filename=\"EURO rates.pdf\"; filename*=utf-8'en'%e2%82%ac%20rates.pdf", "€ rates.pdf"),
+        (b"; filename*=iso-8859-1''caf%E9.txt; filename=\"cafe.txt\"", "café.txt"),
+        (b"; filename*=UTF-8''%FF.txt; filename=\"plain.txt\"", "plain.txt"),
+        (b"; filename*=x-odd''a.txt; filename=\"plain.txt\"", "plain.txt"),
+        (b'; FileName = "a.txt"', "a.txt"),
+        (b'; filename="say \\"hi\\".txt"', 'say "hi".txt'),
+        (b'; filename="C:\\Users\\Ada\\a.txt"', "a.txt"),
+        (b'; filename="../../etc/passwd"', "passwd"),
+        (b'; filename="a\x1b[31m\x7f.txt"', "a[31m.txt"),
+        (b'; filename=".."', "file"),
+    ],
+)
+def test_a_file_has_the_right_name(daemon: Daemon, options: bytes, name: str) -> None:
+    raw = b'--b\r\nContent-Disposition: form-data; name="doc"' + options + b"\r\n\r\nx\r\n--b--\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    answer = daemon.request("POST", "/hooks/echo?wait", raw=raw, headers=kind)
+    assert answer.status == 200, answer.raw
+    assert answer.json["doc"]["name"] == name
+
+
+def test_names_and_fields_that_are_not_utf_8(daemon: Daemon) -> None:
+    def send(head: bytes, value: bytes = b"x", before: bytes = b"") -> Any:
+        raw = before + b"--b\r\n" + head + b"\r\n\r\n" + value + b"\r\n--b--\r\n"
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        return daemon.request("POST", "/hooks/echo?wait", raw=raw, headers=kind)
+
+    disposition = b"Content-Disposition: form-data; name="
+    kept = send(disposition + b'doc; filename="\xdcbersicht.pdf"').json["doc"]
+    assert kept["name"] == "\\xdcbersicht.pdf" and base64.b64decode(kept["name_bytes"]) == b"\xdcbersicht.pdf"
+    refused = send(disposition + b'"caf\xe9"')
+    assert refused.status == 400 and "byte 0xe9 at position 3 is not UTF-8" in refused.json["detail"]
+    refused = send(disposition + b"n", b"caf\xe9")
+    assert refused.status == 400 and "the field n: byte 0xe9 at position 3 is not UTF-8" in refused.json["detail"]
+    declared = b"\r\nContent-Type: text/plain; charset=windows-1252"
+    assert send(disposition + b"n" + declared, b"caf\xe9").json == {"n": "café"}
+    whole = b"--b\r\n" + disposition + b"_charset_\r\n\r\nwindows-1252\r\n"
+    assert send(disposition + b"n", b"caf\xe9", whole).json["n"] == "café"
+    long = send(disposition + b'doc; filename="' + "三".encode() * 200 + b'"').json["doc"]
+    assert long["name"] == "三" * 85, "at most 255 bytes, and no character is cut"
+
+
+def test_foreign_clients_upload_with_their_own_encoding_of_names(daemon: Daemon, tmp_path: Path) -> None:
+    path = tmp_path / "Łódź 三.txt"
+    path.write_text("hello")
+    url = f"http://127.0.0.1:{daemon.port}/hooks/echo?wait"
+    curl = subprocess.run(
+        ["curl", "-sS", "-F", f"č=@{path}", "-F", "n=ö", url], capture_output=True, timeout=60, check=True
+    )
+    assert json.loads(curl.stdout)["č"]["name"] == path.name and json.loads(curl.stdout)["n"] == "ö"
+    program = (
+        "const form = new FormData(); form.append('č', new File(['hello'], process.argv[2]));"
+        "fetch(process.argv[1], {method: 'POST', body: form}).then(a => a.text()).then(t => console.log(t))"
+    )
+    node = subprocess.run(["node", "-e", program, url, path.name], capture_output=True, timeout=60, check=True)
+    assert json.loads(node.stdout)["č"]["name"] == path.name
 
 
 def test_a_signed_upload_is_read_by_a_step_and_never_changed(daemon: Daemon) -> None:

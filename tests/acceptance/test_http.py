@@ -14,13 +14,29 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Daemon, eventually
+from tests.server.raw import ask
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+CLOUD = {"specversion": "1.0", "id": "order-7", "source": "/shop", "type": "keyed"}
 FLOWS = {
     "echo": "flow: echo\nwhen: [{http: 'POST /echo/{name}'}]\ndo: [{set: {a: 1}}]\noutput: {body: '${{ event.body }}', params: '${{ event.params }}', query: '${{ event.query }}'}\n",
     "fails": "flow: fails\nwhen: [{http: POST /fails}]\ndo: [{fail: {type: a.b, message: no luck}}]\n",
     "slow": "flow: slow\nwhen: [{http: POST /slow}]\ndo: [{wait: 1h}]\n",
     "answers": "flow: answers\nwhen: [{http: GET /answers}]\ndo:\n  - respond: {status: 203, headers: {X-One: '1'}, text: 'hi ${{ event.query.who }}'}\n  - wait: 1h\n",
+    "perhaps": """
+flow: perhaps
+when: [{http: {path: /perhaps, wait: 1s}}]
+only_if: event.body.do != "nothing"
+do:
+  - if: 'event.body.do in ["pass-later", "fail-later"]'
+    then: [{wait: 50ms}]
+  - {wait: 1h, only_if: 'event.body.do == "long"'}
+  - {fail: no luck, only_if: 'event.body.do in ["fail", "fail-later"]'}
+  - {stop: cancelled, only_if: 'event.body.do == "stop"'}
+  - respond: {json: {answered: true}}
+    only_if: event.body.do == "answer"
+output: {output: "${{ event.body.do }}"}
+""",
     "later": "flow: later\nwhen: [{http: POST /later}]\ndo:\n  - wait: 100ms\n  - respond: {json: {done: true}}\n",
     "guarded": "flow: guarded\nwhen: [{http: POST /guarded}]\nonly_if: event.body.total > 0\nunless: event.body.test\ndo: []\n",
     "broken-guard": "flow: broken-guard\nwhen: [{http: POST /broken}]\nonly_if: event.body.total > 'a'\ndo: []\n",
@@ -35,6 +51,10 @@ FLOWS = {
     "two-a": "flow: two-a\nwhen: [{http: POST /two}]\ndo: []\noutput: 1\n",
     "two-b": "flow: two-b\nwhen: [{http: POST /two}]\ndo: []\noutput: 2\n",
     "typed": "flow: typed\nwhen: [{event: 'order.*'}]\ndo: []\noutput: ${{ event.data }}\n",
+    "whole": "flow: whole\nwhen: [{http: POST /whole}]\ndo: []\noutput: ${{ event }}\n",
+    "keyed": "flow: keyed\nwhen: [{event: keyed}]\nonly_if: has(event.key)\ndo: []\noutput: ${{ event.key }}\n",
+    "inputs": "flow: inputs\nwhen:\n  - manual: {}\n    accepts:\n      type: object\n      required: [name]\n"
+    "      properties: {name: {type: string}, level: {enum: [low, high]}}\n      additionalProperties: false\ndo: []\n",
     "chain": "flow: chain\nwhen: [{event: chain}]\ndo: [{emit: chain}]\n",
 }
 
@@ -93,6 +113,25 @@ def test_respond_answers_without_wait(daemon: Daemon) -> None:
     assert (answer.status, answer.raw, answer.headers["x-one"]) == (203, b"hi Ada", "1")
     answer = daemon.post("/hooks/later")
     assert (answer.status, answer.json) == (200, {"done": True})
+
+
+def test_a_run_that_ends_without_reaching_its_respond_answers_as_with_wait(daemon: Daemon) -> None:
+    assert daemon.post("/hooks/perhaps", {"do": "answer"}).json == {"answered": True}
+    for do in ("pass", "pass-later"):
+        answer = daemon.post("/hooks/perhaps", {"do": do})
+        assert (answer.status, answer.json) == (200, {"output": do}), answer.raw
+        assert answer.headers["location"].startswith("/api/v1/runs/run_")
+    for do in ("fail", "fail-later"):
+        answer = daemon.post("/hooks/perhaps", {"do": do})
+        assert answer.status == 500 and answer.headers["content-type"] == "application/problem+json", answer.raw
+        assert answer.json["run"].startswith("run_") and answer.json["error"]["message"] == "no luck"
+        assert answer.json["flow"] == "perhaps" and answer.json["detail"] == "no luck"
+    answer = daemon.post("/hooks/perhaps", {"do": "stop"})
+    assert (answer.status, answer.json["title"]) == (500, "The run cancelled")
+    refused = daemon.post("/hooks/perhaps", {"do": "nothing"})
+    assert (refused.status, refused.json["runs"]) == (202, [])
+    late = daemon.post("/hooks/perhaps", {"do": "long"})
+    assert late.status == 202 and len(late.json["runs"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,6 +195,64 @@ def test_dedupe_and_identity_answer_with_the_first_run(daemon: Daemon) -> None:
     key = {"Idempotency-Key": "k-1"}
     one, two = (daemon.post("/hooks/echo/x", {"n": n}, headers=key).json for n in (1, 2))
     assert one == two
+
+
+def test_headers_and_query_keep_all_values(daemon: Daemon) -> None:
+    lines = [b"X-Tag: a", b"X-Tag: b", b"x-tag: c, d", b"Cookie: s=1", b"Cookie: t=2", b"X-One: 1"]
+    event = ask(daemon.port, b"/hooks/whole?tag=a&tag=&tag=b&n=1&wait", *lines, body=b"{}").json
+    assert event["headers"]["x-tag"] == "a, b, c, d" and event["headers_all"]["x-tag"] == ["a", "b", "c, d"]
+    assert event["headers_all"]["x-one"] == ["1"] and event["headers_all"].keys() == event["headers"].keys()
+    assert event["headers"]["cookie"] == "***" and event["headers_all"]["cookie"] == ["***", "***"]
+    assert event["query"] == {"tag": "b", "n": "1"} and event["query_all"] == {"tag": ["a", "", "b"], "n": ["1"]}
+    stored = daemon.get(f"/api/v1/events/{event['id']}")["event"]
+    assert stored["query_all"] == event["query_all"] and stored["headers_all"] == event["headers_all"]
+    once = ask(daemon.port, b"/hooks/whole?n=1&wait", body=b"{}").json
+    assert once["query_all"] == {"n": ["1"]} and once["headers_all"]["host"] == ["localhost"]
+    assert ask(daemon.port, b"/hooks/whole?wait", body=b"{}").json["query_all"] == {}
+
+
+def test_an_events_own_key_is_read_by_flows(daemon: Daemon) -> None:
+    for type, headers in (
+        ("application/cloudevents+json", {}),
+        ("application/json", {f"ce-{name}": CLOUD[name] for name in ("specversion", "id", "source", "type")}),
+    ):
+        sent = CLOUD if type.startswith("application/cloudevents") else {"n": 1}
+        answer = daemon.post("/api/v1/events?wait", sent, headers={"Content-Type": type, **headers})
+        assert answer.json["runs"][0]["output"] == "order-7", answer.raw
+    assert daemon.post("/hooks/whole?wait", {}, headers={"Idempotency-Key": "k-9"}).json["key"] == "k-9"
+    assert daemon.post("/hooks/whole?wait", {}).json["key"] is None
+    empty = [daemon.post("/hooks/whole", {}, headers={"Idempotency-Key": ""}).json["event"] for _ in range(2)]
+    assert empty[0] != empty[1], "an empty key is none"
+
+
+def test_who_waits_for_a_run_is_told_why_none_started(daemon: Daemon) -> None:
+    refused = daemon.post("/hooks/guarded?wait", {"total": 0})
+    assert refused.status == 202 and refused.json["runs"] == []
+    assert "no run was started: guarded: only_if is not true (event.body.total > 0, line 3)" in refused.json["detail"]
+    assert [(v["flow"], v["verdict"], v["line"]) for v in refused.json["verdicts"]] == [("guarded", "only_if", 3)]
+    tested = daemon.post("/hooks/guarded?wait=1s", {"total": 1, "test": True}).json
+    assert "unless is true" in tested["detail"]
+    broken = daemon.post("/hooks/broken?wait", {"total": 1}).json
+    assert "an expression failed" in broken["detail"] and broken["verdicts"][0]["message"] in broken["detail"]
+    nobody = daemon.post("/api/v1/events?type=nobody.listens&wait", {}).json
+    assert nobody["runs"] == [] and nobody["detail"] == "no run was started: no flow listens for this event"
+    assert nobody["verdicts"] == []
+    assert "detail" not in daemon.post("/hooks/guarded", {"total": 0}).json
+
+
+def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
+    refused = daemon.post("/api/v1/flows/inputs/runs", {})
+    assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is missing"
+    wrong = daemon.post("/api/v1/flows/inputs/runs", {"name": 1, "level": "top", "odd": 1})
+    for said in ("name must be a text, not 1", 'level must be "low" or "high", not "top"', "odd is not a known field"):
+        assert said in wrong.json["detail"]
+    assert (
+        daemon.post("/api/v1/flows/inputs/runs", [1]).json["detail"].endswith("the inputs must be an object, not [1]")
+    )
+    for arguments in ([], ["--input", "{}"]):
+        said = daemon.cli("start", "inputs", *arguments)
+        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is missing\n")
+    assert daemon.cli("start", "inputs", "--input", '{"name": "Ada"}').returncode == 0
 
 
 def signed(raw: bytes, id: str = "msg_1", at: float | None = None, secret: str = SECRET) -> dict[str, str]:

@@ -90,6 +90,26 @@ def metrics(daemon: Daemon) -> dict[tuple[str, tuple[tuple[str, str], ...]], flo
     return found
 
 
+def test_series_of_flows_and_queues_that_are_gone_are_dropped(daemon: Daemon) -> None:
+    """A counter that keeps each name that ever was grows without end."""
+    daemon.flow("short.yaml", "flow: short-lived\nwhen: [{http: POST /short}]\ndo: [{wait: 1s}, {queue: brief}]\n")
+    daemon.flow("brief.yaml", "flow: brief\nwhen: [{queue: brief}]\ndo: []\n")
+    eventually(lambda: daemon.post("/hooks/short?wait", {}).status == 200, 30, "the flow does not run")
+    eventually(lambda: _named(daemon, "brief", "flow"), 30, "the queue's flow does not run")
+    run = daemon.post("/hooks/short", {}).json["runs"][0]["id"]
+    assert _named(daemon, "short-lived", "flow")
+    for name in ("short", "brief"):
+        (daemon.flows / f"{name}.yaml").unlink()
+    eventually(lambda: not _named(daemon, "short-lived", "flow"), 30, "its series stay")
+    daemon.wait_run(run)
+    eventually(lambda: _named(daemon, "(removed)", "flow"), 30, "the last run does not count")
+    assert not _named(daemon, "short-lived", "flow") and not _named(daemon, "brief", "flow")
+
+
+def _named(daemon: Daemon, value: str, label: str) -> list[str]:
+    return [name for name, labels in metrics(daemon) if dict(labels).get(label) == value]
+
+
 def test_metrics_are_read_by_prometheus_own_parser(daemon: Daemon) -> None:
     for n in (1, 2, 0):
         daemon.post("/hooks/order", {"n": n})

@@ -30,7 +30,10 @@ from tests.bench.order_flow import cpu  # noqa: E402
 from tests.brokers.harness import settle  # noqa: E402
 from tests.daemon import Daemon  # noqa: E402
 from triggers import _pgoutput as wire  # noqa: E402
-from triggers._mysql_reader import Reader, Rows  # noqa: E402
+from triggers._changes import TableName  # noqa: E402
+from triggers._mysql_reader import Reader  # noqa: E402
+from triggers._mysql_rows import Reading, Rows, reading  # noqa: E402
+from triggers._mysql_table import read_columns  # noqa: E402
 
 COUNT = 50_000
 SINGLE = 100
@@ -102,19 +105,23 @@ def bare_mysql(
         position = cursor.fetchone()[0]
     write(lambda connection: fill(connection, 0))
 
+    async def describe(table: TableName, body: bytes) -> list[Reading]:
+        return [reading(column, "", bytes.decode) for column in read_columns(body, True)]
+
     async def work() -> tuple[float, float]:
-        reader = Reader({"host": server.host, "port": server.port, "user": "root"}, 77, position, True, ["shop"])
+        settings = {"host": server.host, "port": server.port, "user": "root"}
+        reader = Reader(settings, 77, position, True, lambda table: table.schema == "shop", describe)
         task = asyncio.create_task(reader.run())
         begun, seen = time.monotonic(), 0
         while seen < COUNT:
-            seen += sum(len(item.rows) for item in await reader.next() if isinstance(item, Rows))
+            seen += sum(len(item.changes) for item in await reader.next() if isinstance(item, Rows))
         rate = COUNT / (time.monotonic() - begun)
         late: list[float] = []
         writing = asyncio.create_task(asyncio.to_thread(write, lambda other: single(other, COUNT)))
         while len(late) < SINGLE:
             for item in await reader.next():
                 if isinstance(item, Rows):
-                    late += [time.time() - row["values"]["at"] for row in item.rows]
+                    late += [time.time() - change.new["at"] for change in item.changes if change.new]
         await writing
         reader.close()
         task.cancel()

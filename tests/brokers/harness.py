@@ -163,3 +163,34 @@ def down_and_back(daemon: Daemon, service: Service, publish: Callable[[Sequence[
 def stopwatch() -> Callable[[], float]:
     begun = time.monotonic()
     return lambda: time.monotonic() - begun
+
+
+def stands_alone(
+    daemon: Daemon, connection: str, good: str, bad: str, publish: Callable[[Sequence[int]], None], reason: str
+) -> None:
+    """What is wrong with one source is its own: neighbours on the connection lose nothing, and the reason is said in
+    words wherever one looks. `good` and `bad` are triggers on the connection `shared`."""
+    daemon.flow("connections/shared.yaml", connection)
+    daemon.flow("sink.yaml", SINK % good)
+    daemon.flow("bad.yaml", f"flow: bad\nwhen:\n  - {bad}\ndo: []\n")
+
+    def item(flow: str) -> Any:
+        return next(one for one in daemon.get("/api/v1/triggers")["items"] if one["flows"] == [flow])
+
+    with daemon:
+        eventually(lambda: item("sink")["state"] == "listening", 30, "the good one does not listen")
+        sent = 0
+        while item("bad")["failures"] < 4 or sent < 200:
+            publish(range(sent, sent + 10))
+            sent += 10
+        eventually(lambda: len(numbers(daemon)) == sent, 30, f"{sent - len(numbers(daemon))} of {sent} are lost")
+        assert max(numbers(daemon).values()) == 1
+        eventually(lambda: item("bad")["state"] == "not ready", 30, f"{item('bad')}")
+        found = item("bad")
+        assert reason in found["error"] and "TaskGroup" not in found["error"], found
+        ready = daemon.request("GET", "/readyz").json
+        assert reason in ready["sources"][found["source"]] and ready["connections"] == {}, ready
+        assert reason in daemon.cli("triggers").stdout
+        assert reason in daemon.request("GET", "/metrics").raw.decode().replace('\\"', '"')
+        facts = [one["fact"] for one in daemon.facts()]
+        assert "connection.lost" not in facts and facts.count("connection.opened") == 1

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import signal
+import socket
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,27 @@ import anyio
 import msgspec
 import nats
 import pytest
-from nats.js.api import KeyValueConfig, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, KeyValueConfig, StreamConfig
+from nats.js.errors import NoStreamResponseError
 
 from plugins.actions import nats as actions
 from plugins.connections.nats import Nats as Kind
 from plugins.connections.nats import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import SINK, Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
+from reactor.testing import trigger_suite
+from tests.brokers.harness import (
+    SINK,
+    Lent,
+    down_and_back,
+    each,
+    numbers,
+    recorder,
+    settle,
+    share,
+    stands_alone,
+    survive,
+    wait_runs,
+)  # fmt: skip
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Nats as Server
@@ -155,7 +172,7 @@ def test_subjects_replies_buckets_and_fields(nats_server: Server, tmp_path: Path
     )
     daemon.flow(
         "reply.yaml",
-        "flow: reply\nwhen: [{nats: {connection: bus, subject: double}}]\ndo:\n  - respond: {json: {n: '${{ event.data.n * 2 }}'}}\n",
+        "flow: reply\nwhen: [{nats: {connection: bus, subject: double}}]\ndo:\n  - respond: {json: {n: '${{ event.data.n * 2 }}'}}\n    only_if: event.data.n != 0\noutput: none\n",
     )
     daemon.flow(
         "kv.yaml",
@@ -167,6 +184,8 @@ def test_subjects_replies_buckets_and_fields(nats_server: Server, tmp_path: Path
         async def work(client: Any) -> Any:
             await client.publish("core.a", b'{"x": 1}', headers={"h": "v"})
             reply = await client.request("double", b'{"n": 21}', timeout=10)
+            passed = await client.request("double", b'{"n": 0}', timeout=10)
+            assert passed.data == b'"none"', "a run that does not reach its respond answers with its output"
             refused = await client.request("double", b'{"n": "a"}', timeout=10)
             bucket = await client.jetstream().key_value("settings")
             await bucket.put("theme", b"dark")
@@ -232,6 +251,18 @@ async def test_actions(nats_server: Server, tmp_path: Path) -> None:
         (actions.Publish, {"subject": "no.stream", "jetstream": True}, "nats.refused"),
         (actions.Publish, {"subject": "a b"}, "expression"),
         (actions.Publish, {"subject": "a.>"}, "expression"),
+        (actions.Publish, {"subject": "a..b"}, "expression"),
+        (actions.Publish, {"subject": "a\ud83d"}, "expression"),
+        (actions.Publish, {"subject": "a" * 5000}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "data": "\ud83d"}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "headers": {"h": "a\r\nb: c"}}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "headers": {"h": "\ud83d"}}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "headers": {"a b": "x"}}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "headers": {"": "x"}}, "expression"),
+        (actions.Publish, {"subject": "acts.a", "data": "x" * 2_000_000}, "limit"),
+        (actions.Publish, {"subject": "acts.a", "headers": {"h": "x" * 1_048_570}}, "limit"),
+        (actions.KvPut, {"bucket": "kv", "key": "a b", "data": 1}, "expression"),
+        (actions.KvPut, {"bucket": "k v", "key": "a", "data": 1}, "expression"),
         (actions.KvGet, {"bucket": "none", "key": "a"}, "nats.refused"),
         (actions.Request, {"subject": "echo", "timeout": "soon"}, "expression"),
     ):
@@ -242,6 +273,187 @@ async def test_actions(nats_server: Server, tmp_path: Path) -> None:
     here.connection = Lent(Kind, {"url": "nats://127.0.0.1:1"}).lend
     with pytest.raises(NotConnected):
         await act(actions.Publish, subject="a")
+
+
+def raw_publish(server: Server, *commands: bytes) -> None:
+    """Writes what no library would write; PONG says that the server took it."""
+    with socket.create_connection((server.host, server.port), timeout=10) as client, client.makefile("rb") as answers:
+        answers.readline()
+        client.sendall(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n')
+        client.sendall(b"".join(commands) + b"PING\r\n")
+        assert answers.readline() == b"PONG\r\n"
+
+
+def hpub(subject: bytes, block: bytes, data: bytes) -> bytes:
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject, len(block), len(block) + len(data), block, data)
+
+
+def pub(subject: bytes, data: bytes) -> bytes:
+    return b"PUB %b %d\r\n%b\r\n" % (subject, len(data), data)
+
+
+ODD = [
+    (b"NATS/1.0\r\nh: \xff\xfe\r\n\r\n", b'{"n": 1}'),
+    (b"NATS/1.0\r\n\xff: v\r\n\r\n", b'{"n": 2}'),
+    (b"NATS/1.0\r\nStatus: 404\r\nDescription: No Messages\r\n\r\n", b'{"n": 3}'),
+    (b"NATS/1.0\r\nStatus: 503\r\n\r\n", b""),
+    (b"NATS/1.0 404 No Messages\r\n\r\n", b""),
+    (b"NATS/1.0 100 Idle Heartbeat\r\n\r\n", b""),
+    (b"NATS/1.0 409 Consumer Deleted\r\n\r\n", b'{"n": 7}'),
+    (b"NATS/1.0 \xff\xff\xff \xfe\r\n\r\n", b'{"n": 8}'),
+    (b"NATS/1.0\r\nno colon\r\n: no name\r\n\r\n", b'{"n": 9}'),
+    (b"NATS/1.0\r\na: 1\r\nb: x\r\na: 2\r\n\r\n", b'{"n": 10}'),
+]
+"""Headers and data of messages that a library could stumble over, or take for the server's own."""
+
+
+@pytest.mark.parametrize("mode", ["core", "jetstream"])
+def test_what_looks_like_control_or_is_not_utf8_is_an_event(nats_server: Server, tmp_path: Path, mode: str) -> None:
+    make_stream(nats_server, f"odd{mode}")
+    source = f"subject: 'odd{mode}.>'" if mode == "core" else f"stream: odd{mode}, from: earliest"
+    daemon = Daemon(tmp_path)
+    daemon.flow("connections/bus.yaml", f"kind: nats\nsettings: {{url: '{nats_server.url}'}}\n")
+    daemon.flow(
+        "odd.yaml",
+        f"flow: odd\nwhen: [{{nats: {{connection: bus, {source}}}}}]\ndo: []\noutput: '${{{{ event }}}}'\n",
+    )
+    with daemon:
+        settle(daemon)
+        subject = b"odd%b." % mode.encode()
+        raw_publish(
+            nats_server,
+            *[hpub(subject + b"%d" % number, *one) for number, one in enumerate(ODD)],
+            pub(subject + b"caf\xe9", b'{"n": 20}'),
+            pub(subject + b"last", b'{"n": 21}'),
+        )
+        events = {run["output"]["subject"].rpartition(".")[2]: run["output"] for run in wait_runs(daemon, "odd", 12)}
+        assert events["0"]["headers"] == {"h": "\\xff\\xfe"} and events["0"]["headers_bytes"] == {"h": "//4="}
+        assert events["1"]["headers"] == {"\\xff": "v"}
+        assert events["2"]["headers"] == {"Status": "404", "Description": "No Messages"}
+        assert events["4"]["headers"] == {"Status": "404", "Description": "No Messages"}
+        assert events["6"]["data"] == {"n": 7} and events["8"]["data"] == {"n": 9}
+        assert events["9"]["headers"] == {"a": "2", "b": "x"}
+        assert events["9"]["headers_all"] == {"a": ["1", "2"], "b": ["x"]}
+        assert events["caf\\xe9"]["subject_bytes"] and events["last"]["data"] == {"n": 21}
+        assert all(item["failures"] == 0 for item in daemon.get("/api/v1/triggers")["items"])
+    if mode == "jetstream":
+        info = using(nats_server, lambda client: client.jetstream().consumer_info(f"odd{mode}", "reactor"))
+        assert info.num_ack_pending == 0 and info.num_pending == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("stream: NOSUCH", "there is no stream NOSUCH"),
+        ("bucket: nosuch", "there is no stream KV_nosuch"),
+        ("stream: held, durable: d, subject: held.b", "the consumer d of held reads held.a, not held.b"),
+        ("stream: held, durable: e, subject: elsewhere.b", "filter"),
+    ],
+)
+def test_a_stream_that_cannot_be_read_is_its_own_fault(
+    nats_server: Server, tmp_path: Path, bad: str, reason: str
+) -> None:
+    async def work(client: Any) -> None:
+        await client.jetstream().add_stream(StreamConfig(name="held", subjects=["held.>"]))
+        await client.jetstream().add_consumer(
+            "held", ConsumerConfig(durable_name="d", filter_subject="held.a", ack_policy=AckPolicy.EXPLICIT)
+        )
+
+    using(nats_server, work)
+
+    def publish(part: Sequence[int]) -> None:
+        raw_publish(nats_server, *[pub(b"neighbour", json.dumps({"n": n}).encode()) for n in part])
+
+    stands_alone(
+        Daemon(tmp_path), f"kind: nats\nsettings: {{url: '{nats_server.url}'}}\n",
+        "nats: {connection: shared, subject: neighbour}", f"nats: {{connection: shared, {bad}}}", publish, reason,
+    )  # fmt: skip
+
+
+class Guarded(Server):
+    """A server whose user may read `open.>` alone, until `allow` says more."""
+
+    def command(self) -> list[str]:
+        self.allow("open.>")
+        return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-c", str(self.folder / "conf")]
+
+    def allow(self, *subjects: str) -> None:
+        rights = json.dumps({"subscribe": [*subjects, "_INBOX.>"], "publish": [">"]})
+        user = f'user: u, password: "p", permissions: {rights}'
+        text = "authorization { users = [{" + user + "}] }\nno_auth_user: u\n"
+        (self.folder / "conf").write_text(text)
+        if self.process is not None:
+            self.process.send_signal(signal.SIGHUP)
+
+
+def test_a_subject_without_the_right_to_it_is_its_own_fault(tmp_path: Path) -> None:
+    """Also one that is taken away while the daemon listens: the server says it once, and then nothing comes."""
+    server = Guarded()
+    try:
+        server.start()
+
+        def publish(part: Sequence[int]) -> None:
+            raw_publish(server, *[pub(b"open.a", json.dumps({"n": n}).encode()) for n in part])
+
+        daemon = Daemon(tmp_path)
+        stands_alone(
+            daemon, f"kind: nats\nsettings: {{url: '{server.url}'}}\n", "nats: {connection: shared, subject: open.a}",
+            "nats: {connection: shared, subject: secret.a}", publish, "permissions violation",
+        )  # fmt: skip
+    finally:
+        server.close()
+
+
+async def test_the_other_side_takes_away_what_it_reads(nats_server: Server) -> None:
+    client = await nats.connect(nats_server.url)
+    stream = client.jetstream()
+    config = StreamConfig(name="away", subjects=["away.>"])
+
+    async def make(number: int) -> None:
+        with contextlib.suppress(NoStreamResponseError):
+            await stream.publish("away.n", b"%d" % number)
+
+    async def add() -> None:
+        await stream.add_stream(config)
+
+    async def nothing() -> None:
+        return None
+
+    async def delete_consumer() -> None:
+        await stream.delete_consumer("away", "reactor")
+
+    async def delete_stream() -> None:
+        await stream.delete_stream("away")
+
+    guarded = Guarded()
+    try:
+        await add()
+        for take_away, give_back in ((delete_consumer, nothing), (delete_stream, add)):
+            lent = Lent(Kind, {"url": nats_server.url})
+            found = await trigger_suite.notices_what_is_taken_away(
+                Nats, options(stream="away"), make, take_away, give_back, lent
+            )
+            assert found.events[-1].data == 1 and "away" in found.warnings[-1]
+        await anyio.to_thread.run_sync(guarded.start)
+        guarded.allow("open.>", "secret.>")
+        lent = Lent(Kind, {"url": guarded.url})
+
+        async def publish(number: int) -> None:
+            await anyio.to_thread.run_sync(raw_publish, guarded, pub(b"secret.a", b"%d" % number))
+
+        async def deny() -> None:
+            guarded.allow("open.>")
+
+        async def allow() -> None:
+            guarded.allow("open.>", "secret.>")
+
+        found = await trigger_suite.notices_what_is_taken_away(
+            Nats, options(subject="secret.a"), publish, deny, allow, lent
+        )
+        assert "permissions violation" in found.warnings[-1]
+    finally:
+        guarded.close()
+        await client.close()
 
 
 def test_settings_and_options_that_are_wrong() -> None:

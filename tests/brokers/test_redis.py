@@ -16,7 +16,20 @@ from plugins.actions import redis as actions
 from plugins.connections.redis import Redis as Kind
 from plugins.connections.redis import Settings
 from reactor.contracts.errors import NotConnected, StepFailed
-from tests.brokers.harness import SINK, Lent, down_and_back, each, numbers, recorder, settle, share, survive, wait_runs
+from reactor.testing import trigger_suite
+from tests.brokers.harness import (
+    SINK,
+    Lent,
+    down_and_back,
+    each,
+    numbers,
+    recorder,
+    settle,
+    share,
+    stands_alone,
+    survive,
+    wait_runs,
+)  # fmt: skip
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Redis as Server
@@ -252,6 +265,10 @@ async def test_actions(redis_server: Server, tmp_path: Path) -> None:
         (actions.Set, {"key": "k", "data": 1, "expire": "soon"}, "expression"),
         (actions.StreamAdd, {"stream": "s", "data": {}}, "expression"),
         (actions.Eval, {"script": "no lua ("}, "redis.refused"),
+        (actions.Set, {"key": "k\ud83d", "data": 1}, "expression"),
+        (actions.Publish, {"channel": "c\ud83d", "data": 1}, "expression"),
+        (actions.Push, {"list": "l", "data": "\ud83d"}, "expression"),
+        (actions.StreamAdd, {"stream": "s", "data": {"f\ud83d": 1}}, "expression"),
     ):
         if type is None:
             assert (await act(cls, **wrong))["found"] is False
@@ -262,6 +279,117 @@ async def test_actions(redis_server: Server, tmp_path: Path) -> None:
     here.connection = Lent(Kind, {"url": "redis://127.0.0.1:1"}).lend
     with pytest.raises(NotConnected):
         await act(actions.Get, key="k")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("stream: typed", "WRONGTYPE"),
+        ("list: typed", "WRONGTYPE"),
+        ("stream: secret", "no permissions"),
+        ("channel: secret", "no permissions"),
+        ("keyspace: 'user:*'", "notify-keyspace-events"),
+    ],
+)
+def test_what_cannot_be_read_is_its_own_fault(tmp_path: Path, bad: str, reason: str) -> None:
+    server = Server()
+    try:
+        server.start()
+        with redis.Redis.from_url(server.url) as client:
+            client.set("typed", "a text")
+            client.config_set("notify-keyspace-events", "")
+            client.acl_setuser(
+                "limited", enabled=True, passwords=["+p"], commands=["+@all"],
+                keys=["typed", "{typed}*"], channels=["news", "__keyspace*"],
+            )  # fmt: skip
+
+            def publish(part: Sequence[int]) -> None:
+                for n in part:
+                    client.publish("news", json.dumps({"n": n}))
+
+            url = f"redis://limited:p@{server.host}:{server.port}/0"
+            stands_alone(
+                Daemon(tmp_path), f"kind: redis\nsettings: {{url: '{url}'}}\n",
+                "redis: {connection: shared, channel: news}", f"redis: {{connection: shared, {bad}}}", publish, reason,
+            )  # fmt: skip
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("given", [{"stream": "away"}, {"list": "awaylist"}, {"channel": "awaychannel"}])
+async def test_the_other_side_takes_away_what_it_reads(redis_server: Server, given: dict[str, str]) -> None:
+    key = next(iter(given.values()))
+    client = redis.Redis.from_url(redis_server.url)
+
+    async def make(number: int) -> None:
+        if "stream" in given:
+            client.xadd(key, {"n": number})
+        elif "list" in given:
+            client.rpush(key, number)
+        else:
+            client.publish(key, number)
+
+    async def delete() -> None:
+        client.delete(key)
+
+    async def replace() -> None:
+        client.set(key, "a text")
+
+    async def destroy() -> None:
+        client.xgroup_destroy(key, "reactor")
+
+    async def kill() -> None:
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def nothing() -> None:
+        return None
+
+    ways = {"stream": [(delete, nothing), (replace, delete), (destroy, nothing)], "list": [(replace, delete)]}
+    try:
+        for take_away, give_back in ways.get(next(iter(given)), [(kill, nothing)]):
+            lent = Lent(Kind, {"url": redis_server.url})
+            found = await trigger_suite.notices_what_is_taken_away(
+                Redis, options(**given), make, take_away, give_back, lent
+            )
+            assert key in found.warnings[-1]
+    finally:
+        client.close()
+
+
+def test_names_that_are_not_utf8(redis_server: Server, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.flow("connections/cache.yaml", f"kind: redis\nsettings: {{url: '{redis_server.url}'}}\n")
+    for name, given in (
+        ("channel", "pattern: 'odd.*'"), ("keys", "keyspace: 'odd:*'"), ("entry", "stream: oddstream, from: earliest"),
+        ("element", "list: oddlist"),
+    ):  # fmt: skip
+        daemon.flow(
+            f"{name}.yaml",
+            f"flow: {name}\nwhen: [{{redis: {{connection: cache, {given}}}}}]\ndo: []\noutput: '${{{{ event }}}}'\n",
+        )
+    with daemon, redis.Redis.from_url(redis_server.url) as client:
+        settle(daemon)
+        client.publish(b"odd.\xff", b"\xfe")
+        client.publish("odd.good", "x")
+        client.set(b"odd:\xe9", "x")
+        client.set("odd:good", "x")
+        client.xadd("oddstream", {b"\xff": "v", "w": b"\xfe", "n": "1"})
+        client.xadd("oddstream", {"n": "2"})
+        client.rpush("oddlist", b"\xff", "[" * 900 + "]" * 900, "good")
+
+        def outputs(flow: str, count: int) -> list[Any]:
+            return [run["output"] for run in wait_runs(daemon, flow, count)][::-1]
+
+        first, second = outputs("channel", 2)
+        assert (first["channel"], first["channel_bytes"], first["data"]) == ("odd.\\xff", "b2RkLv8=", "/g==")
+        assert second["channel"] == "odd.good" and "channel_bytes" not in second
+        first, second = outputs("keys", 2)
+        assert (first["key"], first["key_bytes"], second["key"]) == ("odd:\\xe9", "b2RkOuk=", "odd:good")
+        first, second = outputs("entry", 2)
+        assert first["data"] == {"\\xff": "v", "w": "/g==", "n": "1"}
+        assert first["data_bytes"] == {"\\xff": "dg==", "w": "/g=="} and second["data"] == {"n": "2"}
+        assert outputs("element", 2)[-1]["data"] == "good", "the next one goes on"
+        assert all(item["failures"] == 0 for item in daemon.get("/api/v1/triggers")["items"])
 
 
 def test_settings_and_options_that_are_wrong() -> None:

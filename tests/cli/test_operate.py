@@ -141,6 +141,13 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     assert done.returncode == 0 and "'/srv/my flows'" in done.stdout and "Type=notify" in done.stdout
     keys = [line.partition("=")[0] for line in done.stdout.splitlines() if "=" in line and not line.startswith("#")]
     assert len(keys) > 30 and all(key.isalnum() for key in keys)
+    unit = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line and not line.startswith("#"))
+    assert unit["RestartPreventExitStatus"] == "2 4" and unit["CacheDirectory"] == "reactor"
+    assert "Environment=TMPDIR=%C/reactor" in done.stdout and "%t/" not in done.stdout, "%t is mounted noexec"
+    assert "MemoryDenyWriteExecute" not in unit, "programs of --allow shell may write code"
+    assert "MemoryDenyWriteExecute=yes" in daemon.cli("service", "--executable", "/bin/true").stdout
+    plugins = daemon.cli("service", "--executable", "/bin/true", "--plugins", "/srv/my plugins").stdout
+    assert "MemoryDenyWriteExecute" not in plugins and "--plugins '/srv/my plugins'" in plugins
     if shutil.which("systemd-analyze"):
         (tmp_path / "reactor.service").write_text(daemon.cli("service", "--executable", "/bin/true").stdout)
         checked = subprocess.run(

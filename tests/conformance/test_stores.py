@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from reactor.contracts.errors import StoreFull
+from reactor.contracts.plan import BOUNDS
 from reactor.store.memory import MemoryStore
 from reactor.store.sqlite import SqliteStore
 from reactor.testing.faults import FaultyStore
@@ -62,3 +63,14 @@ async def test_a_really_full_file_refuses_loses_nothing_and_recovers(tmp_path: P
     for id in [*kept, "run_after"]:
         assert await store.run(id) is not None, id
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_run_keeps_the_bounds_and_variables_of_its_start(store: Any) -> None:
+    odd = {"A": "b", "ODD": "x\udcff\ud83d"}
+    await accept(store, start("run_1", begun=over()), start("run_2", environment=odd), start("run_3", bounds=1))
+    for id, bounds, environment in (("run_1", BOUNDS, {}), ("run_2", BOUNDS, odd), ("run_3", 1, {})):
+        record = await store.run(id)
+        assert (record.bounds, record.environment) == (bounds, environment)
+    claimed = {one.record.id: one.record for one in await store.claim("own", 10, 1e9)}
+    assert claimed["run_2"].environment == odd and claimed["run_3"].bounds == 1

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies
 
 from plugins.connections.mysql import Mysql as Kind
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotReady
 from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests import services
@@ -198,9 +198,9 @@ async def test_a_log_that_is_gone_is_said_and_nothing_is_skipped_in_silence(mari
             await anyio.sleep(0.1)
     recorder = Recorder(position)
     recorder.connections = Lent(Kind, {"url": mariadb_server.url})
-    with anyio.fail_after(20), pytest.raises(NotConnected, match="changes are lost"):
+    with anyio.fail_after(20), pytest.raises(NotReady, match="changes are lost"):
         await Mysql(options()).listen(recorder)
-    with anyio.fail_after(20), pytest.raises(NotConnected, match="anew"):
+    with anyio.fail_after(20), pytest.raises(NotReady, match="anew"):
         await Mysql(options(after_loss="restart")).listen(recorder)
     async with listening(mariadb_server, position, after_loss="restart") as made:
         await sql(mariadb_server, "INSERT INTO orders VALUES (5)")
@@ -216,11 +216,11 @@ async def test_settings_that_do_not_do_are_said(mariadb_server: Server, setting:
     recorder.connections = Lent(Kind, {"url": mariadb_server.url})
     await sql(mariadb_server, f"SET GLOBAL {setting}")
     try:
-        with pytest.raises(NotConnected, match=back):
+        with pytest.raises(NotReady, match=back):
             await Mysql(options()).listen(recorder)
     finally:
         await sql(mariadb_server, f"SET GLOBAL {back}")
-    with pytest.raises(NotConnected, match="no table orders"):
+    with pytest.raises(NotReady, match="no table orders"):
         await Mysql(options()).listen(recorder)
 
 

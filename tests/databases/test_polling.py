@@ -15,7 +15,7 @@ import pytest
 
 from flows.loader import load_text
 from plugins.connections.postgres import Postgres
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotReady
 from reactor.testing.trigger_suite import Recorder
 from tests import services
 from tests.brokers.harness import down_and_back, numbers, settle, wait_runs
@@ -81,7 +81,7 @@ async def test_too_many_equal_values_are_said(things: Known) -> None:
     made = Recorder({})
     made.connections = things.lent
     chosen = options(query="SELECT * FROM things WHERE at > :cursor ORDER BY at", cursor="at", limit=10)
-    with pytest.raises(NotConnected, match="second column"):
+    with pytest.raises(NotReady, match="second column"):
         await Sql(chosen).listen(made)
 
 

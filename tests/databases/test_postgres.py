@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from plugins.connections.postgres import Postgres as Kind
-from reactor.contracts.errors import NotConnected
+from reactor.contracts.errors import NotReady
 from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
@@ -261,7 +261,7 @@ async def test_what_cannot_be_followed_is_said(
     await sql(postgres_server, *made)
     recorder = Recorder()
     recorder.connections = Lent(Kind, {"url": postgres_server.url})
-    with anyio.fail_after(20), pytest.raises(NotConnected, match=said):
+    with anyio.fail_after(20), pytest.raises(NotReady, match=said):
         await Postgres(options(**given)).listen(recorder)
 
 
@@ -274,7 +274,7 @@ async def test_a_slot_that_is_gone_is_said_and_nothing_is_skipped_in_silence(pos
     await drop(postgres_server, slot)
     recorder = Recorder(position)
     recorder.connections = Lent(Kind, {"url": postgres_server.url})
-    with pytest.raises(NotConnected, match="are lost"):
+    with pytest.raises(NotReady, match="are lost"):
         await Postgres(options()).listen(recorder)
     async with listening(postgres_server, position, after_loss="restart") as made:
         await sql(postgres_server, "INSERT INTO orders VALUES (5)")
@@ -364,13 +364,13 @@ async def test_more_than_max_lag_is_warned_of_and_given_up(
             group.start_soon(fill)
             try:
                 await Postgres(options(max_lag="4MiB")).listen(made)
-            except NotConnected as error:
+            except NotReady as error:
                 said.append(str(error))
             group.cancel_scope.cancel()
     assert "given up" in said[0]
     assert stuck.is_set() and made.warning is not None and "holds back" in made.warning
     assert await sql(postgres_server, "SELECT 1 FROM pg_replication_slots") == []
-    with pytest.raises(NotConnected, match="max_lag 4MiB"):
+    with pytest.raises(NotReady, match="max_lag 4MiB"):
         await Postgres(options(max_lag="4MiB")).listen(made)
 
 

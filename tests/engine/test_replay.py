@@ -72,5 +72,7 @@ def test_golden_journals_still_fold_to_the_same_run(name: str) -> None:
     compiled = plan((GOLDEN / f"{name}.yaml").read_text())
     record = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
     entries = decode_entries(msgspec.json.encode(record["entries"]))
-    run = machine.recover(compiled, stored(record["data"]), "run_1", "http", 1000.0, {}, entries)
+    run = machine.recover(
+        compiled, stored(record["data"]), "run_1", "http", 1000.0, {}, record.get("bounds", 1), entries
+    )
     assert msgspec.json.decode(fingerprint(run)) == record["run"]

@@ -8,6 +8,7 @@ import pytest
 
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.journal import Ended, Failed, Paused, Resumed, Retried
+from reactor.contracts.plan import BOUNDS
 from reactor.contracts.run import Status
 from reactor.engine import machine
 from reactor.testing.replay import Play, error_of
@@ -455,7 +456,7 @@ def test_retry_by_a_person_goes_on_from_the_failed_step() -> None:
     assert one.run.status is Status.failed
     assert one.run.retry_point is not None
     entries = [*one.entries, Retried("", one.now, one.run.retry_point)]
-    again = machine.recover(one.plan, one.event, "run_1", "http", 1000.0, {}, entries)
+    again = machine.recover(one.plan, one.event, "run_1", "http", 1000.0, {}, BOUNDS, entries)
     assert list(again.open) == ["do/1"]
     machine.fold(again, Ended("do/1", one.now, {"message": "b"}))
     machine.walk(again)

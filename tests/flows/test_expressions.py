@@ -167,3 +167,71 @@ def test_arithmetic_is_exact(a: int, b: int) -> None:
     assert compile_expression("a + b - a").evaluate(names) == b
     assert compile_expression("a * b").evaluate(names) == a * b
     assert compile_expression("a < b").evaluate(names) == (a < b)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("now()", "reads no clock"),
+        ("date.now()", "reads no clock"),
+        ("uuid()", "the same value each time"),
+        ("random()", "the same value each time"),
+        ("size(event.body)", "len(x)"),
+        ("event.body.items.length()", "len(x)"),
+        ("a && b", "write `and`"),
+        ("a || b", "write `and` and `or`"),
+        ("!a", "write `not`"),
+        ("a and !b", "write `not`"),
+        ("a ?? b", "default("),
+        ("a ? b : c", "write `x if condition else y`"),
+        ("a === b", "write =="),
+        ("event?.body", "default("),
+        ("event.body.items.map(x => x)", "[f(x) for x in list]"),
+        ("event.body.items | length", "len(x)"),
+        ("toJSON(event)", "json(x)"),
+        ("'&&' +", "invalid syntax"),
+        ("event.body.from.trim()", "s.strip()"),
+        ("lenn(event.body)", "did you mean len?"),
+    ],
+)
+def test_habits_of_other_languages_get_a_hint(source: str, words: str) -> None:
+    with pytest.raises(ExpressionSyntax) as raised:
+        compile_expression(source)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("len(event.body.no)", "not null; default(x, [])"),
+        ("event.body.items.length", "write len("),
+        ("event.body.keys.length", "write len("),
+        ("sum(null)", "not null"),
+        ("slug('!?')", "no letter and no digit"),
+    ],
+)
+def test_errors_at_the_run_say_what_to_write(source: str, words: str) -> None:
+    with pytest.raises(StepFailed) as raised:
+        value(source)
+    assert words in str(raised.value) and "null null" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("slug('你好')", "你好"),
+        ("slug('Crème Brûlée, Łódź & Öl')", "creme-brulee-łodz-ol"),
+        ("slug('नमस्ते दुनिया')", "नमस्ते-दुनिया"),
+        ("slug('Привет, мир!')", "привет-мир"),
+        ("slug('a_b--C 9')", "a-b-c-9"),
+        ("from_json(s)", [1]),
+        (
+            "to_csv([{'a': '=1+1', 'b': -5, 'c': '+49 30', 'd': '@x', 'e': '-1.5'}])",
+            "a,b,c,d,e\r\n'=1+1,-5,'+49 30,'@x,-1.5\r\n",
+        ),
+        ("to_csv([{'a': '=1+1'}], formulas='keep')", "a\r\n=1+1\r\n"),
+        ("to_csv([{'a': '=1+1'}], ';', 'escape')", "a\r\n'=1+1\r\n"),
+    ],
+)
+def test_values_of_other_scripts_and_spreadsheets(source: str, expected: Any) -> None:
+    assert compile_expression(source).evaluate({"s": "\ufeff[1]"}) == expected

@@ -151,3 +151,39 @@ def test_a_daemon_keeps_data_over_a_kill(tmp_path: Path) -> None:
             "wrong.yaml", "flow: wrong\nwhen: [manual]\ndo: [{call: data.get, with: {collection: counter, key: x}}]\n"
         )
         eventually(lambda: "did you mean counters?" in daemon.log.read_text(), 10, "no problem is told")
+
+
+def test_a_secret_is_not_kept_in_the_open(tmp_path: Path) -> None:
+    secret = "s3cret/pass#word"
+    daemon = Daemon(tmp_path, env={"REACTOR_SECRET_PW": secret})
+    daemon.flow("collections/notes.yaml", "{}\n")
+    values = {
+        "plain": "{a: ['x${{ secrets.pw }}y']}",
+        "encoded": "\"${{ base64('user:' + secrets.pw) }}\"",
+        "named": "'${{ {secrets.pw: 1} }}'",
+        "allowed": "'${{ secrets.pw }}'",
+        "free": "'no secret'",
+    }
+    for name, value in values.items():
+        more = ", allow_secrets: true" if name == "allowed" else ""
+        daemon.flow(
+            f"{name}.yaml",
+            f"flow: {name}\nwhen: [{{http: POST /{name}}}]\ndo:\n  - id: put\n    call: data.put\n"
+            f"    with: {{collection: notes, key: {name}, value: {value}{more}}}\noutput: ${{{{ steps.put.version }}}}\n",
+        )
+    daemon.flow(
+        "key.yaml",
+        "flow: key\nwhen: [{http: POST /key}]\ndo:\n  - call: data.put\n"
+        "    with: {collection: notes, key: '${{ secrets.pw }}', value: 1}\n",
+    )
+    with daemon:
+        for name in ("plain", "encoded", "named", "key"):
+            answer = daemon.post(f"/hooks/{name}", {})
+            assert answer.status == 202 and answer.json.get("runs"), answer.raw
+            ended = daemon.wait_run(answer.json["runs"][0]["id"])
+            assert ended["status"] == "failed" and ended["error"]["type"] == "data.secret", ended
+            assert ended["error"]["retryable"] is False and secret not in str(ended)
+        for name in ("allowed", "free"):
+            assert daemon.post(f"/hooks/{name}?wait", {}).json == 1
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert kept.count(secret.encode()) >= 1, "the one that was allowed"

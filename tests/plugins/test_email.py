@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,113 @@ def test_addresses_and_settings() -> None:
     }  # fmt: skip
     assert Smtp.problems(Settings(host="h", security="none", user="u", password="p"))[0][0] == "security"
     assert Smtp.problems(Settings(host="h", port=70000))[0][0] == "port"
+
+
+WORD = "=?utf-8?q?a=0d=0aBcc:=20z@z.example?="
+
+
+async def test_encoded_words_in_data_are_literal_text(server: MailServer, tmp_path: Path) -> None:
+    """Not in a subject, a name, a header of the flow's own or an attachment: what receivers show is what was given."""
+    await send(
+        server,
+        tmp_path,
+        {
+            "to": [f'"{WORD}" <a@b.c>', "=?utf-8?b?w6k=?= <d@e.f>"],
+            "subject": f"Re: {WORD}",
+            "text": "t",
+            "reply_to": f'"{WORD}" <r@s.t>',
+            "sender": f'"{WORD}" <reactor@shop.example>',
+            "headers": {"X-Word": f"{WORD} x"},
+            "attach": [{"name": f"{WORD}.txt", "text": "a"}, {"name": 'quo"te\\ é.txt', "text": "b"}],
+        },
+    )
+    mail, envelope = server.inbox.mails[-1], server.inbox.envelopes[-1]
+    head = envelope.original_content.partition(b"\r\n\r\n")[0]
+    assert b"Bcc" not in head and b"z.example" not in head
+    assert mail["Bcc"] is None and envelope.rcpt_tos == ["a@b.c", "d@e.f"]
+    assert str(mail["Subject"]) == f"Re: {WORD}" and str(mail["X-Word"]) == f"{WORD} x"
+    assert [one.display_name for one in mail["To"].addresses] == [WORD, "=?utf-8?b?w6k=?="]
+    assert mail["Reply-To"].addresses[0].display_name == mail["From"].addresses[0].display_name == WORD
+    assert [part.get_filename() for part in mail.iter_attachments()] == [f"{WORD}.txt", 'quo"te\\ é.txt']
+    assert b"\nBcc" not in envelope.original_content
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "plain", "ünï ✓ " * 60, "long " * 60 + "end", "x" * 2000, " padded ", "a  b\tc", "", "=?", "?=",
+        "=?utf-8?b?" + "x" * 400, "日本語" * 100, "a\u2028b\x85c",
+    ],
+)  # fmt: skip
+async def test_subjects_arrive_as_they_are(server: MailServer, tmp_path: Path, subject: str) -> None:
+    await send(server, tmp_path, {"to": "a@b.c", "subject": subject, "text": "t"})
+    envelope = server.inbox.envelopes[-1]
+    head = envelope.original_content.partition(b"\r\n\r\n")[0]
+    assert head.isascii() and all(len(line) <= 998 for line in head.split(b"\r\n"))
+    (found,) = re.findall(r"^Subject: ([^\r]*(?:\r\n[ \t][^\r]*)*)", head.decode(), re.MULTILINE)
+    unfolded = re.sub(r"\r\n(?=[ \t])", "", found)
+    assert str(make_header(decode_header(unfolded))) == subject
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"subject": "a\nb"}, {"subject": "a\rb"}, {"subject": "a\0b"}, {"subject": "\ud83d"}, {"text": "\ud83d"},
+        {"headers": {"X A": "1"}}, {"headers": {"": "1"}}, {"headers": {"X-Ö": "1"}}, {"headers": {"X:Y": "1"}},
+        {"headers": {"Subject": "1"}}, {"headers": {"Content-Transfer-Encoding": "8bit"}}, {"headers": {"MIME-Version": "2"}},
+        {"reply_to": "a@b.c\r\nBcc: x@y.z"}, {"sender": "a@b.c, d@e.f"}, {"to": "a@b..ü"}, {"to": "@b"},
+        {"to": "\ud83d@b.c"}, {"attach": [{"name": "a\r\nb", "text": "x"}]}, {"attach": [{"name": "n" * 300, "text": "x"}]},
+        {"attach": [{"name": "a", "text": "x", "type": "text/html\r\nX: y"}]},
+        {"attach": [{"name": "a", "text": "x", "type": "multipart/mixed"}]},
+    ],
+)  # fmt: skip
+async def test_headers_that_cannot_be_made(server: MailServer, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    count = len(server.inbox.mails)
+    with pytest.raises(StepFailed) as caught:
+        await send(server, tmp_path, {"to": "a@b.c", "subject": "s", "text": "t"} | wrong)
+    assert caught.value.type == "expression" and not caught.value.retryable and len(server.inbox.mails) == count
+
+
+async def test_international_addresses(server: MailServer, tmp_path: Path) -> None:
+    mail = {"subject": "s", "text": "t"}
+    result = await send(server, tmp_path, mail | {"to": ["Zoë <zoë@bücher.example>", "ada@bücher.example"]})
+    envelope = server.inbox.envelopes[-1]
+    assert envelope.rcpt_tos == ["zoë@xn--bcher-kva.example", "ada@xn--bcher-kva.example"] == result["accepted"]
+    assert envelope.smtp_utf8 and "zoë@xn--bcher-kva.example".encode() in envelope.original_content
+    await send(server, tmp_path, mail | {"to": "ada@ｂücher。example", "sender": "x@bücher.example"})
+    envelope = server.inbox.envelopes[-1]
+    assert envelope.rcpt_tos == ["ada@xn--bcher-kva.example"] and envelope.mail_from == "x@xn--bcher-kva.example"
+    assert not envelope.smtp_utf8 and envelope.original_content.isascii()
+
+
+async def test_a_server_without_smtputf8(tmp_path: Path) -> None:
+    with MailServer(tmp_path, utf8=False) as plain:
+        with pytest.raises(StepFailed, match="does not offer SMTPUTF8, which zoë@xn--bcher-kva") as caught:
+            await send(plain, tmp_path, {"to": ["a@b.c", "zoë@bücher.example"], "subject": "s", "text": "t"})
+        assert caught.value.type == "smtp.utf8" and not caught.value.retryable and not plain.inbox.mails
+        await send(plain, tmp_path, {"to": "ada@bücher.example", "subject": "ü", "text": "ü"})
+        assert plain.inbox.mails[-1]["Subject"] == "ü"
+        assert plain.inbox.envelopes[-1].original_content.isascii(), "8BITMIME is not needed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "type", "retryable"),
+    [
+        ("250 OK", None, False), ("251 kept", None, False), ("554 no", "smtp.refused", False), ("452 later", "smtp.refused", True),
+        ("okay then", "smtp.answer", False), ("250 " + "x" * 9000, "smtp.answer", False),
+    ],
+)  # fmt: skip
+async def test_a_mail_that_was_taken_is_not_sent_again(
+    server: MailServer, tmp_path: Path, answer: str, type: str | None, retryable: bool
+) -> None:
+    server.inbox.answer = answer
+    try:
+        sent = {"to": "a@b.c", "subject": "s", "text": "t"}
+        if type is None:
+            assert (await send(server, tmp_path, sent))["accepted"] == ["a@b.c"]
+            return
+        with pytest.raises(StepFailed) as caught:
+            await send(server, tmp_path, sent)
+        assert (caught.value.type, caught.value.retryable) == (type, retryable)
+    finally:
+        server.inbox.answer = "250 OK"

@@ -116,7 +116,7 @@ async def test_yaml_documents_are_plain_data(tmp_path: Path) -> None:
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(7)
     )
     (tmp_path / "c.yaml").write_text(laughs)
-    await fails("file.content", yaml.Read, here, path="c.yaml")
+    await fails("limit", yaml.Read, here, path="c.yaml")
 
 
 async def test_texts(tmp_path: Path) -> None:

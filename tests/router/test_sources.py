@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from reactor.clock import SystemClock, SystemIds
-from reactor.contracts.errors import NotConnected, Overloaded
+from reactor.contracts.errors import NotConnected, NotReady, Overloaded, StoreFailed
 from reactor.contracts.event import Event
 from reactor.contracts.store import Acceptance, Accepted
 from reactor.router.inbox import Inbox
@@ -54,9 +54,11 @@ class SlowStore(MemoryStore):
 class Facts:
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
 
     def observe(self, fact: str, **fields: Any) -> None:
         self.seen.append(fact)
+        self.told.append((fact, fields))
 
 
 @asynccontextmanager
@@ -173,3 +175,103 @@ async def test_an_event_whose_source_is_stopped_while_it_is_stored_is_settled() 
                 store.open_gate.set()
         facts: Any = sources.observer
         assert store.taken == [1] and facts.seen.count("event.accepted") == 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not condition():
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "said"),
+    [
+        (NotConnected("nats: the connection is lost"), "disconnected", "nats: the connection is lost"),
+        (NotReady("nats: there is no stream NOSUCH"), "not ready", "nats: there is no stream NOSUCH"),
+        (ValueError("year 0 is out of range"), "crashed", "ValueError: year 0 is out of range (while reading orders)"),
+        (KeyError("k"), "crashed", "KeyError: 'k' (while reading orders)"),
+        (RuntimeError(), "crashed", "RuntimeError (while reading orders)"),
+    ],
+)
+@pytest.mark.parametrize("groups", [0, 1, 3])
+async def test_a_source_says_the_words_of_the_fault(error: Exception, state: str, said: str, groups: int) -> None:
+    """However many task groups it came out of."""
+    fault: Exception = error
+    for _ in range(groups):
+        fault = ExceptionGroup("unhandled errors in a TaskGroup", [fault])
+
+    async def listen(ctx: Any) -> None:
+        ctx.reading("orders")
+        raise fault
+
+    async with listening(MemoryStore(), listen) as sources:
+        source = sources.active["own:1"]
+        await until(lambda: source.failures > 0)
+        assert (source.state, source.error) == (state, said)
+        facts: Any = sources.observer
+        assert ("source.crashed" in facts.seen) == (state == "crashed")
+
+
+async def test_a_lost_connection_counts_before_what_follows_from_it() -> None:
+    async def listen(ctx: Any) -> None:
+        raise ExceptionGroup("several", [KeyError("x"), NotReady("no stream"), NotConnected("lost")])
+
+    async with listening(MemoryStore(), listen) as sources:
+        source = sources.active["own:1"]
+        await until(lambda: source.failures > 0)
+        assert (source.state, source.error) == ("disconnected", "lost")
+
+
+async def test_a_failed_store_in_a_group_ends_the_daemon() -> None:
+    async def listen(ctx: Any) -> None:
+        raise ExceptionGroup("several", [KeyError("x"), ExceptionGroup("inner", [StoreFailed("the disk")])])
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with listening(MemoryStore(), listen):
+            await anyio.sleep_forever()
+    assert caught.group_contains(StoreFailed)
+
+
+@pytest.mark.parametrize("ready", [False, True], ids=["before it listens", "while it listens"])
+async def test_failing_is_a_fact_after_five_crashes_in_a_row(ready: bool) -> None:
+    lives = 0
+    hold = anyio.Event()
+
+    async def listen(ctx: Any) -> None:
+        nonlocal lives
+        lives += 1
+        if ready and lives <= 8:
+            await ctx.ready()
+        if lives > 8:
+            await ctx.ready()
+            await hold.wait()
+        raise ValueError(f"number {lives}")
+
+    async with listening(MemoryStore(), listen) as sources:
+        source, facts = sources.active["own:1"], sources.observer
+        await until(lambda: lives == 9)
+        told = [fields for fact, fields in facts.told if fact == "source.failing"]  # type: ignore[attr-defined]
+        assert told == [{"source": "own:1", "count": 5, "error": "ValueError: number 5"}], "once, with the count"
+        await until(lambda: source.state == "listening")
+        assert source.error is None and (ready or source.failures == 0), "cleared by listening again"
+
+
+async def test_one_that_listens_long_enough_is_well_again() -> None:
+    """Though each of its lives ended with a fault."""
+    lives = 0
+    moment = 0.0
+
+    async def listen(ctx: Any) -> None:
+        nonlocal lives, moment
+        lives += 1
+        await ctx.ready()
+        moment += 3600
+        if lives > 8:
+            await anyio.sleep_forever()
+        raise NotConnected("lost")
+
+    store = MemoryStore()
+    async with listening(store, listen) as sources:
+        sources.clock.monotonic = lambda: moment  # type: ignore[method-assign]
+        await until(lambda: lives > 8)
+        assert sources.active["own:1"].failures <= 1

@@ -17,7 +17,7 @@ import trio.testing
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Started
-from reactor.contracts.plan import Plan
+from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.run import Status
 from reactor.contracts.store import Signal
 from reactor.contracts.trigger import Receipt
@@ -362,7 +362,17 @@ class World:
             plan = self.plans[record.version]
             event = self.store._events[record.event]
             made = [
-                machine.recover(plan, event, record.id, record.trigger, record.started, {}, row.entries, budget=budget)
+                machine.recover(
+                    plan,
+                    event,
+                    record.id,
+                    record.trigger,
+                    record.started,
+                    {},
+                    record.bounds,
+                    row.entries,
+                    budget=budget,
+                )
                 for budget in (2, 10**9)
             ]
             if fingerprint(made[0]) != fingerprint(made[1]):
@@ -402,7 +412,7 @@ class World:
 
     def ideal(self, plan: Plan, event: Any, entries: list[AnyEntry]) -> machine.Run:
         """The same run with a perfect world; sub-flows end as they did."""
-        run = machine.begin(plan, event, "run_ideal", "x", BASE, {})
+        run = machine.begin(plan, event, "run_ideal", "x", BASE, {}, BOUNDS)
         children = {entry.path: entry.run for entry in entries if isinstance(entry, Child)}
         machine.walk(run)
         for _ in range(10_000):

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from reactor.contracts.event import rfc3339
+from reactor.contracts.event import Event, rfc3339
 from reactor.testing.trigger_suite import Recorder
 from triggers.cron import Cron, Options, Schedule
 from triggers.every import Every
@@ -85,8 +85,13 @@ def play(
     kind: Any, options: dict[str, Any], seconds: float, position: dict[str, Any], start: float, jump: float = 0.0
 ) -> list[str]:
     """The instants that fired in so many virtual seconds, with a jump of the wall clock in the middle."""
+    return [event.fields["scheduled_at"] for event in played(kind, options, seconds, position, start, jump)]
 
-    async def main() -> list[str]:
+
+def played(
+    kind: Any, options: dict[str, Any], seconds: float, position: dict[str, Any], start: float, jump: float = 0.0
+) -> list[Event]:
+    async def main() -> list[Event]:
         clock = VirtualClock(start)
         recorder = Recorder(position, clock=clock)
         async with trio.open_nursery() as nursery:
@@ -95,7 +100,7 @@ def play(
             clock.jump += jump
             await trio.sleep(seconds / 2)
             nursery.cancel_scope.cancel()
-        return [event.fields["scheduled_at"] for event in recorder.events]
+        return recorder.events
 
     return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[no-any-return]
 
@@ -173,3 +178,72 @@ def test_every_stands_at_multiples_and_jitter_keeps_scheduled_at() -> None:
     found = play(Cron, {"at": "* * * * *", "jitter": "20s"}, 300, {}, START)
     assert found and all(stamp[17:26] == "00.000000" for stamp in found)
     assert Every.problems(EveryOptions(period="1ms"))
+
+
+def days(at: str, count: int = 4) -> list[str]:
+    return [stamp[5:10] for stamp in fires(at, "UTC", "2026-01-01T00:00:00Z", count)]
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [
+        ("0 0 * * 5L", ["01-30", "02-27", "03-27", "04-24"]),
+        ("0 0 * * friL", ["01-30", "02-27", "03-27", "04-24"]),
+        ("0 0 * * 7L", ["01-25", "02-22", "03-29", "04-26"]),
+        ("0 0 * * 1L,5l", ["01-26", "01-30", "02-23", "02-27"]),
+        ("0 0 15W * *", ["01-15", "02-16", "03-16", "04-15"]),
+        ("0 0 LW * *", ["01-30", "02-27", "03-31", "04-30"]),
+        ("0 0 0 LW * *", ["01-30", "02-27", "03-31", "04-30"]),
+        ("0 0 L * *", ["01-31", "02-28", "03-31", "04-30"]),
+        ("0 0 L * 5", ["01-02", "01-09", "01-16", "01-23"]),
+        ("0 0 13 * 5", ["01-02", "01-09", "01-13", "01-16"]),
+        ("0 0 ? * 5", ["01-02", "01-09", "01-16", "01-23"]),
+    ],
+)
+def test_special_days(at: str, found: list[str]) -> None:
+    assert Cron.problems(Options(at=at)) == []
+    assert days(at) == found
+
+
+@pytest.mark.parametrize(
+    ("at", "named"),
+    [
+        ("0 0 L-3 * *", "L-3"),
+        ("0 0 L-1W * *", "L-1W"),
+        ("0 0 LW,1 * *", "LW"),
+        ("0 0 15W * 5", "weekday 5 would be ignored"),
+        ("0 0 0 15W * 5", "weekday 5 would be ignored"),
+        ("0 0 LW * 1-5", "weekday 1-5 would be ignored"),
+        ("0 0 1 * 5#3", "day of the month 1 would be ignored"),
+        ("0 0 1 * 5L", "day of the month 1 would be ignored"),
+        ("0 0 L * 5L", "day of the month L would be ignored"),
+        ("0 0 1-31 * 1", "1-31 in the day of the month means every day"),
+        ("0 0 */1 * 1", "*/1 in the day of the month means every day"),
+        ("0 0 1 * mon-sun", "mon-sun in the weekday means every day"),
+        ("0 0 1 * 0,1,2,3,4,5,6", "means every day"),
+    ],
+)
+def test_what_would_be_ignored_is_refused_by_name(at: str, named: str) -> None:
+    ((field, message),) = Cron.problems(Options(at=at))
+    assert field == "at" and named in message
+
+
+def test_every_goes_on_when_the_clock_is_set_back_by_an_hour() -> None:
+    position: dict[str, Any] = {}
+    found = play(Every, {"period": "10s"}, 605, position, START, jump=-3600)
+    assert len(found) == len(set(found)) == 60
+    again = played(Every, {"period": "10s"}, 605, position, START + 605 - 3600)
+    assert len(again) == 60, "the next life begins at the wall clock"
+    keys = [event.key for event in again]
+    assert len(set(keys)) == 60 and not set(keys) & set(found), "keys of the first life are not used again"
+    assert len(play(Every, {"period": "10s"}, 600, position, START + 1215 - 3600)) == 60
+
+
+def test_every_follows_a_clock_that_is_set_forward() -> None:
+    found = play(Every, {"period": "10s"}, 600, {}, START, jump=86_400)
+    assert len(found) == len(set(found)) >= 59 and found[-1] > rfc3339(START + 86_400)
+
+
+def test_a_cron_instant_fires_once_when_the_clock_is_set_back_by_an_hour() -> None:
+    found = play(Cron, {"at": "* * * * *"}, 7800, {}, START, jump=-3600)
+    assert len(found) == len(set(found)) >= 69

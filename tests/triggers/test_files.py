@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -96,3 +97,78 @@ async def test_a_root_that_cannot_be_read_ends_the_listening_and_keeps_the_ledge
     async with listening(tmp_path, position) as made:
         (tmp_path / "in/b.csv").write_text("b")
         assert [event.fields["name"] for event in await made.wait_events(1)] == ["b.csv"]
+
+
+BAD = b"bad\xff.csv"
+
+
+def named(path: bytes) -> Path:
+    return Path(os.fsdecode(path))
+
+
+async def test_a_name_that_is_not_utf8_is_an_event_and_its_neighbours_go_on(tmp_path: Path) -> None:
+    """Also while the kernel's notices come: the library that gives them cannot say such a name."""
+    folder = os.fsencode(tmp_path / "in")
+    named(folder + b"/sub\xfe").mkdir(parents=True)
+    position: dict[str, Any] = {}
+    async with listening(tmp_path, position) as made:
+        (tmp_path / "in/a.csv").write_text("a")
+        await made.wait_events(1)
+        named(folder + b"/sub\xfe/" + BAD).write_text("bad")
+        event = (await made.wait_events(2))[1]
+        assert event.fields["name"] == "bad\\xff.csv"
+        assert event.fields["name_bytes"] == base64.b64encode(BAD).decode()
+        assert event.fields["path"] == f"{tmp_path}/in/sub\\xfe/bad\\xff.csv" == event.subject
+        assert base64.b64decode(event.fields["path_bytes"]) == folder + b"/sub\xfe/" + BAD
+        (tmp_path / "in/b.csv").write_text("b")
+        await made.wait_events(3)
+        named(folder + b"/sub\xfe/" + BAD).rename(named(folder + b"/c\xfd.csv"))
+        moved = (await made.wait_events(4))[3]
+        assert (moved.type, moved.fields["name"]) == ("file.moved", "c\\xfd.csv")
+        assert moved.fields["from"].endswith("/sub\\xfe/bad\\xff.csv") and "from_bytes" in moved.fields
+        named(folder + b"/c\xfd.csv").unlink()
+        assert (await made.wait_events(5))[4].type == "file.deleted"
+        named(folder + b"/d\xfd.csv").write_text("d")
+        await made.wait_events(6)
+        known = msgspec.json.decode(msgspec.json.encode(position))
+    async with listening(tmp_path, known) as made:
+        (tmp_path / "in/e.csv").write_text("e")
+        assert [event.fields["name"] for event in await made.wait_events(1)] == ["e.csv"], (
+            "nothing is new after a restart"
+        )
+
+
+async def test_notices_come_again_after_such_a_name(tmp_path: Path) -> None:
+    """Without the looks of `poll`: the watcher itself goes on."""
+    (tmp_path / "in").mkdir()
+    made = Recorder({}, folder=str(tmp_path))
+    async with anyio.create_task_group() as group:
+        group.start_soon(files(poll="1h").listen, made)
+        with anyio.fail_after(10):
+            await made.is_ready.wait()
+        for number in range(3):
+            named(os.fsencode(tmp_path) + b"/in/%d\xff.csv" % number).write_text("x")
+            await made.wait_events(2 * number + 1)
+            (tmp_path / f"in/{number}.csv").write_text("x")
+            await made.wait_events(2 * number + 2)
+        group.cancel_scope.cancel()
+
+
+async def test_a_watcher_that_breaks_leaves_polling_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import watchfiles
+
+    (tmp_path / "in").mkdir()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "inotify watch limit reached")
+
+    monkeypatch.setattr(watchfiles, "awatch", broken)
+    async with listening(tmp_path, {}) as made:
+        (tmp_path / "in/a.csv").write_text("a")
+        await made.wait_events(1)
+        with anyio.fail_after(10):
+            while made.warning is None:
+                await anyio.sleep(0.01)
+        assert made.warning == "no notices of changes, so a look each 100ms: [Errno 28] inotify watch limit reached"

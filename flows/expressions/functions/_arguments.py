@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.expressions.values import Budget, fault, kind, show
+from flows.expressions.bounds import Budget
+from flows.expressions.values import fault, kind, told
 
 
 def string(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise fault(f"{name}() needs a string, not {kind(value)} {show(value)}")
+        raise fault(f"{name}() needs a string, not {told(value)}")
     return value
 
 
 def whole(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise fault(f"{name}() needs a whole number, not {kind(value)} {show(value)}")
+        raise fault(f"{name}() needs a whole number, not {told(value)}")
     return value
 
 
 def numeric(name: str, value: Any) -> Any:
     if kind(value) != "number":
-        raise fault(f"{name}() needs a number, not {kind(value)} {show(value)}")
+        raise fault(f"{name}() needs a number, not {told(value)}")
     return value
 
 
 def sequence(name: str, value: Any, budget: Budget) -> list[Any]:
     """A list; each element costs one step."""
     if not isinstance(value, (list, tuple)):
-        raise fault(f"{name}() needs a list, not {kind(value)} {show(value)}")
+        raise fault(f"{name}() needs a list, not {told(value)}")
     budget.spend(len(value))
     return value if isinstance(value, list) else list(value)
 
@@ -36,6 +37,6 @@ def sequence(name: str, value: Any, budget: Budget) -> list[Any]:
 def mapping(name: str, value: Any, budget: Budget) -> dict[str, Any]:
     """An object; each key costs one step."""
     if not isinstance(value, dict):
-        raise fault(f"{name}() needs an object, not {kind(value)} {show(value)}")
+        raise fault(f"{name}() needs an object, not {told(value)}")
     budget.spend(len(value))
     return value

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 from flows.expressions import values
+from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
 from flows.expressions.functions._arguments import numeric, sequence, string, whole
 from flows.expressions.table import function
-from flows.expressions.values import Budget, fault, kind, number, show
+from flows.expressions.values import fault, kind, number, show, told
 
 
-@function("len(x)", "The number of elements, keys or characters.", "len([1, 2, 3])", 3)
+@function("len(x)", "The number of elements, keys or characters.", "len([1, 2, 3])", 3, weight=0)
 def length(budget: Budget, x: Any) -> Any:
     if isinstance(x, (list, tuple, dict, str)):
         return len(x)
-    raise fault(f"len() needs a list, an object or a string, not {kind(x)} {show(x)}")
+    hint = "; default(x, []) stands in where there may be none" if x is None else ""
+    raise fault(f"len() needs a list, an object or a string, not {told(x)}{hint}")
 
 
 def _extreme(name: str, budget: Budget, items: tuple[Any, ...], better: Any) -> Any:
@@ -23,8 +26,9 @@ def _extreme(name: str, budget: Budget, items: tuple[Any, ...], better: Any) -> 
     if not pool:
         raise fault(f"{name}() of an empty list")
     best = pool[0]
+    budget.charge(len(pool) * 2)
     for item in pool[1:]:
-        if better(item, best):
+        if better(item, best, budget):
             best = item
     return best
 
@@ -42,7 +46,9 @@ def greatest(budget: Budget, first: Any, *more: Any) -> Any:
 @function("sum(list)", "All numbers added.", "sum([1, 2, 3])", 6)
 def total(budget: Budget, items: Any) -> Any:
     result: Any = 0
-    for item in sequence("sum", items, budget):
+    pool = sequence("sum", items, budget)
+    budget.charge(len(pool))
+    for item in pool:
         result = number(result + numeric("sum", item))
     return result
 
@@ -74,14 +80,32 @@ def _field(name: str, item: Any, by: Any) -> Any:
 def in_order(budget: Budget, items: Any, by: Any = None, reverse: Any = False) -> Any:
     pool = sequence("sorted", items, budget)
     budget.spend(len(pool))
+    if len(pool) < 2:
+        return list(pool)
+    fields = pool if by is None else [_field("sorted", item, by) for item in pool]
+    budget.charge(len(pool) * (2 if by is None else 4))
+    if _alike(fields):
+        budget.charge(len(pool) * len(pool).bit_length() // 4)
+        order = sorted(range(len(pool)), key=fields.__getitem__, reverse=bool(reverse))
+        return [pool[place] for place in order]
 
-    def compare(a: Any, b: Any) -> int:
-        x, y = _field("sorted", a, by), _field("sorted", b, by)
-        if values.same(x, y):
+    def compare(a: int, b: int) -> int:
+        budget.charge(8)
+        x, y = fields[a], fields[b]
+        if values.same(x, y, budget):
             return 0
-        return -1 if values.less(x, y) else 1
+        return -1 if values.less(x, y, budget) else 1
 
-    return sorted(pool, key=functools.cmp_to_key(compare), reverse=bool(reverse))
+    order = sorted(range(len(pool)), key=functools.cmp_to_key(compare), reverse=bool(reverse))
+    return [pool[place] for place in order]
+
+
+def _alike(fields: list[Any]) -> bool:
+    """Whether Python orders these as the language does, and each comparison is short."""
+    kinds = set(map(type, fields))
+    if kinds == {str}:
+        return max(map(len, fields)) <= CHARACTERS
+    return kinds <= {int, float} and all(map(math.isfinite, (x for x in fields if type(x) is float)))
 
 
 @function("reversed(list)", "Back to front; strings too.", "reversed([1, 2])", [2, 1])
@@ -95,6 +119,7 @@ def backwards(budget: Budget, items: Any) -> Any:
 def listed(budget: Budget, x: Any) -> Any:
     if isinstance(x, (str, dict)):
         budget.spend(len(x))
+        budget.make(len(x) * VALUE)
         return list(x)
     return list(sequence("list", x, budget))
 
@@ -106,6 +131,7 @@ def numbers_between(budget: Budget, start: Any, stop: Any = None, step: Any = 1)
         raise fault("the step of range() is not 0")
     span = range(low, high, step)
     budget.spend(min(len(span), 10**9) if abs(high - low) < 2**62 else 10**9)
+    budget.make(len(span) * VALUE)
     return list(span)
 
 
@@ -116,27 +142,57 @@ def numbers_between(budget: Budget, start: Any, stop: Any = None, step: Any = 1)
     [[1, 3], [2, 4]],
 )
 def zipped(budget: Budget, first: Any, *more: Any) -> Any:
-    return [list(group) for group in zip(*(sequence("zip", part, budget) for part in (first, *more)), strict=False)]
+    parts = [sequence("zip", part, budget) for part in (first, *more)]
+    count = min(map(len, parts))
+    budget.charge(count * (4 + len(parts) // 8))
+    budget.make(count * (VALUE + ELEMENT * len(parts)))
+    return _new(budget, [list(group) for group in zip(*parts, strict=False)])
+
+
+def _new(budget: Budget, rows: list[Any]) -> list[Any]:
+    for row in rows:
+        budget.keep(row)
+    return rows
 
 
 @function("enumerate(list)", "Pairs of place and element.", 'enumerate(["a"])', [[0, "a"]])
 def enumerated(budget: Budget, items: Any) -> Any:
-    return [[place, item] for place, item in enumerate(sequence("enumerate", items, budget))]
+    pool = sequence("enumerate", items, budget)
+    budget.charge(len(pool) * 4)
+    budget.make(len(pool) * (2 * VALUE))
+    return _new(budget, [[place, item] for place, item in enumerate(pool)])
 
 
 @function("unique(list)", "Without repetitions, the first of each kept.", "unique([1, 2, 1])", [1, 2])
 def distinct(budget: Budget, items: Any) -> Any:
     result: list[Any] = []
     seen: set[Any] = set()
-    for item in sequence("unique", items, budget):
+    pool = sequence("unique", items, budget)
+    budget.charge(len(pool) * 3)
+    budget.make(len(pool) * 2 * VALUE)
+    for item in pool:
         if isinstance(item, (list, dict)):
             budget.spend(len(result))
-            if not any(values.same(item, other) for other in result):
+            if not any(values.same(item, other, budget) for other in result):
                 result.append(item)
-        elif (kind(item), item) not in seen:
-            seen.add((kind(item), item))
+            continue
+        if isinstance(item, str):
+            budget.charge(len(item) // CHARACTERS)
+        key = _hashed(item)
+        if key not in seen:
+            seen.add(key)
             result.append(item)
     return result
+
+
+def _hashed(item: Any) -> Any:
+    """What an element that holds no others is known by. Numbers as bytes: their own hashes can be made to collide."""
+    if isinstance(item, str) or item is None or isinstance(item, bool):
+        return (kind(item), item)
+    if isinstance(item, float) and not item.is_integer():
+        return item.hex().encode()
+    whole_number = int(item)
+    return whole_number.to_bytes(whole_number.bit_length() // 8 + 1, "big", signed=True)
 
 
 @function("flatten(list)", "Lists inside the list opened, one level.", "flatten([[1], [2, 3], 4])", [1, 2, 3, 4])
@@ -145,6 +201,7 @@ def flattened(budget: Budget, items: Any) -> Any:
     for item in sequence("flatten", items, budget):
         if isinstance(item, list):
             budget.spend(len(item))
+            budget.make(len(item) * ELEMENT)
             result.extend(item)
         else:
             result.append(item)
@@ -159,6 +216,15 @@ def flattened(budget: Budget, items: Any) -> Any:
 )
 def grouped(budget: Budget, items: Any, key: Any) -> Any:
     result: dict[str, list[Any]] = {}
-    for item in sequence("group_by", items, budget):
-        result.setdefault(values.text(_field("group_by", item, key)), []).append(item)
+    pool = sequence("group_by", items, budget)
+    budget.charge(len(pool) * 3)
+    for item in pool:
+        name = values.text(_field("group_by", item, key), budget)
+        budget.charge(len(name) // CHARACTERS)
+        if name not in result:
+            result[name] = []
+            budget.make(2 * VALUE + len(name))
+        result[name].append(item)
+    for group in result.values():
+        budget.keep(group)
     return result

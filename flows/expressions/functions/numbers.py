@@ -5,9 +5,10 @@ from __future__ import annotations
 import decimal
 from typing import Any
 
+from flows.expressions.bounds import Budget
 from flows.expressions.functions._arguments import numeric, whole
 from flows.expressions.table import function
-from flows.expressions.values import Budget, fault, kind, number, show, text
+from flows.expressions.values import fault, number, text, told
 
 
 @function("abs(x)", "The distance from zero.", "abs(-3)", 3)
@@ -15,7 +16,7 @@ def absolute(budget: Budget, x: Any) -> Any:
     return abs(numeric("abs", x))
 
 
-@function("round(x, digits)", "Rounded, half to even, to `digits` places (0).", "round(2.567, 2)", 2.57)
+@function("round(x, digits)", "Rounded, half to even, to `digits` places (0).", "round(2.567, 2)", 2.57, steps=8)
 def rounded(budget: Budget, x: Any, digits: Any = 0) -> Any:
     places = whole("round", digits)
     if not -40 <= places <= 40:
@@ -24,7 +25,9 @@ def rounded(budget: Budget, x: Any, digits: Any = 0) -> Any:
     return number(int(value) if places <= 0 and isinstance(value, float) else value)
 
 
-@function("int(x)", "A whole number from a number or its text; cuts off what is behind the point.", 'int("42")', 42)
+@function(
+    "int(x)", "A whole number from a number or its text; cuts off what is behind the point.", 'int("42")', 42, steps=12
+)
 def integer(budget: Budget, x: Any) -> Any:
     if isinstance(x, bool):
         return int(x)
@@ -38,7 +41,7 @@ def integer(budget: Budget, x: Any) -> Any:
     return _bad("int", x)
 
 
-@function("float(x)", "A number from a number or its text.", 'float("2.5")', 2.5)
+@function("float(x)", "A number from a number or its text.", 'float("2.5")', 2.5, steps=12)
 def floating(budget: Budget, x: Any) -> Any:
     if isinstance(x, bool) or not isinstance(x, (int, float, str)) or (isinstance(x, str) and len(x) > 400):
         return _bad("float", x)
@@ -50,20 +53,22 @@ def floating(budget: Budget, x: Any) -> Any:
 
 
 def _bad(name: str, value: Any) -> Any:
-    raise fault(f"{name}() cannot read {kind(value)} {show(value)} as a number")
+    raise fault(f"{name}() cannot read {told(value)} as a number")
 
 
-@function("str(x)", "The text of a value; objects and lists as JSON.", "str(1.5)", "1.5")
+@function("str(x)", "The text of a value; objects and lists as JSON.", "str(1.5)", "1.5", weight=0)
 def stringed(budget: Budget, x: Any) -> Any:
-    return text(x)
+    return text(x, budget)
 
 
-@function("bool(x)", "False for null, false, 0, and what is empty; else true.", 'bool("x")', True)
+@function("bool(x)", "False for null, false, 0, and what is empty; else true.", 'bool("x")', True, weight=0)
 def boolean(budget: Budget, x: Any) -> Any:
     return bool(x)
 
 
-@function("fixed(x, digits)", "A number as text with exactly `digits` places (2).", "fixed(3.14159, 2)", "3.14")
+@function(
+    "fixed(x, digits)", "A number as text with exactly `digits` places (2).", "fixed(3.14159, 2)", "3.14", steps=24
+)
 def fixed(budget: Budget, x: Any, digits: Any = 2) -> Any:
     places = whole("fixed", digits)
     if not 0 <= places <= 40:

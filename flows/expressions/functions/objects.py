@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.expressions.bounds import VALUE, Budget
 from flows.expressions.functions._arguments import mapping, sequence, string
 from flows.expressions.table import function
-from flows.expressions.values import Budget
 
 
 @function("keys(object)", "The keys, in order.", 'keys({"a": 1})', ["a"], method="keys")
@@ -21,14 +21,21 @@ def values_of(budget: Budget, x: Any) -> Any:
 
 @function("items(object)", "Pairs of key and value.", 'items({"a": 1})', [["a", 1]], method="items")
 def items(budget: Budget, x: Any) -> Any:
-    return [[key, value] for key, value in mapping("items", x, budget).items()]
+    source = mapping("items", x, budget)
+    budget.charge(len(source) * 4)
+    budget.make(len(source) * 2 * VALUE)
+    pairs = [[key, value] for key, value in source.items()]
+    for pair in pairs:
+        budget.keep(pair)
+    return pairs
 
 
 @function("merge(a, b)", "One object of several; later ones win.", 'merge({"a": 1}, {"b": 2})', {"a": 1, "b": 2})
 def merge(budget: Budget, first: Any, *more: Any) -> Any:
     result: dict[str, Any] = {}
     for part in (first, *more):
-        result.update(mapping("merge", part, budget))
+        budget.make(len(mapping("merge", part, budget)) * 2 * VALUE)
+        result.update(part)
     return result
 
 

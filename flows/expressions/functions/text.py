@@ -1,30 +1,32 @@
-"""Strings. Regular expressions run on RE2, in time linear in the text."""
+"""Strings."""
 
 from __future__ import annotations
 
-import functools
+import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
+from flows.expressions.bounds import CHARACTERS, MAX_SIZE, VALUE, Budget, limit
 from flows.expressions.functions._arguments import sequence, string, whole
 from flows.expressions.table import function
-from flows.expressions.values import MAX_SIZE, Budget, fault, text
-from reactor.contracts.errors import StepFailed
+from flows.expressions.values import contains as within
+from flows.expressions.values import fault, show, text
 
 _STRIPPED = " \t\n\r\f\v"
 
 
-@function("lower(s)", "In lower case.", 'lower("AbC")', "abc", method="lower")
+@function("lower(s)", "In lower case.", 'lower("AbC")', "abc", method="lower", weight=4)
 def lower(budget: Budget, s: Any) -> Any:
     return string("lower", s).lower()
 
 
-@function("upper(s)", "In upper case.", 'upper("AbC")', "ABC", method="upper")
+@function("upper(s)", "In upper case.", 'upper("AbC")', "ABC", method="upper", weight=4)
 def upper(budget: Budget, s: Any) -> Any:
     return string("upper", s).upper()
 
 
-@function("title(s)", "Each word with a capital.", 'title("my day")', "My Day", method="title")
+@function("title(s)", "Each word with a capital.", 'title("my day")', "My Day", method="title", weight=8)
 def title(budget: Budget, s: Any) -> Any:
     return string("title", s).title()
 
@@ -35,19 +37,31 @@ def title(budget: Budget, s: Any) -> Any:
     'strip(" a ")',
     "a",
     method="strip",
+    weight=2,
 )
 def strip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
-    return string("strip", s).strip(string("strip", characters))
+    return _stripped(budget, "strip", s, characters, str.strip)
 
 
-@function("lstrip(s, characters)", "The same at the start.", 'lstrip(" a")', "a", method="lstrip")
+def _stripped(budget: Budget, name: str, s: Any, characters: Any, strip: Callable[[str, str], str]) -> str:
+    """Each character that goes is looked for among `characters`."""
+    source, given = string(name, s), string(name, characters)
+    if len(given) > 16:
+        budget.charge(len(source) * len(given) // CHARACTERS)
+        return strip(source, given)
+    result = strip(source, given)
+    budget.charge((len(source) - len(result)) // 8)
+    return result
+
+
+@function("lstrip(s, characters)", "The same at the start.", 'lstrip(" a")', "a", method="lstrip", weight=2)
 def lstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
-    return string("lstrip", s).lstrip(string("lstrip", characters))
+    return _stripped(budget, "lstrip", s, characters, str.lstrip)
 
 
-@function("rstrip(s, characters)", "The same at the end.", 'rstrip("a ")', "a", method="rstrip")
+@function("rstrip(s, characters)", "The same at the end.", 'rstrip("a ")', "a", method="rstrip", weight=2)
 def rstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
-    return string("rstrip", s).rstrip(string("rstrip", characters))
+    return _stripped(budget, "rstrip", s, characters, str.rstrip)
 
 
 @function(
@@ -56,121 +70,149 @@ def rstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
     'split("a,b", ",")',
     ["a", "b"],
     method="split",
+    weight=2,
 )
 def split(budget: Budget, s: Any, separator: Any = None) -> Any:
     if separator is not None and string("split", separator) == "":
         raise fault("split() needs a separator that is not empty")
     source = string("split", s)
-    if separator is not None and source.count(separator) * 8 > MAX_SIZE:
-        raise StepFailed("limit", "split() makes a list of more than 1 MiB")
-    parts = source.split(separator)
+    if separator is not None:
+        budget.search(source, separator)
+        budget.search(source, separator)
+        if source.count(separator) * 8 > MAX_SIZE:
+            raise limit("split() makes a list of more than 1 MiB")
+    parts = source.split(separator, budget.left + 1)
+    return _parts(budget, source, parts)
+
+
+def _parts(budget: Budget, source: str, parts: list[str]) -> list[str]:
     budget.spend(len(parts))
+    budget.make(len(parts) * VALUE + (len(source) if source.isascii() else 4 * len(source)))
     return parts
 
 
 @function("join(list, separator)", "The texts of the elements, joined.", 'join(["a", "b"], "-")', "a-b")
 def join(budget: Budget, items: Any, separator: Any = "") -> Any:
-    pool = [text(item) for item in sequence("join", items, budget)]
     glue = string("join", separator)
-    if sum(map(len, pool)) + len(glue) * len(pool) > MAX_SIZE:
-        raise StepFailed("limit", "join() makes a string of more than 1 MiB")
+    pool: list[str] = []
+    length = 0
+    for item in sequence("join", items, budget):
+        piece = text(item, budget)
+        pool.append(piece)
+        length += len(piece) + len(glue)
+        if length > MAX_SIZE:
+            raise limit("join() makes a string of more than 1 MiB")
+    budget.charge(len(pool) + length // CHARACTERS)
     return glue.join(pool)
 
 
-@function("replace(s, old, new)", "All `old` made `new`.", 'replace("a-b", "-", "+")', "a+b", method="replace")
+@function(
+    "replace(s, old, new)", "All `old` made `new`.", 'replace("a-b", "-", "+")', "a+b", method="replace", weight=0
+)
 def replace(budget: Budget, s: Any, old: Any, new: Any) -> Any:
     source, before, after = string("replace", s), string("replace", old), string("replace", new)
     if before == "":
         raise fault("replace() needs an `old` that is not empty")
+    budget.search(source, before)
+    budget.search(source, before)
+    budget.charge(len(after) // CHARACTERS)
     if len(source) + source.count(before) * max(len(after) - len(before), 0) > MAX_SIZE:
-        raise StepFailed("limit", "replace() makes a string of more than 1 MiB")
+        raise limit("replace() makes a string of more than 1 MiB")
     return source.replace(before, after)
 
 
-@function("starts_with(s, prefix)", "Whether it begins so.", 'starts_with("abc", "ab")', True, method="startswith")
+@function(
+    "starts_with(s, prefix)", "Whether it begins so.", 'starts_with("abc", "ab")', True, method="startswith", weight=0
+)
 def starts_with(budget: Budget, s: Any, prefix: Any) -> Any:
-    return string("starts_with", s).startswith(string("starts_with", prefix))
+    start = string("starts_with", prefix)
+    budget.charge(len(start) // CHARACTERS)
+    return string("starts_with", s).startswith(start)
 
 
-@function("ends_with(s, suffix)", "Whether it ends so.", 'ends_with("abc", "bc")', True, method="endswith")
+@function("ends_with(s, suffix)", "Whether it ends so.", 'ends_with("abc", "bc")', True, method="endswith", weight=0)
 def ends_with(budget: Budget, s: Any, suffix: Any) -> Any:
-    return string("ends_with", s).endswith(string("ends_with", suffix))
+    end = string("ends_with", suffix)
+    budget.charge(len(end) // CHARACTERS)
+    return string("ends_with", s).endswith(end)
 
 
-@function("count(s, part)", "How often `part` stands in it.", 'count("abab", "ab")', 2, method="count")
+@function("count(s, part)", "How often `part` stands in it.", 'count("abab", "ab")', 2, method="count", weight=0)
 def count(budget: Budget, s: Any, part: Any) -> Any:
-    return string("count", s).count(string("count", part))
+    budget.search(string("count", s), string("count", part))
+    return s.count(part)
 
 
-@function("find(s, part)", "The first place of `part`, or -1.", 'find("abc", "c")', 2, method="find")
+@function("find(s, part)", "The first place of `part`, or -1.", 'find("abc", "c")', 2, method="find", weight=0)
 def find(budget: Budget, s: Any, part: Any) -> Any:
-    return string("find", s).find(string("find", part))
+    budget.search(string("find", s), string("find", part))
+    return s.find(part)
 
 
-@function("contains(s, part)", "Whether `part` is in it; as `part in s`.", 'contains("abc", "b")', True)
+@function("contains(s, part)", "Whether `part` is in it; as `part in s`.", 'contains("abc", "b")', True, weight=0)
 def contains(budget: Budget, s: Any, part: Any) -> Any:
-    from flows.expressions import values
-
     if isinstance(s, (list, dict)):
         budget.spend(len(s))
-    return values.contains(part, s)
-
-
-@functools.lru_cache(256)
-def pattern(source: str) -> Any:
-    """A compiled RE2 pattern. Raises StepFailed for one that RE2 does not know."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 8 << 20
-    if len(source) > 1000:
-        raise fault("a pattern has at most 1,000 characters")
-    try:
-        return re2.compile(source, options)
-    except re2.error as error:
-        message = error.args[0] if error.args else error
-        raise fault(f"the pattern {source!r} is not understood: {_words(message)}") from None
-
-
-def _words(message: Any) -> str:
-    return message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
-
-
-@function("matches(s, pattern)", "Whether the regular expression is found in it.", 'matches("ab12", "[0-9]+")', True)
-def matches(budget: Budget, s: Any, expression: Any) -> Any:
-    return pattern(string("matches", expression)).search(string("matches", s)) is not None
+    return within(part, s, budget)
 
 
 @function(
-    "extract(s, pattern)",
-    "What the regular expression finds: the first group, or an object of the named ones; null when nothing.",
-    'extract("id=42", "id=([0-9]+)")',
-    "42",
+    "slug(s)",
+    "Lower-case letters (of every script), digits and hyphens only; never empty.",
+    'slug("Crème Brûlée 你好!")',
+    "creme-brulee-你好",
+    weight=32,
 )
-def extract(budget: Budget, s: Any, expression: Any) -> Any:
-    compiled = pattern(string("extract", expression))
-    found = compiled.search(string("extract", s))
-    if found is None:
-        return None
-    if compiled.groupindex:
-        return {name: found.group(name) for name in sorted(compiled.groupindex, key=compiled.groupindex.get)}
-    return found.group(1) if compiled.groups else found.group(0)
-
-
-@function("slug(s)", "Lower-case letters, digits and hyphens only.", 'slug("Crème Brûlée!")', "creme-brulee")
 def slug(budget: Budget, s: Any) -> Any:
+    if budget.number == 1:
+        return _ascii_slug(s)
+    source = string("slug", s)
+    if not source.isascii():
+        budget.charge(len(source) * 4)
+        source = unicodedata.normalize("NFC", source)
+    words = _letters(source.lower()).split()
+    if not words:
+        raise fault(f"slug() finds no letter and no digit in {show(s)}")
+    return "-".join(words)
+
+
+def _letters(source: str) -> str:
+    """Letters and digits, all else as blanks. Latin loses its marks; in other scripts they belong to their letters."""
+    if source.isascii():
+        return _OTHERS.sub(" ", source)
+    kept: list[str] = []
+    for character in source:
+        if character.isalnum():
+            plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+            kept.append(plain if plain.isalnum() else character)
+        elif unicodedata.category(character)[0] != "M":
+            kept.append(" ")
+        elif kept and kept[-1] != " " and not kept[-1].isascii():
+            kept.append(character)
+    return "".join(kept)
+
+
+_OTHERS = re.compile(r"[^0-9a-z]+")
+
+
+def _ascii_slug(s: Any) -> str:
+    """As under the first set of bounds."""
     plain = unicodedata.normalize("NFKD", string("slug", s)).encode("ascii", "ignore").decode().lower()
     return "-".join("".join(c if c.isalnum() else " " for c in plain).split())
 
 
-@function("truncate(s, length)", "At most `length` characters.", 'truncate("abcdef", 3)', "abc")
+@function("truncate(s, length)", "At most `length` characters.", 'truncate("abcdef", 3)', "abc", weight=0)
 def truncate(budget: Budget, s: Any, length: Any) -> Any:
-    return string("truncate", s)[: max(whole("truncate", length), 0)]
+    cut = string("truncate", s)[: max(whole("truncate", length), 0)]
+    budget.charge(len(cut) // CHARACTERS)
+    return cut
 
 
-@function("lines(s)", "The lines, without their ends.", 'lines("a\\nb")', ["a", "b"])
+@function("lines(s)", "The lines, without their ends.", 'lines("a\\nb")', ["a", "b"], steps=16, weight=2)
 def lines(budget: Budget, s: Any) -> Any:
-    parts = string("lines", s).splitlines()
-    budget.spend(len(parts))
-    return parts
+    source = string("lines", s)
+    budget.charge(sum(map(source.count, _ENDS)))
+    return _parts(budget, source, source.splitlines())
+
+
+_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"

@@ -13,7 +13,7 @@
 //		})
 //	}
 //
-// Write to stderr: stdout belongs to the protocol.
+// The protocol keeps stdout for itself: what is printed goes to stderr, and so into the daemon's log.
 package main
 
 import (
@@ -187,6 +187,15 @@ var carry = func(hash string, take func([]byte)) bool { return false }
 
 var output sync.Mutex
 
+// wire is the real stdout.
+var wire = takeStdout()
+
+func takeStdout() *os.File {
+	real := os.Stdout
+	os.Stdout = os.Stderr
+	return real
+}
+
 // send gives the host a message.
 var send = func(value map[string]any) {
 	value["jsonrpc"] = "2.0"
@@ -197,7 +206,7 @@ var send = func(value map[string]any) {
 	}
 	output.Lock()
 	defer output.Unlock()
-	os.Stdout.Write(append(line, '\n'))
+	wire.Write(append(line, '\n'))
 }
 
 func notify(method string, params any) { send(map[string]any{"method": method, "params": params}) }

@@ -9,7 +9,7 @@
 //   export const triggers = {async ticks(options, listen) {
 //     for (let n = (listen.cursor ?? 0) + 1; !listen.signal.aborted; n++) await listen.emit({data: {n}}, n)
 //   }}
-// Write to stderr (console.error): stdout belongs to the protocol.
+// The protocol keeps stdout for itself: what is written there (console.log) goes to stderr, and so into the daemon's log.
 
 import {createHash} from 'node:crypto'
 import {readFileSync} from 'node:fs'
@@ -27,7 +27,9 @@ export class Failure extends Error {
   }
 }
 
-let send = (message) => process.stdout.write(JSON.stringify({jsonrpc: '2.0', ...message}) + '\n')
+const out = process.stdout.write.bind(process.stdout)
+process.stdout.write = process.stderr.write.bind(process.stderr)
+let send = (message) => out(JSON.stringify({jsonrpc: '2.0', ...message}) + '\n')
 const notify = (method, params) => send({method, params})
 const asked = new Map()
 let numbers = 0

@@ -17,7 +17,8 @@
 
     plugin.run()
 
-The names are those of `plugin.yaml`. Print to stderr: stdout belongs to the protocol.
+The names are those of `plugin.yaml`. The protocol keeps stdout for itself: what is printed, here or by a program that
+this one starts, goes to stderr, and so into the daemon's log.
 """
 
 import asyncio
@@ -116,6 +117,10 @@ class Plugin:
 
     async def _serve(self):
         loop = asyncio.get_running_loop()
+        self._out = os.fdopen(os.dup(1), "wb")
+        sys.stdout.flush()
+        os.dup2(2, 1)
+        sys.stdout.reconfigure(line_buffering=True)
         reader = asyncio.StreamReader(limit=32 * 1024 * 1024)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
@@ -175,5 +180,5 @@ class Plugin:
             self._tasks.pop(id, None)
 
     def _send(self, message):
-        sys.stdout.buffer.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-        sys.stdout.buffer.flush()
+        self._out.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self._out.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from reactor.contracts.event import Event
-from reactor.server.routes import PAGING, paging
+from reactor.server.routes import PAGING, paging, whole_id
 from reactor.server.routes.events import answer_receipt
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
@@ -21,7 +21,7 @@ def routes(services: Services) -> list[Route]:
         return answer_json({"items": [event_item(stored) for stored in page.items], "next": page.next})
 
     async def replay(request: Request) -> Answer:
-        stored = await services.store.event(request.params["id"])
+        stored = await services.store.event(await whole_id(services, "evt_", request.params["id"]))
         if stored is None or stored.invalid is None:
             raise Problem(404, "Not found", f"there is no dead letter {request.params['id']}")
         body = request.json()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import urllib.parse
 from typing import Any
 
-import msgspec
-
+from reactor.contracts.charset import NotText, decode_json
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event
 from reactor.contracts.trigger import Receipt
+from reactor.contracts.verdicts import none_started, verdict_item
 from reactor.server.cloudevents import BadEvent, binary, structured
 from reactor.server.hooks import parse_wait
-from reactor.server.routes import PAGING, paging
+from reactor.server.routes import PAGING, paging, whole_id
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
-from reactor.server.views import event_item, event_view, verdict_item
+from reactor.server.views import event_item, event_view
 
 LIMIT = 16 * 1024 * 1024
 MAX_BATCH = 10_000
@@ -45,10 +44,12 @@ def location(receipt: Receipt) -> str:
     return f"/api/v1/events/{receipt.event}"
 
 
-def answer_receipt(receipt: Receipt) -> Answer:
-    """202 with the runs, or, when their end was waited for, 200 with how they ended."""
+def answer_receipt(receipt: Receipt, waited: bool = False) -> Answer:
+    """202 with the runs, or, when their end was waited for, 200 with how they ended. Who waits for a run and gets none
+    is told why."""
     if receipt.outcomes is None:
-        return answer_json(receipt_item(receipt), 202, Location=location(receipt))
+        why = none_started(receipt.verdicts) if waited and not receipt.runs else {}
+        return answer_json(receipt_item(receipt) | why, 202, Location=location(receipt))
     shown = [
         {"id": o.run, "flow": o.flow, "status": o.status, "output": o.output, "error": o.error}
         for o in receipt.outcomes
@@ -64,7 +65,8 @@ def routes(services: Services) -> list[Route]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             if kind == "application/cloudevents+json":
-                return answer_receipt(await one(structured(request.json()), parse_wait(request.query)))
+                wait = parse_wait(request.query)
+                return answer_receipt(await one(structured(request.json()), wait), wait is not None)
             if kind == "application/cloudevents-batch+json":
                 listed = request.json()
                 if not isinstance(listed, list):
@@ -77,7 +79,8 @@ def routes(services: Services) -> list[Route]:
             event = binary(request.headers, request.raw, request.query.get("type"))
         except BadEvent as error:
             raise Problem(400, "Not a CloudEvent", str(error)) from None
-        return answer_receipt(await one(event, parse_wait(request.query)))
+        wait = parse_wait(request.query)
+        return answer_receipt(await one(event, wait), wait is not None)
 
     async def many(items: list[tuple[Any, str | None]]) -> Answer:
         if len(items) > MAX_BATCH:
@@ -121,7 +124,7 @@ def routes(services: Services) -> list[Route]:
 
 
 async def _event(services: Services, request: Request) -> Any:
-    stored = await services.store.event(urllib.parse.unquote(request.params["id"]))
+    stored = await services.store.event(await whole_id(services, "evt_", request.params["id"]))
     if stored is None:
         raise Problem(404, "Not found", f"there is no event {request.params['id']}")
     return stored
@@ -129,6 +132,6 @@ async def _event(services: Services, request: Request) -> Any:
 
 def _line(line: bytes) -> tuple[Any, str | None]:
     try:
-        return msgspec.json.decode(line), None
-    except (msgspec.DecodeError, RecursionError) as error:
-        return None, f"the line is no JSON: {error}"
+        return decode_json(line), None
+    except NotText as error:
+        return None, f"the line is not valid JSON: {error}"

@@ -30,16 +30,17 @@ def routes(services: Services) -> list[Route]:
     async def start(request: Request) -> Answer:
         name = request.params["name"]
         body = request.json()
+        wait = parse_wait(request.query)
         try:
             receipt = await services.start(
                 name,
                 {} if body is None else body,
-                request.headers.get("idempotency-key"),
-                parse_wait(request.query),
+                request.idempotency_key,
+                wait,
             )
         except KeyError:
             raise Problem(404, "Not found", f"there is no flow {name}") from None
-        return answer_receipt(receipt)
+        return answer_receipt(receipt, wait is not None)
 
     async def reload(request: Request) -> Answer:
         await services.reload()

@@ -20,7 +20,7 @@ def routes(services: Services) -> list[Route]:
         name = request.params["name"]
         if not QUEUE_NAME.fullmatch(name):
             raise Problem(404, "Not found", f"{name!r} is no name of a queue")
-        id = await services.push(name, request.json(), request.headers.get("idempotency-key"))
+        id = await services.push(name, request.json(), request.idempotency_key)
         return answer_json({"queue": name, "message": id}, 202)
 
     return [

@@ -7,7 +7,7 @@ from typing import Any
 
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import RunFilter, Signal
-from reactor.server.routes import PAGING, paging
+from reactor.server.routes import PAGING, paging, whole_id
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
 from reactor.server.services import Services
 from reactor.server.views import run_item
@@ -91,7 +91,7 @@ def routes(services: Services) -> list[Route]:
 
 
 async def _run(services: Services, request: Request) -> RunRecord:
-    record = await services.store.run(request.params["id"])
+    record = await services.store.run(await whole_id(services, "run_", request.params["id"]))
     if record is None:
         raise Problem(404, "Not found", f"there is no run {request.params['id']}")
     return record

@@ -1,4 +1,4 @@
-"""Globs over absolute paths: `*` and `?` stay within a folder, `**` crosses folders."""
+"""Globs over paths: `*` and `?` stay within a folder, `**` crosses folders."""
 
 from __future__ import annotations
 

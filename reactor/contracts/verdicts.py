@@ -1,0 +1,59 @@
+"""Verdicts for people: as the API shows them, and why an event started no run, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reactor.contracts.event import Verdict
+
+MAX_NAMED = 5
+WORDS = {
+    "no_match": "its trigger does not match the event",
+    "invalid": "the event does not fit its schema",
+    "only_if": "only_if is not true",
+    "unless": "unless is true",
+    "error": "an expression failed",
+    "duplicate": "the event is a duplicate",
+    "merged": "the event was added to a run that waits",
+    "busy": "the flow is busy, and its concurrency drops what comes then",
+    "throttled": "the flow is throttled",
+    "disabled": "the flow is disabled",
+    "depth": "the chain of events is too long",
+}
+
+
+def verdict_item(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "flow": verdict.flow,
+        "verdict": verdict.verdict,
+        "clause": verdict.clause,
+        "line": verdict.line,
+        "expression": verdict.expression,
+        "value": verdict.value,
+        "names": verdict.names,
+        "run": verdict.run,
+        "message": verdict.message,
+        "trigger": verdict.trigger,
+    }
+
+
+def _sentence(verdict: Verdict) -> str:
+    said = WORDS.get(verdict.verdict, verdict.verdict)
+    if verdict.expression is not None:
+        said += f" ({verdict.expression}, line {verdict.line})" if verdict.line else f" ({verdict.expression})"
+    if verdict.message is not None:
+        said += f": {verdict.message}"
+    return f"{verdict.flow}: {said}"
+
+
+def none_started(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What an answer without runs says to a sender who waits for one."""
+    if not verdicts:
+        return {"detail": "no run was started: no flow listens for this event", "verdicts": []}
+    said = "; ".join(_sentence(verdict) for verdict in verdicts[:MAX_NAMED])
+    more = f"; and {len(verdicts) - MAX_NAMED} more" if len(verdicts) > MAX_NAMED else ""
+    return {
+        "detail": f"no run was started: {said}{more}",
+        "verdicts": [verdict_item(verdict) for verdict in verdicts],
+    }
