@@ -24,7 +24,7 @@ from reactor import __version__, temporary
 from reactor.catalog import Catalog
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
-from reactor.config import Config, is_loopback
+from reactor.config import Config, is_loopback, url_of
 from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
@@ -251,13 +251,13 @@ class Daemon(Operations):
                         pid=os.getpid(),
                         data=shown(str(config.data.absolute())),
                         socket=shown(str(socket)) if socket is not None else None,
-                        url=f"{scheme}://{config.host}:{self.port}",
+                        url=url_of(scheme, config.host, self.port),
                     )
                 )
                 cleanup.callback(withdraw, pointer)
-                apart = {"admin": f"{scheme}://{admin.host}:{self.admin_port}"} if admin else {}
+                apart = {"admin": url_of(scheme, admin.host, self.admin_port)} if admin else {}
                 self.observer.observe(
-                    "daemon.started", url=f"{scheme}://{config.host}:{self.port}", flows=len(catalog.flows.plans),
+                    "daemon.started", url=url_of(scheme, config.host, self.port), flows=len(catalog.flows.plans),
                     version=__version__, pid=os.getpid(), **apart,
                 )  # fmt: skip
                 self.started.set()

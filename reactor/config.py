@@ -208,6 +208,11 @@ def _check(config: Config) -> None:
         )
 
 
+def url_of(scheme: str, host: str, port: int) -> str:
+    """The URL of an address; an IPv6 address stands in brackets."""
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:
     """`127.0.0.1:8420` or `[::1]:8420`. Raises ConfigError, which names the option."""
     host, _, port = text.rpartition(":")

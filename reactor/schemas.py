@@ -28,11 +28,11 @@ class SchemaValidator:
 
 
 def _sentence(error: Any) -> str:
-    """What is wrong, with its place, in words: "name is missing", "level must be an integer, not "high"."."""
+    """What is wrong and where, in words: `name is required but missing`, `level must be an integer, not "high"`."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path).lstrip(".")
     kind = error.kind
     if kind.name == "required":
-        return f"{path}.{kind.property} is missing" if path else f"{kind.property} is missing"
+        return f"{path}.{kind.property} is required but missing" if path else f"{kind.property} is required but missing"
     where = path or "the value"
     if kind.name == "type":
         wanted = " or ".join(TYPES.get(type, type) for type in sorted(kind.types))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reactor.config import OPTIONS, load
+from reactor.config import OPTIONS, load, parse_address, url_of
 from reactor.contracts.errors import ConfigError
 
 REFUSED = {
@@ -140,3 +140,15 @@ def test_a_token_that_a_header_cannot_carry_is_refused_by_name(text: str) -> Non
     with pytest.raises(ConfigError) as refused:
         load({}, {"REACTOR_ADMIN_TOKEN": text})
     assert "REACTOR_ADMIN_TOKEN" in str(refused.value) and text not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:80", "https://127.0.0.1:80"),
+        ("[::1]:80", "https://[::1]:80"),
+        ("a.example:1", "https://a.example:1"),
+    ],
+)
+def test_the_url_of_an_address(listen: str, url: str) -> None:
+    assert url_of("https", *parse_address(listen)) == url

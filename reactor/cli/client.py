@@ -7,6 +7,7 @@ import datetime
 import http.client
 import json
 import os
+import re
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from reactor.places import daemons, listens
 from reactor.reading import token
 
 START = "start one with `reactor run`, or name it with --server URL or --data DIR"
+
+_HEADER = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 class ClientError(Exception):
@@ -78,7 +81,7 @@ class Client:
     ) -> tuple[int, Any]:
         """Status and decoded body. Raises NoDaemon."""
         connection = self._connection()
-        sent = dict(headers or {})
+        sent = {name: _header(name, value) for name, value in (headers or {}).items()}
         if self._token:
             sent["Authorization"] = f"Bearer {self._token}"
         try:
@@ -125,6 +128,16 @@ class Client:
                 raise ClientError(str(answer.get("detail") or answer.get("title") or f"status {status}"))
             raise ClientError(f"status {status}")
         return answer
+
+
+def _header(name: str, value: str) -> str:
+    """Raises ClientError for what no HTTP header can carry."""
+    if _HEADER.fullmatch(value) is None:
+        what = "--key" if name == "Idempotency-Key" else name
+        raise ClientError(
+            f"{what} {shown(value)!r} cannot be sent: a header has letters of Latin-1 only, and no control characters"
+        )
+    return value
 
 
 def quote(text: str) -> str:

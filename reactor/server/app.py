@@ -165,11 +165,13 @@ class HttpServer:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         protocol = request.protocol
         assert isinstance(protocol, Connection)
-        if protocol.half_closed:
-            raise ConnectionResetError("the client is gone")
         protocol.streaming = True
-        await response.prepare(request)
         try:
+            if protocol.half_closed:
+                raise ConnectionResetError("the client is gone")
+            await response.prepare(request)
+            if request.method == "HEAD":
+                return response
             async for part in parts:
                 with anyio.fail_after(STUCK):
                     await response.write(part)

@@ -134,7 +134,10 @@ class Connection(RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what is not HTTP, or to an exception of the server's own."""
+        """The answer to what is not HTTP, or to an exception of the server's own. A client that is gone gets none, and
+        is nobody's fault."""
+        if isinstance(exc, ConnectionError):
+            raise ConnectionResetError("the client is gone") from exc
         if status < 500 and isinstance(exc, HttpProcessingError):
             problem = _problem(exc)
             self._tell(problem.detail)

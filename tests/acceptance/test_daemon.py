@@ -86,7 +86,7 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_off_the_loopback_the_token_decides(tmp_path: Path) -> None:
-    token = "t" * 24
+    token = "0123456789abcdef-daemon"
     daemon = Daemon(tmp_path, "--listen", "0.0.0.0:0", env={"REACTOR_ADMIN_TOKEN": token})
     daemon.flow("hello.yaml", HELLO)
     with daemon:

@@ -225,6 +225,16 @@ def test_an_events_own_key_is_read_by_flows(daemon: Daemon) -> None:
     assert empty[0] != empty[1], "an empty key is none"
 
 
+def test_a_key_on_the_command_line_is_sent_or_refused(daemon: Daemon) -> None:
+    sent = daemon.cli("send", "keyed", "--key", "clé", "--json")
+    assert sent.returncode == 0, sent.stderr
+    assert daemon.get(f"/api/v1/events/{json.loads(sent.stdout)['event']}")["key"] == "clé"
+    for key in ("Łódź", "a\nX-Evil: 1", "a\x7f"):
+        for command in (["send", "keyed"], ["queues", "push", "q", "--data", "1"]):
+            refused = daemon.cli(*command, "--key", key)
+            assert refused.returncode == 1 and "--key" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
 def test_who_waits_for_a_run_is_told_why_none_started(daemon: Daemon) -> None:
     refused = daemon.post("/hooks/guarded?wait", {"total": 0})
     assert refused.status == 202 and refused.json["runs"] == []
@@ -242,7 +252,7 @@ def test_who_waits_for_a_run_is_told_why_none_started(daemon: Daemon) -> None:
 
 def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
     refused = daemon.post("/api/v1/flows/inputs/runs", {})
-    assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is missing"
+    assert refused.status == 422 and refused.json["detail"] == "inputs cannot start: name is required but missing"
     wrong = daemon.post("/api/v1/flows/inputs/runs", {"name": 1, "level": "top", "odd": 1})
     for said in ("name must be a text, not 1", 'level must be "low" or "high", not "top"', "odd is not a known field"):
         assert said in wrong.json["detail"]
@@ -251,7 +261,7 @@ def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
     )
     for arguments in ([], ["--input", "{}"]):
         said = daemon.cli("start", "inputs", *arguments)
-        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is missing\n")
+        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is required but missing\n")
     assert daemon.cli("start", "inputs", "--input", '{"name": "Ada"}').returncode == 0
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import socket
+import struct
 import subprocess
 import zlib
 from collections.abc import Iterator
@@ -138,6 +140,29 @@ def test_a_stream_ends_when_its_client_closes_its_half(daemon: Daemon) -> None:
         while not client.ended():
             pass
     eventually(lambda: "reactor_stream_clients 0" in daemon.request("GET", "/metrics").raw.decode(), 10, "it stays")
+
+
+def test_a_large_body_before_the_half_is_closed(daemon: Daemon) -> None:
+    body = json.dumps("x" * (8 * 1024 * 1024)).encode()
+    with Raw(daemon.port) as client:
+        client.send(request(b"/api/v1/queues/large", JSON, body=body))
+        client.half_close()
+        heard = client.hear()
+        assert heard is not None and heard.status == 202 and client.ended()
+
+
+def test_a_client_that_vanishes_is_not_an_error(daemon: Daemon) -> None:
+    place = daemon.log.stat().st_size
+    for part in (head(WAIT, b"Content-Length: 9") + b"{}", request(WAIT, JSON, body=b"{}"), b"POST /hooks"):
+        client = Raw(daemon.port)
+        client.send(part)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.file.close()
+        client.socket.close()
+    assert ask(daemon.port, WAIT, JSON, body=b"{}").status == 200
+    assert ask(daemon.port, b"/api/v1/stream", method=b"HEAD", body=None).status == 200
+    daemon.post("/hooks/echo/last?wait")
+    assert not [fact for fact in daemon.facts(place) if fact["fact"] in ("request.failed", "library.log")]
 
 
 def test_a_broken_chunk_is_answered_at_once(daemon: Daemon) -> None:
