@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import resource
 import socket
 from pathlib import Path
 
+import pytest
+
+from reactor.contracts.errors import StoreFull
 from reactor.observe.resources import Resources
+from reactor.store.sqlite import SqliteStore
+from reactor.testing.store_suite import BIG, accept, over, start
 from tests.daemon import Daemon, eventually
 
 HELLO = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: 1\n"
@@ -75,3 +82,22 @@ def test_disk_and_memory(tmp_path: Path) -> None:
     health[0] = None
     watched.look()
     assert facts.seen[2:] == [("resource.back", "disk"), ("resource.back", "memory")]
+
+
+@pytest.mark.anyio
+async def test_a_payload_without_a_descriptor_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon goes on: this is not a disk that fails."""
+    store = SqliteStore(tmp_path, 0)
+    await store.open()
+    real = os.fsync
+
+    def used_up(descriptor: int) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "fsync", used_up)
+    with pytest.raises(StoreFull, match="descriptor"):
+        await accept(store, start("run_1", begun=over(BIG)), id="evt_1")
+    monkeypatch.setattr(os, "fsync", real)
+    assert store.health() is None and await store.run("run_1") is None
+    await accept(store, start("run_1", begun=over(BIG)), id="evt_1")
+    await store.close()
