@@ -90,3 +90,27 @@ def test_the_top_level_holds_only_what_is_planned() -> None:
         "examples", "requirements.lock", "LICENSE",
     }  # fmt: skip
     assert {name for name in names if not name.startswith(".")} <= planned
+
+
+def test_actions_reach_files_by_descriptors_alone() -> None:
+    """Where a path goes is decided, and a file opened, in one place: `plugins/actions/_place.py`."""
+    taken = {
+        "glob", "iterdir", "mkdir", "read_bytes", "read_text", "rglob", "symlink_to", "touch", "write_bytes", "write_text",
+        "unlink", "rename", "rmdir", "copyfile", "copy2", "move", "rmtree",
+    }  # fmt: skip
+    wrong = []
+    for path in (ROOT / "plugins/actions").glob("*.py"):
+        if path.name in ("_place.py", "_listing.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                wrong += [f"{path.name} imports {name}" for name in names if name in ("tempfile", "glob")]
+            elif isinstance(node, ast.Call):
+                called = node.func
+                if isinstance(called, ast.Name) and called.id == "open":
+                    wrong.append(f"{path.name}:{node.lineno} opens a file")
+                elif isinstance(called, ast.Attribute) and called.attr in taken:
+                    by_descriptor = any(keyword.arg and keyword.arg.endswith("dir_fd") for keyword in node.keywords)
+                    wrong += [] if by_descriptor else [f"{path.name}:{node.lineno} calls {called.attr}"]
+    assert not wrong, "\n".join(wrong)

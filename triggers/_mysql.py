@@ -14,8 +14,8 @@ from triggers._changes import Durable, TableName, change_event, patterns
 from triggers._mysql_charsets import Charsets
 from triggers._mysql_position import Position
 from triggers._mysql_reader import Lost, Reader
-from triggers._mysql_rows import Reading, Rows, reading
-from triggers._mysql_setup import Server, begin, check_server, declared_types, find_tables, server_id
+from triggers._mysql_rows import Reading, Rows, check_form, reading
+from triggers._mysql_setup import Declared, Server, begin, check_server, declared_types, find_tables, server_id
 from triggers._mysql_snapshot import Snapshot
 from triggers._mysql_table import read_columns
 from triggers._mysql_wire import Begin, Commit, Prepared, Query
@@ -59,6 +59,8 @@ class Stream:
         again."""
         self._charsets = Charsets()
         self._looked = 0.0
+        self._gap: str | None = None
+        """What was lost before this listening began."""
         self.named: list[TableName] = []
         self._schemas = {
             pattern.schema or database.database for pattern in patterns(options, "mysql") if pattern.name is None
@@ -71,7 +73,7 @@ class Stream:
             self._server = await check_server(session)
             self.named = await find_tables(session, options, self._database.database)
             await self._charsets.learn(session)
-            self._kept, self._birth = await begin(ctx, session, self._server)
+            self._kept, self._birth, self._gap = await begin(ctx, session, self._server)
         self._position = self._server.position(self._kept)
         reader = Reader(
             self._database.kind.settings(), server_id(ctx, options), self._kept, self._server.maria, self._wanted,
@@ -102,7 +104,8 @@ class Stream:
         if error.code != GONE or _PASSING.search(str(error)):
             raise NotReady(f"mysql: {error}")
         if self._options.after_loss == "restart":
-            await self._ctx.move(dict.fromkeys(await self._ctx.cursor()))
+            lost = self._kept or "its beginning"
+            await self._ctx.move({**dict.fromkeys(await self._ctx.cursor()), "lost": lost})
             self._kept = ""
             raise NotReady(f"mysql: {error}; it begins anew")
         raise NotReady(
@@ -210,8 +213,12 @@ class Stream:
             async with self._database.session(SLOW) as session:
                 declared = await declared_types(session, table)
                 decodes = [await self._charsets.decode(session, column.collation) for column in columns]
-            pairs = zip(columns, decodes, strict=True)
-            return [reading(column, declared.get(column.name, ""), decode) for column, decode in pairs]
+            found = [declared.get(column.name, Declared()) for column in columns]
+            for column, one in zip(columns, found, strict=True):
+                check_form(column, one.digits)
+            return [
+                reading(column, one.type, decode) for column, one, decode in zip(columns, found, decodes, strict=True)
+            ]
         except ValueError as error:
             raise NotReady(f"mysql: the changes of {table.written('mysql')} cannot be read: {error}") from None
 
@@ -264,7 +271,7 @@ class Stream:
         """Bytes of log that it is behind, over the server's files; what was set otherwise; tables that are gone."""
         limit = parse_size(self._options.max_lag)
         while True:
-            warnings = []
+            warnings = [self._gap] if self._gap else []
             async with self._database.session(SLOW) as session:
                 await check_server(session)
                 place = reader.place()

@@ -10,7 +10,7 @@ import msgspec
 
 from reactor.contracts.text import named
 from triggers._changes import TableName
-from triggers._mysql_table import Column
+from triggers._mysql_table import DATETIME, TIME, TIMESTAMP, Column
 from triggers._mysql_values import Decode, Plain, Take, plainer, taker
 from triggers._mysql_wire import Bytes, RowsEvent, inflate
 
@@ -39,6 +39,16 @@ class Rows(NamedTuple):
     changes: list[Change]
     compressed: bool
     weight: int
+
+
+def check_form(column: Column, digits: int) -> None:
+    """MariaDB may keep parts of a second in a form of its own, of which the log does not tell the size. Raises
+    ValueError."""
+    if column.type in (TIME, DATETIME, TIMESTAMP) and digits:
+        raise ValueError(
+            f"{column.name} keeps times in MariaDB's old form: SET GLOBAL mysql56_temporal_format = ON, and ALTER TABLE"
+            " … FORCE"
+        )
 
 
 def reading(column: Column, declared: str, decode: Decode | None) -> Reading:

@@ -12,10 +12,14 @@ from triggers._mysql_position import MariaPosition, MysqlPosition, Position
 
 TABLES_QUERY = """
 SELECT table_schema AS `schema`, table_name AS name, table_type AS type FROM information_schema.tables
-WHERE table_schema = :schema AND (table_name = :name OR :name IS NULL AND table_type <> 'VIEW') ORDER BY 2
+WHERE table_schema = :schema AND (table_name = :name OR :name IS NULL AND table_type = 'BASE TABLE') ORDER BY 2
 """
+OTHERS = {
+    "VIEW": "a view, not a table", "SYSTEM VIEW": "a view, not a table", "SEQUENCE": "a sequence, not a table",
+    "SYSTEM VERSIONED": "system-versioned: the log has the rows of its history as if they were inserted",
+}  # fmt: skip
 TYPES_QUERY = """
-SELECT column_name AS name, data_type AS type FROM information_schema.columns
+SELECT column_name AS name, data_type AS type, datetime_precision AS digits FROM information_schema.columns
 WHERE table_schema = :schema AND table_name = :name
 """
 WANTED = {
@@ -65,30 +69,37 @@ async def find_tables(session: Any, options: Any, database: str) -> list[TableNa
             raise NotReady(f"mysql: there is no table {text}")
         for row in rows:
             table = TableName(row["schema"], row["name"])
-            if "VIEW" in row["type"]:
-                raise NotReady(f"mysql: {table.written('mysql')} is a view, not a table")
+            if row["type"] in OTHERS:
+                raise NotReady(f"mysql: {table.written('mysql')} is {OTHERS[row['type']]}")
             if table not in found:
                 found.append(table)
     return found
 
 
-async def declared_types(session: Any, table: TableName) -> dict[str, str]:
+class Declared(NamedTuple):
+    type: str = ""
+    digits: int = 0
+    """Of a second."""
+
+
+async def declared_types(session: Any, table: TableName) -> dict[str, Declared]:
     """The types of a table's columns as it is now."""
     rows = (await session.run(TYPES_QUERY, {"schema": table.schema, "name": table.name})).rows
-    return {row["name"]: row["type"] for row in rows}
+    return {row["name"]: Declared(row["type"], int(row["digits"] or 0)) for row in rows}
 
 
-async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str]:
+async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str, str | None]:
     """Where to go on, and the name of this beginning, which tells its changes from those of another server whose
-    identifiers are the same. The start is committed before anything is read."""
+    identifiers are the same; and the gap, where it begins anew. The start is committed before anything is read."""
     known = await ctx.cursor()
     if "gtid" in known:
-        return known["gtid"], known["birth"]
+        return known["gtid"], known["birth"], None
     (row,) = (await session.run(server.position_query)).rows
     position = str(server.position(str(row["p"] or "")))
     birth = uuid.uuid4().hex[:16]
     await ctx.move({**dict.fromkeys(known), "gtid": position, "birth": birth})
-    return position, birth
+    gap = f"the log was gone behind {known['lost']}: changes before {position} are lost" if "lost" in known else None
+    return position, birth, gap
 
 
 def server_id(ctx: Any, options: Any) -> int:

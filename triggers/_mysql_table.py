@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reactor.contracts.text import shown
 from triggers._mysql_wire import Bytes
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, NULL, TIMESTAMP, LONGLONG, INT24, DATE, TIME, DATETIME, YEAR = range(1, 14)
@@ -81,7 +82,7 @@ def _more(columns: list[Column], field: int, read: Bytes, maria: bool) -> None:
             column.collation = read.length()
     elif field == 4:
         for column in columns:
-            column.name = read.take(read.length()).decode("utf-8", "surrogateescape")
+            column.name = shown(read.take(read.length()))
     elif field in (5, 6):
         for column in columns:
             if column.type == (SET if field == 5 else ENUM):

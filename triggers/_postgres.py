@@ -11,11 +11,13 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import psycopg2
+import psycopg2.errors
 
 from reactor.contracts.durations import parse_size
 from reactor.contracts.errors import NotReady, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.sql import plain_row
+from reactor.contracts.text import shown
 from triggers import _pgoutput as wire
 from triggers._acknowledge import Acknowledger
 from triggers._changes import Durable, TableName, change_event, patterns
@@ -34,6 +36,7 @@ from triggers._postgres_setup import (
     slot_name,
 )
 from triggers._postgres_snapshot import Snapshot
+from triggers._shared import first_of
 
 FEEDBACK = 1.0
 """Seconds between two confirmations."""
@@ -53,7 +56,9 @@ class Table(msgspec.Struct):
     name: TableName
     part: TableName
     """The partition that it is, else the same."""
+    names: list[str]
     columns: list[tuple[str, Convert | None]]
+    """The names as they are shown, and how the values are read."""
     keys: list[int]
     wanted: bool
 
@@ -73,6 +78,8 @@ class Stream:
         self._server = Server("", 0)
         self._publication = options.publication or self._slot
         self._given_up = False
+        self._gap: str | None = None
+        """What was lost before this listening began."""
         self._cursor: Any = None
         self.named: list[Found] = []
         self._schemas = {pattern.schema for pattern in patterns(options, "postgres") if pattern.name is None}
@@ -84,7 +91,7 @@ class Stream:
             self._server = await check_server(session)
             self.named = await find_tables(session, options)
             await make_publication(session, self._publication, options, self._server)
-            await make_slot(ctx, session, self._slot, self._server.system, options)
+            self._gap = await make_slot(ctx, session, self._slot, self._server.system, options)
         connection = await self._database.replicate(self._server.encoding)
         try:
             self._cursor = connection.cursor()
@@ -100,6 +107,8 @@ class Stream:
                     group.start_soon(self._snapshot.run)
                 await ctx.ready()
                 await self._follow()
+        except* psycopg2.errors.UndefinedObject as errors:
+            await self._without_publication(errors)
         finally:
             with contextlib.suppress(psycopg2.Error):
                 if self._cursor is not None:
@@ -109,6 +118,14 @@ class Stream:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(SLOW):
                     async with self._database.session(SLOW) as session:
                         await drop_slot(session, self._slot)
+
+    async def _without_publication(self, errors: BaseException) -> None:
+        """The server reads the log with the publications of that time: what was written while there was none can never
+        be read, also when it is made again."""
+        error = first_of(errors)
+        if self._publication in str(error):
+            await self._ctx.move({"lost": f"its publication {self._publication} was dropped"})
+        raise NotReady(f"postgres: {str(error).strip()}")
 
     def _start(self, publication: str) -> None:
         self._cursor.start_replication(
@@ -161,7 +178,8 @@ class Stream:
         name, wanted = await self._named(relation)
         self._tables[relation.id] = Table(
             name, TableName(relation.schema, relation.name),
-            [(column.name, self._types.convert(column.oid)) for column in relation.columns],
+            [column.name for column in relation.columns],
+            [(shown(column.name), self._types.convert(column.oid)) for column in relation.columns],
             [place for place, column in enumerate(relation.columns) if column.key], wanted,
         )  # fmt: skip
 
@@ -182,7 +200,7 @@ class Stream:
     async def _change(self, change: wire.Change) -> None:
         table = self._tables[change.relation]
         if self._snapshot is not None:
-            self._snapshot.changed(table.name, [name for name, _ in table.columns], change.old, change.new)
+            self._snapshot.changed(table.name, table.names, change.old, change.new)
         if not table.wanted:
             await self._offer(change.operation, table, None, None, [])
             return
@@ -258,6 +276,7 @@ class Stream:
                 warnings = [f"the slot {self._slot} holds back {held / 1024**2:,.0f} MiB of the server's log"]
                 if held <= limit / 2:
                     warnings.clear()
+                warnings += [self._gap] if self._gap else []
                 warnings += await self._follow_tables(session)
                 self._ctx.warn("; ".join(warnings) or None)
             await self._ctx.clock.sleep(LOOK)

@@ -27,7 +27,7 @@ JOIN pg_namespace n ON n.oid = s.pnnspid WHERE p.pubname = :name
 
 async def make_publication(session: Any, name: str, options: Any, server: Server) -> list[str]:
     """Makes one of our own, or changes it to these tables and operations; before the slot, which needs it at each
-    position. Gives the tables that it did not have yet: one that was dropped and made again is among them. Raises
+    position. Gives what was not there yet: a table that was dropped and made again is among it. Raises
     NotReady when a given one is not there: the server would stop at the first change."""
     rows = (await session.run(PUBLICATION_QUERY, {"name": name})).rows
     if options.publication is not None:
@@ -43,7 +43,7 @@ async def make_publication(session: Any, name: str, options: Any, server: Server
     quoted = quote_part(name, "postgres")
     if not rows:
         await session.run(f"CREATE PUBLICATION {quoted} FOR {', '.join(parts)} WITH ({settings})")
-        return []
+        return [f"the publication {name}"]
     (there,) = rows
     if there["everything"]:
         return []

@@ -107,8 +107,8 @@ async def find_tables(session: Any, options: Any) -> list[Found]:
     return [one for one, above in found.values() if not any(oid in found for oid in above)]
 
 
-async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any) -> None:
-    """The slot, made once: one that is gone took changes with it, and that is said."""
+async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any) -> str | None:
+    """The slot, made once: one that is gone took changes with it. Gives the gap, where it began anew."""
     known = await ctx.cursor()
     rows = (await session.run(SLOT_QUERY, {"slot": name})).rows
     lost = known.get("lost")
@@ -135,6 +135,7 @@ async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any
         raise NotReady(f"postgres: the slot {name} belongs to the plugin {rows[0]['plugin']}, not pgoutput")
     if "slot" not in await ctx.cursor():
         await ctx.move({"slot": {"name": name, "system": system, "since": rows[0]["confirmed"]}})
+    return f"the slot {name} was gone ({lost}): changes before {rows[0]['confirmed']} are lost" if lost else None
 
 
 async def forget(ctx: Any) -> None:

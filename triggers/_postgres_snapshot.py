@@ -12,6 +12,7 @@ import anyio
 
 from reactor.contracts.errors import NotReady
 from reactor.contracts.sql import plain_row, quote_part
+from reactor.contracts.text import shown
 from triggers import _pgoutput as wire
 from triggers._changes import TableName, change_event
 from triggers._pgoutput import lsn_text
@@ -69,6 +70,9 @@ class Snapshot:
         chunk = Chunk(f"{self._life}/{self._number}", table)
         async with self._database.session(60.0) as session:
             columns = (await session.run(COLUMNS_QUERY, {"table": table.quoted("postgres")})).rows
+            for column in columns:
+                if "name_bytes" in column:
+                    raise NotReady(f"postgres: the name of the column {column['name']} is not UTF-8: snapshot: none")
             keys = sorted((c for c in columns if c["place"] >= 0), key=lambda column: int(column["place"]))
             if not keys:
                 name = table.written("postgres")
@@ -95,7 +99,7 @@ class Snapshot:
     def _query(self, found: Found, columns: Any, keys: Any, after: list[str] | None) -> tuple[str, dict[str, Any]]:
         """The columns bare, so that each value is written by its type's own output function, as in the stream: a cast
         to text is another function, which writes true for t, a /32 behind an address, and cuts the blanks of char."""
-        shown = ", ".join(quote_part(column["name"], "postgres") for column in columns)
+        wanted = ", ".join(quote_part(column["name"], "postgres") for column in columns)
         order = ", ".join(quote_part(column["name"], "postgres") for column in keys)
         params: dict[str, Any] = {"limit": self._options.batch}
         where = ""
@@ -103,7 +107,7 @@ class Snapshot:
             marks = ", ".join(f":k{place}::text::{column['type']}" for place, column in enumerate(keys))
             where = f"WHERE ({order}) > ({marks}) "
             params |= {f"k{place}": value for place, value in enumerate(after)}
-        return f"SELECT {shown} FROM {found.source} {where}ORDER BY {order} LIMIT :limit::bigint", params
+        return f"SELECT {wanted} FROM {found.source} {where}ORDER BY {order} LIMIT :limit::bigint", params
 
     def changed(self, table: TableName, columns: list[str], old: wire.Values | None, new: wire.Values | None) -> None:
         """The stream has a change: between the marks it wins over the row that was read."""
@@ -133,7 +137,7 @@ class Snapshot:
         position = lsn_text(begin.lsn)
         events = []
         table = chunk.table.written("postgres")
-        columns = [(name, self._types.convert(oid)) for name, oid in chunk.oids.items()]
+        columns = [(shown(name), self._types.convert(oid)) for name, oid in chunk.oids.items()]
         for row in rows:
             parts = "/".join(f"{len(str(row[name]))}:{row[name]}" for name in chunk.keys)
             new, fault = plain_row(columns, row.values())

@@ -87,7 +87,8 @@ def check(verify: Verify, headers: Mapping[str, str], raw: Raw, now: float, secr
         return headers.get("x-shopify-event-id") or headers.get("x-shopify-webhook-id")
     if scheme == "bearer":
         kind, _, token = headers.get("authorization", "").partition(" ")
-        if not (_any(secrets, token.strip()) and kind.lower() == "bearer"):
+        sent = token.strip().encode("latin-1", "replace").decode("utf-8", "replace")  # headers are Latin-1 text here
+        if not (_any(secrets, sent) and kind.lower() == "bearer"):
             raise Unverified
         return None
     if scheme == "basic":

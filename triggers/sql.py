@@ -110,7 +110,7 @@ class _Poll:
         self._options = options
         self._timeout = parse_duration(options.timeout)
         self._limit = options.limit
-        """Fewer for a while, where so many rows do not fit into one result."""
+        """How many rows are claimed at once: fewer for a while, where so many do not fit into one result."""
         connection = options.connection
         self._source = "sql" if "://" in connection else f"sql:{connection}"
 
@@ -155,13 +155,15 @@ class _Poll:
         """One turn by cursor; whether there may be more at once."""
         options = self._options
         at = (await self._ctx.cursor())["cursor"]
-        params = {**dict(zip(options.cursors, at, strict=True)), "limit": self._limit}
+        params = {**dict(zip(options.cursors, at, strict=True)), "limit": options.limit}
         if len(at) == 1:
             params["cursor"] = at[0]
         async with self._database.session(self._timeout) as session, session.transaction(read_only=True):
-            found = await session.run(options.query, params, self._limit)
+            found = await session.run(options.query, params, options.limit, "stop")
         self._has(found, options.cursors, "the column of the cursor")
-        full = found.more or len(found.rows) == self._limit
+        full = found.more or len(found.rows) == options.limit
+        if found.partial and len(options.cursors) > 1:
+            found.rows.pop()
         known = [row for row in found.rows if _told(row, options.cursors)]
         last = known[-1] if known else None
         faults = self._faults(found, options.cursors, "of the cursor")
@@ -181,7 +183,7 @@ class _Poll:
         rows again, which `key` tells from new ones."""
         options = self._options
         async with self._database.session(self._timeout) as session, session.transaction():
-            found = await session.run(options.query, {"limit": self._limit}, options.limit)
+            found = await session.run(options.query, {"limit": self._limit}, options.limit, "cut")
             if found.more:
                 raise NotReady(f"sql: the query gave more than {options.limit} rows; end it with LIMIT :limit")
             self._has(found, options.keys, "of the key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal
@@ -155,20 +156,65 @@ def deeper_than(value: Any, most: int) -> bool:
 class Recoded:
     """A text as UTF-8, for parsers that read bytes."""
 
-    def __init__(self, text: Text, name: str = "", most: float = float("inf")) -> None:
-        self._text, self._name, self._most = text, name, most
+    def __init__(self, text: Text) -> None:
+        self._text = text
         self._rest = b""
-        self.silent = 0
-        """Bytes since the parser told of anything, when the reader sets it back: what it holds is in its own memory."""
 
     def read(self, size: int = -1, /) -> bytes:
         if size == 0:
             return b""
         wanted = size if size > 0 else CHUNK
         if not self._rest:
-            self._rest = self._text.take(wanted).encode("utf-8", "surrogatepass")
+            self._rest = self._taken(wanted).encode("utf-8", "surrogatepass")
         part, self._rest = self._rest[:wanted], self._rest[wanted:]
-        self.silent += len(part)
-        if self.silent > self._most:
-            raise over(f"{self._name}: a text has more than {MAX_ITEM:,} bytes")
         return part
+
+    def _taken(self, wanted: int) -> str:
+        return self._text.take(wanted)
+
+
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}(?P<low>\\u[dD][c-fC-F][0-9a-fA-F]{2})?|(?P<lone>u[dD][c-fC-F])|(?P<other>[^uU]|u))"
+)
+_LONGEST_ESCAPE = 12
+
+
+class JsonText(Recoded):
+    """JSON for a parser that writes `?` for half a surrogate pair, and that keeps a long text in its own memory: both
+    are refused here."""
+
+    def __init__(self, text: Text, name: str, most: int) -> None:
+        super().__init__(text)
+        self._name, self._most = name, most
+        self._open = ""
+        """The end of what was read, where an escape may go on."""
+        self.silent = 0
+        """Characters since the parser told of anything; the reader sets it back."""
+
+    def _taken(self, wanted: int) -> str:
+        while True:
+            part = super()._taken(wanted)
+            self.silent += len(part)
+            if self.silent > self._most:
+                raise over(f"{self._name}: a text has more than {MAX_ITEM:,} characters")
+            if "\\" not in part and not self._open:
+                return part
+            given = self._seen(self._open + part, not part)
+            if given or not part:
+                return given
+
+    def _seen(self, text: str, ended: bool) -> str:
+        """What is known to be whole; the rest waits in `_open`."""
+        end = 0
+        for found in _ESCAPE.finditer(text):
+            if not ended and found.start() + _LONGEST_ESCAPE > len(text):
+                end = found.start()
+                break
+            if found["low"] is None and found["other"] is None:
+                raise content(f"{self._name}: {text[found.start() : found.start() + 6]} is half a surrogate pair")
+            end = found.end()
+        else:
+            cut = text.find("\\", end)
+            end = len(text) if ended or cut < 0 else cut
+        self._open = text[end:]
+        return text[:end]

@@ -8,7 +8,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from plugins.actions._csv import CsvWriter
-from plugins.actions._decode import MAX_DEPTH, MAX_ITEM, Recoded, as_json, content, json_value, over, text_of, too_deep
+from plugins.actions._decode import (
+    MAX_DEPTH,
+    MAX_ITEM,
+    JsonText,
+    Recoded,
+    as_json,
+    content,
+    json_value,
+    over,
+    text_of,
+    too_deep,
+)
 from plugins.actions._paths import locate
 from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
@@ -36,7 +47,7 @@ def json_values(place: Place, items: str | None, encoding: str) -> Items:
     """One value a line (NDJSON); or, with `items` (`data.rows`, `.` for the whole list), the elements of a list."""
     with text_of(place, encoding) as text:
         if items is not None:
-            source = Recoded(text, str(place), MAX_ITEM + 2 * CHUNK)
+            source = JsonText(text, str(place), MAX_ITEM + 2 * CHUNK)
             yield from _elements_of_list(place, source, "item" if items == "." else f"{items}.item")
             return
         for number, line in enumerate(iter(lambda: text.line(MAX_ITEM + 1), ""), 1):
@@ -52,7 +63,7 @@ def json_values(place: Place, items: str | None, encoding: str) -> Items:
                     raise content(f"{said} (one value a line; else name the list with `items`)") from None
 
 
-def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
+def _elements_of_list(place: Place, file: JsonText, prefix: str) -> Items:
     """Elements one by one; each is counted while it is built, so that none grows beyond the bounds."""
     import ijson
 
@@ -83,7 +94,7 @@ def _elements_of_list(place: Place, file: Recoded, prefix: str) -> Items:
                 yield builder.value
                 builder = None
     except ijson.JSONError as error:
-        raise content(f"{place}: {error}") from None
+        raise content(f"{place}: {str(error).splitlines()[0]}") from None
 
 
 class _Path:

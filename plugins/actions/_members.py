@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, Literal
 
 from plugins.actions._decode import content, over
 from plugins.actions._place import Place
+from reactor.contracts.text import not_utf8
 
 Format = Literal["zip", "tar", "tar.gz", "tar.xz"]
 
@@ -32,6 +33,10 @@ FREE_SIZE = 1024 * 1024 * 1024
 CHUNK = 64 * 1024
 _UTF8 = 0x800
 _UNIX = 3
+MEMBER_HEADER = 30
+"""Bytes in front of the name of a member of a zip,"""
+INDEX_ENTRY = 46
+"""and of its entry in the index."""
 
 
 class Member:
@@ -73,6 +78,48 @@ class _Careful(io.RawIOBase):
 
     def _over(self) -> Exception:
         return over(f"{self._what}: unpacked it has more than {self._most:,} bytes")
+
+
+class _ZipSource(_Careful):
+    """Unmarks names that are marked as UTF-8 and are not, at which the library would give up: they are bytes that a
+    Unix program wrote."""
+
+    def __init__(self, source: Any, what: str) -> None:
+        super().__init__(source, what, MAX_INDEX)
+        self.opening = True
+        self._unmarked: set[int] = set()
+        """Where the members with such names begin."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        place = self.tell()
+        data = super().read(size)
+        if self.opening and data.startswith(b"PK\1\2"):
+            return self._index(bytearray(data))
+        if place in self._unmarked and size == MEMBER_HEADER:
+            head = bytearray(data)
+            _unmark(head, 6)
+            return bytes(head)
+        return data
+
+    def _index(self, index: bytearray) -> bytes:
+        place = 0
+        while index[place : place + 4] == b"PK\1\2" and place + INDEX_ENTRY <= len(index):
+            length, extra, comment = (_number(index, place + at, 2) for at in (28, 30, 32))
+            name = bytes(index[place + INDEX_ENTRY : place + INDEX_ENTRY + length])
+            if _number(index, place + 8, 2) & _UTF8 and not_utf8(name):
+                index[place + 5] = _UNIX
+                _unmark(index, place + 8)
+                self._unmarked.add(_number(index, place + 42, 4))
+            place += INDEX_ENTRY + length + extra + comment
+        return bytes(index)
+
+
+def _number(data: bytearray, place: int, size: int) -> int:
+    return int.from_bytes(data[place : place + size], "little")
+
+
+def _unmark(data: bytearray, place: int) -> None:
+    data[place : place + 2] = (_number(data, place, 2) & ~_UTF8).to_bytes(2, "little")
 
 
 class _Xz(io.RawIOBase):
@@ -140,7 +187,9 @@ def members(place: Place, format: Format) -> Iterator[Iterator[Member]]:
 
 
 def _zip(file: BinaryIO, name: str) -> Iterator[Member]:
-    with zipfile.ZipFile(_Careful(file, name, MAX_INDEX)) as archive:
+    source = _ZipSource(file, name)
+    with zipfile.ZipFile(source) as archive:
+        source.opening = False
         entries = archive.infolist()
         if len(entries) > MAX_MEMBERS:
             raise over(f"{name}: more than {MAX_MEMBERS:,} files")

@@ -33,12 +33,19 @@ def locate(context: ActionContext, option: str, value: str) -> Place:
                 f"{option} is all expression, so it needs a declared root: start the daemon with --file-root DIR"
             )
         root = Path(declared).absolute()
-    normal, root = Path(os.path.normpath(path)), Path(os.path.normpath(root))
-    if normal == root:
-        return _of_author(root)
-    if root not in normal.parents:
+    return _below(root, path, option)
+
+
+def _below(root: Path, path: Path, option: str) -> Place:
+    """The path below its root. `..` in what was added goes back in the text; the root itself stays as it was written,
+    because `..` in it may follow a link."""
+    rest = os.path.normpath(path.relative_to(root)) if path.is_relative_to(root) else ".."
+    if rest.split("/")[0] == "..":
+        root = Path(os.path.normpath(root))
+        rest = os.path.relpath(os.path.normpath(path), root)
+    if rest.split("/")[0] == "..":
         raise refused(f"{option} leaves {text_of(str(root))}")
-    return Place(str(root), normal.relative_to(root).parts)
+    return _of_author(root) if rest == "." else Place(str(root), tuple(rest.split("/")))
 
 
 def resolve(context: ActionContext, option: str, value: str) -> Path:

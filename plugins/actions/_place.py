@@ -199,6 +199,11 @@ class Partial:
         try:
             yield made
             made.flush()
+        except UnicodeEncodeError as error:
+            character = ascii(error.object[error.start])
+            raise StepFailed(
+                "expression", f"the character {character} cannot be written as {encoding}", retryable=False
+            ) from None
         finally:
             made.detach()
 

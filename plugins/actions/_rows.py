@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import msgspec
 
+from plugins.actions._decode import as_utf8
 from plugins.actions._place import Partial, Place, errors
 from reactor.contracts.formulas import Formulas, csv_cell
 
@@ -50,7 +51,7 @@ class RowFile:
             writer.writerow([self._cell(name) for name in self.columns])
         for row in rows:
             writer.writerow([self._cell(value) for value in row.values()])
-        return out.getvalue().encode()
+        return as_utf8(out.getvalue())
 
     def _cell(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from plugins.actions._decode import MAX_DEPTH, MAX_ITEM, Recoded, content, over, text_of, too_deep
+from plugins.actions._decode import CHUNK, MAX_DEPTH, MAX_ITEM, Recoded, content, over, text_of, too_deep
 from plugins.actions._place import Place
 
 MAX_ALIASED = 10_000
@@ -22,25 +23,73 @@ def yaml_documents(place: Place, encoding: str) -> Iterator[Any]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with text_of(place, encoding) as counted, text_of(place, encoding) as text:
+    with text_of(place, encoding) as text:
         try:
-            counts = _count(yaml.parse(Recoded(counted), Loader=loader), str(place))
-            documents = loader(Recoded(text))
+            counted, built = _twins(Recoded(text), str(place))
+            counts = _count(yaml.parse(counted, Loader=loader), str(place))
+            documents = loader(built)
             try:
                 for number in counts:
                     if not documents.check_data():
                         return
-                    yield plain(documents.get_data(), f"{place}, document {number}")
+                    yield plain(_built(documents), f"{place}, document {number}")
             finally:
                 documents.dispose()
         except yaml.YAMLError as error:
             raise content(f"{place}: {_explained(error)}") from None
         except RecursionError:
             raise too_deep(str(place)) from None
-        except (ValueError, OverflowError) as error:
-            if isinstance(error, UnicodeDecodeError):
-                raise
+        except _NotBuilt as error:
             raise content(f"{place}: {error}") from None
+
+
+class _Twin:
+    """One of two readers of the same bytes: what is built is what was counted, whatever others do to the file."""
+
+    def __init__(self, source: Recoded, name: str) -> None:
+        self._source, self._name = source, name
+        self._rest: collections.deque[bytes] = collections.deque()
+        self._size = 0
+        self.other = self
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        if not self._rest:
+            part = self._source.read(size)
+            if part:
+                self.other._keep(part)
+            return part
+        part = self._rest.popleft()
+        self._size -= len(part)
+        if len(part) > size:
+            self._rest.appendleft(part[size:])
+            self._size += len(part) - size
+        return part[:size]
+
+    def _keep(self, part: bytes) -> None:
+        self._rest.append(part)
+        self._size += len(part)
+        if self._size > 2 * MAX_ITEM:
+            raise over(f"{self._name}: a document has more than {2 * MAX_ITEM:,} bytes")
+
+
+def _twins(source: Recoded, name: str) -> tuple[_Twin, _Twin]:
+    one, other = _Twin(source, name), _Twin(source, name)
+    one.other, other.other = other, one
+    return one, other
+
+
+class _NotBuilt(Exception):
+    """A value is not what its tag says."""
+
+
+def _built(documents: Any) -> Any:
+    try:
+        return documents.get_data()
+    except (UnicodeDecodeError, RecursionError):
+        raise
+    except (ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+        # the library's constructors raise what they meet: !!int "", !!bool maybe, 2024-02-31
+        raise _NotBuilt(f"a value is not what it says: {error}") from None
 
 
 def _explained(error: Any) -> str:

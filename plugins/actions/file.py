@@ -9,6 +9,7 @@ import os
 import stat
 from typing import Any, ClassVar
 
+import anyio
 import msgspec
 
 from plugins.actions._decode import ENCODINGS, as_json, as_utf8, json_value, text_of_bytes
@@ -85,6 +86,8 @@ def content(options: WriteOptions) -> bytes:
 class _FileAction:
     needs: ClassVar[str | None] = None
     paths: ClassVar[tuple[str, ...]] = ("path",)
+    long: ClassVar[bool] = False
+    """Whether it looks for a cancellation on its way, which costs more to begin with."""
 
     async def run(self, options: Any, context: ActionContext) -> Any:
         place = locate(context, "path", options.path)
@@ -93,7 +96,7 @@ class _FileAction:
             with errors(place):
                 return self.act(place, options, stop)
 
-        return await in_thread(work)
+        return await in_thread(work) if self.long else await anyio.to_thread.run_sync(work, Stop())
 
     def act(self, place: Place, options: Any, stop: Stop) -> Any:
         raise NotImplementedError
@@ -265,6 +268,7 @@ class Delete(_FileAction):
 
 
 class List(_FileAction):
+    long = True
     name = "file.list"
     summary = "The files under a folder, in order of their paths; at most 10,000."
     repeat = "safe"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
@@ -127,13 +129,42 @@ class Replace(_Rewrite):
     example = "call: text.replace\nwith: {path: a.txt, to: b.txt, pattern: colour, by: color}"
 
     def rewrite(self, options: ReplaceOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+        put = filled(options.by, expression)
         for line in given:
             most = len(line) * (1 + options.by.count("\\"))
             if most + (len(line) + 1) * len(options.by) > MAX_ITEM:
                 most += len(options.by) * sum(1 for _ in expression.finditer(line))
                 if most > MAX_ITEM:
                     raise over("a line would have more than 16 MiB with what is put in")
-            yield expression.subn(options.by, line)
+            yield expression.subn(put, line)
+
+
+_ESCAPE = re.compile(r"\\(?:g<(?P<name>\w+)>|(?P<number>[1-9][0-9]?)|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+
+
+def filled(by: str, expression: Any) -> Callable[[Any], str]:
+    """What stands in for a match. The library's own way reads the text as Latin-1."""
+    parts: list[str | int] = []
+    place = 0
+    for found in _ESCAPE.finditer(by):
+        parts.append(by[place : found.start()])
+        place = found.end()
+        group = found["number"] or found["name"]
+        if group is None:
+            parts.append(_escaped(found.group()))
+            continue
+        number = int(group) if group.isdigit() else expression.groupindex.get(group, -1)
+        if not 0 <= number <= expression.groups:
+            raise StepFailed("expression", f"by: the pattern has no group {group}", retryable=False)
+        parts.append(number)
+    parts.append(by[place:])
+    return lambda match: "".join(part if isinstance(part, str) else match[part] or "" for part in parts)
+
+
+def _escaped(escape: str) -> str:
+    if escape[1] in "xunrtabfv":
+        return codecs.decode(escape, "unicode_escape")
+    return escape[1] if escape[1] == "\\" else escape
 
 
 class Split:

@@ -48,6 +48,10 @@ class TextConnection(asyncpg.Connection):
             await self.execute("SET client_encoding = LATIN1")
         self._as_text(NAMES)
 
+    def readable(self, name: str) -> str:
+        """The name of a column, which no codec has seen."""
+        return _from_bytes(name) if self.bytewise else name
+
     def get_reset_query(self) -> str:
         """After a reset, too."""
         query: str = super().get_reset_query()

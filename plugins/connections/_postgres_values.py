@@ -21,8 +21,11 @@ def bind(value: Any, kind: Any) -> str | None:
     try:
         return _bind(value, kind.name)
     except (ValueError, TypeError, ArithmeticError) as error:
-        shown = msgspec.json.encode(value, enc_hook=str).decode()[:80]
-        raise StepFailed("sql.data", f"{shown} is not a valid {kind.name}: {error}", retryable=False) from None
+        text = msgspec.json.encode(value, enc_hook=str).decode()
+        shown = f"{text} is not a valid {kind.name}: {error}"
+        if len(text) > 80:  # no part of it: half a secret could not be masked
+            shown = f"a value of {len(text):,} characters is not a valid {kind.name}"
+        raise StepFailed("sql.data", shown, retryable=False) from None
 
 
 def _bind(value: Any, name: str) -> str:

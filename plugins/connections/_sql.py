@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.sql import Large, Result
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most that one result may take in memory; larger ones go to a file."""
+SHOWN = 1000
+"""Characters that are shown of a value that is too large."""
 
 
 def failed(state: str | None, message: str, **details: Any) -> StepFailed:
@@ -41,20 +44,29 @@ def _weight(value: Any) -> int:
 
 
 class Kept:
-    """The rows of one result, as many as fit into memory. Where `done` says that the statement has had its effect,
-    what is too much is left out (`more`): a failure would not undo it. Else it is refused."""
+    """The rows of one result, as many as fit into memory. What is too much becomes what `large` says; or is left out
+    (`more`), where `done` says that the statement has had its effect, which a failure would not undo."""
 
-    def __init__(self, limit: int, done: bool = False) -> None:
+    def __init__(self, limit: int, done: bool, large: Large) -> None:
         self._limit = limit
         self._done = done
+        self._large = large
         self._size = 0
+        self.partial = False
         self.rows: list[dict[str, Any]] = []
         self.faults: dict[int, str] = {}
         self.more = False
 
     def add(self, row: dict[str, Any], fault: str | None = None) -> bool:
         """Whether there may be more."""
-        self._size += sum(map(_weight, row.values()))
+        size = sum(map(_weight, row.values()))
+        if size > MAX_BYTES and self._large != "refuse":
+            row, size, fault = _shortened(row, size)
+        self._size += size
+        if self._size > MAX_BYTES and self._large == "stop" and len(self.rows) < self._limit:
+            self.rows.append(_shortened(row, size)[0])
+            self.partial = self.more = True
+            return False
         if self._size > MAX_BYTES and not self._done:
             raise StepFailed(
                 "limit", f"the result has more than {MAX_BYTES // 1024**2} MiB; write it to a file with save_to",
@@ -67,3 +79,16 @@ class Kept:
             self.faults[len(self.rows)] = fault
         self.rows.append(row)
         return True
+
+    def result(self, columns: list[str], count: int) -> Result:
+        return Result(
+            columns=columns, rows=self.rows, count=count, more=self.more, partial=self.partial, faults=self.faults
+        )
+
+
+def _shortened(row: dict[str, Any], size: int) -> tuple[dict[str, Any], int, str]:
+    found = {}
+    for name, value in row.items():
+        text = msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else value
+        found[name] = f"{text[:SHOWN]}…" if isinstance(text, str) and len(text) > SHOWN else value
+    return found, sum(map(_weight, found.values())), f"the row has {size:,} bytes, more than {MAX_BYTES:,}"

@@ -15,7 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_json, plain_value
+from reactor.contracts.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_json, plain_value
 
 LOST = frozenset({1053, 1077, 1079, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055})
 """Error numbers of a server that is gone or going."""
@@ -166,13 +166,13 @@ class Session:
             await cursor.execute(f"SET NAMES utf8mb4, SESSION {setting}, SESSION time_zone = '+00:00'")
         self._limited = True
 
-    async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
+    async def run(self, query: str, params: Params = None, limit: int = 10_000, large: Large = "refuse") -> Result:
         text, values = _bound(query, params)
         async with self._at_work():
             cursor = await self._connection.cursor(_cursors()[1])
             try:
                 await cursor.execute(text, values)
-                columns, kept = _columns(cursor), Kept(limit, done=self._transaction is None)
+                columns, kept = _columns(cursor), Kept(limit, self._transaction is None, large)
                 while columns and (row := await cursor.fetchone()):
                     if not kept.add(_row(cursor, columns, row)) and self._transaction == "READ ONLY":
                         self.broken = True  # the rest is not read; what writes is read to its end, so that it ends well
@@ -186,7 +186,7 @@ class Session:
             finally:
                 if not self.broken:
                     await cursor.close()
-        return Result(columns=columns, rows=kept.rows, count=max(count, 0), more=kept.more)
+        return kept.result(columns, max(count, 0))
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         text, values = _bound(query, params)

@@ -17,8 +17,11 @@ from plugins.connections._postgres_values import bind
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.postgres import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
-from reactor.contracts.sql import Dialect, Params, Result, Statement, parse_statement, plain_row
+from reactor.contracts.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
+from reactor.contracts.text import shown
 
+FIRST = 10
+"""Rows that a result begins with, more and more after them: a few large ones must not fill the memory."""
 LOST = ("08", "57P01", "57P02", "57P03")
 """SQLSTATEs of a server that is gone or going."""
 
@@ -169,32 +172,42 @@ class Session:
                 for record in await lookup.fetch(f"{{{','.join(map(str, asked))}}}", timeout=self._timeout)
             ]
             asked = self._types.learn(found, asked)
-        return [(attribute.name, self._types.convert(attribute.type.oid)) for attribute in attributes]
+        read = self._connection.readable
+        return [(shown(read(one.name)), self._types.convert(one.type.oid)) for one in attributes]
 
-    async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
+    async def run(self, query: str, params: Params = None, limit: int = 10_000, large: Large = "refuse") -> Result:
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
             columns = await self._columns(statement)
             inside = self._connection.is_in_transaction()
+            kept = Kept(limit, not inside, large)
+            count = 0
             if columns and inside:
                 cursor = await statement.cursor(*values, timeout=self._timeout)
-                found = await cursor.fetch(limit + 1, timeout=self._timeout)
+                at_once = FIRST
+                while found := await cursor.fetch(at_once, timeout=self._timeout):
+                    count += len(found)
+                    fits = all(kept.add(*plain_row(columns, record.values())) for record in found)
+                    if not fits or len(found) < at_once:
+                        break
+                    at_once = min(at_once * 2, 1000)
             else:
                 found = await statement.fetch(*values, timeout=self._timeout)
-        kept = Kept(limit, done=not inside)
-        for record in found:
-            if not kept.add(*plain_row(columns, record.values())):
-                break
+                count = len(found)
+                for record in found:
+                    if not kept.add(*plain_row(columns, record.values())):
+                        break
         changed = (statement.get_statusmsg() or "").rpartition(" ")[2]
-        count = int(changed) if changed.isdigit() else min(len(found), limit)
-        names = [name for name, _ in columns]
-        return Result(columns=names, rows=kept.rows, count=count, more=kept.more, faults=kept.faults)
+        count = int(changed) if changed.isdigit() else min(count, limit)
+        return kept.result([name for name, _ in columns], count)
 
     async def texts(self, query: str, params: Params = None) -> list[dict[str, str | None]]:
         """The rows of a query as the server writes them, as the stream of changes has them too."""
         with _faults(self._timeout):
             statement, values = await self._statement(query, params)
-            return [dict(record) for record in await statement.fetch(*values, timeout=self._timeout)]
+            names = [self._connection.readable(attribute.name) for attribute in statement.get_attributes()]
+            found = await statement.fetch(*values, timeout=self._timeout)
+        return [dict(zip(names, record.values(), strict=True)) for record in found]
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         with _faults(self._timeout):

@@ -15,7 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Params, Result, parse_statement, plain_value
+from reactor.contracts.sql import Dialect, Large, Params, Result, parse_statement, plain_value
 
 STATES = {
     "ConstraintError": "23000", "BusyError": "40001", "LockedError": "40001", "SQLError": "42000",
@@ -161,14 +161,14 @@ class Session:
         hint = "; sql.query only reads: take sql.execute" if name == "ReadOnlyError" else ""
         raise failed(STATES.get(name), f"{error}{hint}", code=getattr(error, "extendedresult", None))
 
-    async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
+    async def run(self, query: str, params: Params = None, limit: int = 10_000, large: Large = "refuse") -> Result:
         text, values = _bound(query, params)
 
         def work() -> Result:
             before = self._connection.total_changes()
             cursor = self._connection.cursor()
             columns: list[str] = []
-            kept = Kept(limit, done=not self._connection.in_transaction)
+            kept = Kept(limit, not self._connection.in_transaction, large)
             for row in cursor.execute(text, values):
                 columns = columns or [column[0] for column in cursor.get_description()]
                 shown = {name: plain_value(one) for name, one in zip(columns, row, strict=True)}
@@ -176,7 +176,7 @@ class Session:
                     break
             cursor.close(True)
             changed = self._connection.total_changes() - before
-            return Result(columns=columns, rows=kept.rows, count=changed or len(kept.rows), more=kept.more)
+            return kept.result(columns, changed or len(kept.rows))
 
         found: Result = await self._work(work)
         return found

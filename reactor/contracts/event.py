@@ -132,15 +132,14 @@ class Cursor(msgspec.Struct, frozen=True):
     value: Any
 
 
-FIRST_MOMENT, LAST_MOMENT = -62135596800.0, 253402300799.0
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
 
 
 @functools.lru_cache(64)
 def rfc3339(seconds: float) -> str:
-    """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond; years from 1 to 9999, beyond which
-    there is no such timestamp."""
-    seconds = min(max(seconds, FIRST_MOMENT), LAST_MOMENT)
-    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
+    """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond. Beyond the years 1 to 9999, which
+    it can say, the nearest instant stands: the time of a file may be anything."""
+    whole, micro = divmod(round(min(max(seconds, _FIRST), _LAST) * 1_000_000), 1_000_000)
     return f"{_to_the_second(whole)}.{micro:06}Z"
 
 

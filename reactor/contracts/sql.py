@@ -18,6 +18,9 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.text import is_text, named, not_utf8, raw
 
 Dialect = Literal["postgres", "mysql", "sqlite"]
+Large = Literal["refuse", "cut", "stop"]
+"""What becomes of rows that do not fit: the statement fails (`limit`); a row that is too large by itself comes with its
+long values cut, and that as its fault; or, moreover, the result ends with the first row that does not fit, cut."""
 Params = Mapping[str, Any] | Sequence[Any] | None
 _PARAMETER = re.compile(r":([A-Za-z_][A-Za-z0-9_]*|[1-9][0-9]{0,3})")
 _DOLLAR = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)?\$")
@@ -50,15 +53,18 @@ class Result(msgspec.Struct, kw_only=True):
     rows: list[dict[str, Any]]
     count: int
     more: bool = False
+    partial: bool = False
+    """The last row is the first that did not fit: it only shows where the next ones begin."""
     faults: dict[int, str] = msgspec.field(default_factory=dict)
-    """What is wrong with some of the rows, by their places: text that is not UTF-8."""
+    """What is wrong with some of the rows, by their places: text that is not UTF-8, too many bytes."""
 
 
 class Session(Protocol):
     """One connection of the pool."""
 
-    async def run(self, query: str, params: Params = None, limit: int = 10_000) -> Result:
-        """Runs one statement. Raises StepFailed (types `sql.*`) and NotConnected."""
+    async def run(self, query: str, params: Params = None, limit: int = 10_000, large: Large = "refuse") -> Result:
+        """Runs one statement. `large` says what becomes of rows that do not fit into memory. Raises
+        StepFailed (types `sql.*`, `connection.down`)."""
         ...
 
     def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
@@ -221,6 +227,8 @@ def plain_number(value: decimal.Decimal) -> int | float | str:
     if not value.is_finite():
         return str(value)
     if value == value.to_integral_value():
+        if value.adjusted() > 19:  # thousands of digits would be more than an int is made of
+            return format(value.to_integral_value(), "f")
         whole = int(value)
         return whole if -(2**63) <= whole < 2**63 else str(whole)
     near = float(value)

@@ -13,14 +13,15 @@ from reactor.server.routing import Problem
 MAX_HEADERS = 100
 MAX_QUERY_FIELDS = 200
 ONCE = frozenset({"host", "content-length", "authorization", "content-type", "transfer-encoding", "content-encoding"})
-GRAMMAR = ONCE | frozenset(
+GRAMMAR = (ONCE - {"authorization"}) | frozenset(
     {
         "accept-encoding", "access-control-request-headers", "access-control-request-method", "connection", "date",
         "expect", "forwarded", "origin", "sec-fetch-site", "sec-websocket-key", "sec-websocket-version", "te",
         "trailer", "traceparent", "tracestate", "upgrade", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
     }
 )  # fmt: skip
-"""Headers whose grammar is ASCII: a byte beyond it is refused. In all others it is Latin-1 text (RFC 9110, 5.5)."""
+"""Headers whose grammar is ASCII: a byte beyond it is refused. In all others it is Latin-1 text (RFC 9110, 5.5); in
+Authorization it may belong to a secret, whose bytes are compared."""
 
 
 class Named(NamedTuple):

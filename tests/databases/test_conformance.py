@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from tests.databases.conftest import Known
 
 pytestmark = pytest.mark.anyio
 KINDS = LazyRegistry(TRIGGERS)
+LOOK = 0.05
 POLL = {"query": "SELECT * FROM suite WHERE n > :cursor ORDER BY n", "cursor": "n", "start": -1, "every": "50ms"}
 
 
@@ -45,3 +47,51 @@ async def test_suite(kind: str, known: Known, given: dict[str, Any]) -> None:
         made.connections = known.lent
         await cls(options).retire(made)
     await known.run("DROP TABLE suite")
+
+
+@pytest.mark.parametrize("known", ["postgres", "mysql"], indirect=True)
+async def test_the_other_side_takes_away_the_table(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dropped, and made anew."""
+    monkeypatch.setattr(f"triggers._{known.dialect}.LOOK", LOOK)
+    await _takes_away(known, ["DROP TABLE suite"], "CREATE TABLE suite (n INT PRIMARY KEY)")
+
+
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("known", ["postgres"], indirect=True)
+@pytest.mark.parametrize("away", ["publication", "looked at", "slot"])
+async def test_the_other_side_takes_away_what_the_source_made(
+    known: Known, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes are lost, which is said; it goes on from now, as it was told."""
+    ended = (
+        "SELECT pg_terminate_backend(active_pid, 5000), pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+    )
+    dropped = "DO $$ BEGIN EXECUTE 'DROP PUBLICATION ' || (SELECT pubname FROM pg_publication); END $$"
+    given = [ended if away == "slot" else dropped]
+    if away == "publication":  # a change that the server would need it for, before anybody looks
+        given.append("INSERT INTO suite VALUES (-1)")
+    warnings = await _takes_away(known, given, "SELECT 1", after_loss="restart")
+    said = "the publication reactor_" if away == "looked at" else "are lost"
+    assert any(said in warning for warning in warnings)
+
+
+async def _takes_away(known: Known, away: list[str], back: str, **given: Any) -> list[str]:
+    cls = KINDS.get(known.dialect)
+    options = msgspec.convert({"connection": "x", "tables": ["suite"], **given}, cls.Options)
+    await known.run("DROP TABLE IF EXISTS suite", "CREATE TABLE suite (n INT PRIMARY KEY)")
+    numbers = itertools.count()
+
+    async def make(_: int) -> None:
+        await known.run(f"INSERT INTO suite VALUES ({next(numbers)})")
+
+    async def take_away() -> None:
+        await known.run(*away)
+
+    async def give_back() -> None:
+        await known.run(back)
+
+    found = await trigger_suite.notices_what_is_taken_away(cls, options, make, take_away, give_back, known.lent)
+    if known.dialect == "postgres":
+        await cls(options).retire(found)
+    await known.run("DROP TABLE IF EXISTS suite")
+    return found.warnings

@@ -224,6 +224,25 @@ async def test_settings_that_do_not_do_are_said(mariadb_server: Server, setting:
         await Mysql(options()).listen(recorder)
 
 
+@pytest.mark.parametrize(("made", "said"), [("VIEW orders AS SELECT 1 AS id", "a view, not a table"), ("TABLE orders (id int PRIMARY KEY) WITH SYSTEM VERSIONING", "system-versioned"), ("SEQUENCE orders", "a sequence")])  # fmt: skip
+async def test_what_has_no_changes_of_its_own_is_said(mariadb_server: Server, made: str, said: str) -> None:
+    await sql(mariadb_server, f"CREATE {made}")
+    recorder = Recorder()
+    recorder.connections = Lent(Kind, {"url": mariadb_server.url})
+    with anyio.fail_after(20), pytest.raises(NotReady, match=said):
+        await Mysql(options()).listen(recorder)
+
+
+async def test_generated_columns_are_in_snapshot_and_stream(mariadb_server: Server) -> None:
+    await sql(mariadb_server, "CREATE TABLE orders (id int PRIMARY KEY, v int AS (id * 2) VIRTUAL, p int AS (id * 3) PERSISTENT)", "INSERT INTO orders (id) VALUES (1)")  # fmt: skip
+    async with listening(mariadb_server, snapshot="initial") as made:
+        await made.wait_events(1)
+        await sql(mariadb_server, "INSERT INTO orders (id) VALUES (2)")
+        assert [event.data for event in await made.wait_events(2)] == [
+            {"id": n, "v": 2 * n, "p": 3 * n} for n in (1, 2)
+        ]
+
+
 async def test_a_snapshot_is_one_with_the_stream(mariadb_server: Server) -> None:
     """Rows change all the time while the snapshot goes on, and it is interrupted: what comes out, in its order, leads to
     the table as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -130,4 +131,47 @@ def test_one_datum_stops_no_source(server: Postgres | Mariadb, tmp_path: Path) -
         invalid = daemon.get("/api/v1/dead-letters")["items"]
         assert sorted(daemon.get(f"/api/v1/events/{item['id']}")["event"]["data"]["id"] for item in invalid) == [1, 3]
         assert all("the row has no n, of the cursor" in str(item["invalid"]) for item in invalid)
+        assert daemon.stop() == 0
+
+
+def test_a_row_that_is_too_large_is_a_dead_letter(server: Postgres | Mariadb, tmp_path: Path) -> None:
+    kind = "postgres" if isinstance(server, Postgres) else "mysql"
+    execute(server, "DROP TABLE IF EXISTS good", f"CREATE TABLE good (n int PRIMARY KEY, t {'text' if kind == 'postgres' else 'longtext'})")  # fmt: skip
+    if kind == "mysql":
+        execute(server, "SET GLOBAL max_allowed_packet = 67108864")
+    execute(server, *(f"INSERT INTO good VALUES ({n}, repeat('x', {size}))" for n, size in enumerate((9, 9_000_000, 9_000_000, 17_000_000, 9), 1)))  # fmt: skip
+    daemon = Daemon(tmp_path)
+    daemon.flow("poll.yaml", f"flow: poll\nwhen:\n  - sql: {{connection: '{server.url}', query: 'SELECT * FROM good WHERE n > :n ORDER BY n', cursor: n, every: 50ms}}\ndo: []\noutput: ${{{{ event.row.n }}}}\n")  # fmt: skip
+    with daemon:
+        assert sorted(run["output"] for run in wait_runs(daemon, "poll", 4)) == [1, 2, 3, 5]
+        (dead,) = daemon.get("/api/v1/dead-letters")["items"]
+        assert dead["invalid"].endswith('at {"n":4}: the row has 17,000,016 bytes, more than 16,777,216')
+        assert daemon.stop() == 0
+
+
+def test_a_session_that_is_ended_is_one_session(server: Postgres | Mariadb, tmp_path: Path) -> None:
+    """An operator ends each of the daemon's sessions: what they did is taken up again, the connection is not lost."""
+    kind = "postgres" if isinstance(server, Postgres) else "mysql"
+    execute(server, "DROP TABLE IF EXISTS good", "CREATE TABLE good (n int PRIMARY KEY)")
+    place = f"connection: '{server.url}'"
+    daemon = Daemon(tmp_path)
+    daemon.flow("good.yaml", FLOW % ("good", f"{kind}: {{{place}, tables: [good], operations: [insert]}}"))
+    query = "SELECT n FROM good WHERE n > :cursor ORDER BY n"
+    daemon.flow("poll.yaml", FLOW % ("poll", f"sql: {{{place}, query: '{query}', cursor: n, every: 50ms}}"))
+    ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'reactor'"
+    with daemon:
+        for n in range(1, 6):
+            execute(server, f"INSERT INTO good VALUES ({n})")
+            for name in ("good", "poll"):
+                assert [run["output"]["n"] for run in wait_runs(daemon, name, n)] == list(range(n, 0, -1))
+            if kind == "postgres":
+                execute(server, ended)
+            else:
+                with pymysql.connect(host=server.host, port=server.port, user="root") as connection:
+                    cursor = connection.cursor()
+                    cursor.execute("SELECT id FROM information_schema.processlist WHERE id <> connection_id()")
+                    for (id,) in cursor.fetchall():
+                        with contextlib.suppress(pymysql.MySQLError):
+                            cursor.execute(f"KILL {id}")
+        assert not [fact for fact in daemon.facts() if fact["fact"] == "connection.lost"]
         assert daemon.stop() == 0

@@ -154,6 +154,29 @@ async def test_a_latin1_database(postgres_server: Server) -> None:
             assert [event.data["t"] for event in await made.wait_events(2)] == ["grün", "grün"]
 
 
+async def test_names_in_a_database_without_an_encoding(postgres_server: Server, tmp_path: Path) -> None:
+    """Its names may be UTF-8, or any bytes."""
+    async with database(postgres_server, "SQL_ASCII") as other:
+        await sql(other, 'CREATE TABLE "größe" ("Länge" int PRIMARY KEY)', 'INSERT INTO "größe" VALUES (1), (2)')
+        rename = "DO $$ BEGIN EXECUTE format('ALTER TABLE \"größe\" ADD %I int', convert_from('\\x636166e9', 'SQL_ASCII')); END $$"
+        position: dict[str, Any] = {}
+        async with listening(other, position, tables=["größe"], snapshot="initial", batch=1) as made:
+            with anyio.fail_after(10):
+                while position.get("snapshot public.größe") != "done":
+                    await anyio.sleep(0.005)
+            await sql(
+                other, rename, 'INSERT INTO "größe" VALUES (3, 30)', 'UPDATE "größe" SET "Länge" = 4 WHERE "Länge" = 1'
+            )
+            events = await made.wait_events(4)
+        assert [event.data for event in events] == [
+            {"Länge": 1}, {"Länge": 2}, {"Länge": 3, "caf\\xe9": 30}, {"Länge": 4, "caf\\xe9": None}
+        ]  # fmt: skip
+        assert {event.fields["table"] for event in events} == {"public.größe"}
+        known = Known("postgres", other.url, Kind)
+        found = await act(actions.Query, known, tmp_path, query='SELECT * FROM "größe" WHERE "Länge" = 3')
+        assert found["rows"] == [{"Länge": 3, "caf\\xe9": 30}]
+
+
 async def test_bytes_that_are_not_utf8_become_dead_letters(postgres_server: Server, tmp_path: Path) -> None:
     """In a database that says nothing of its encoding. The other rows go on."""
     async with database(postgres_server, "SQL_ASCII") as other:

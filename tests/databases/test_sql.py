@@ -188,6 +188,30 @@ async def test_types_of_mariadb(mariadb_server: Any, tmp_path: Path) -> None:
     assert found["rows"] == [{"n": 12.5, "d": "2026-11-21T10:00:00.250000", "j": '{"a":1}', "b": "AAE=", "t": "P1DT7200S", "p": "100%", "q": ":no"}]  # fmt: skip
 
 
+@pytest.mark.parametrize(("dialect", "before", "query", "same"), [
+    ("mysql", "SET time_zone = '+05:00'", "SELECT FROM_UNIXTIME(0) AS x", "1970-01-01T00:00:00"),
+    ("mysql", "SET NAMES latin1", "SELECT 'grün' AS x", "grün"),
+    ("postgres", "SET TimeZone = 'Asia/Tokyo'", "SELECT to_timestamp(0) AS x", "1970-01-01T00:00:00Z"),
+    ("postgres", "SET DateStyle = 'German'", "SELECT '2026-11-21'::date AS x", "2026-11-21"),
+    ("postgres", "SET bytea_output = 'escape'", "SELECT '\\x00ff'::bytea AS x", "AP8="),
+])  # fmt: skip
+async def test_what_a_statement_sets_stays_with_it(
+    dialect: str, before: str, query: str, same: str, request: pytest.FixtureRequest
+) -> None:
+    """The connection of the pool that the next statement gets is the same one."""
+    server = request.getfixturevalue("postgres_server" if dialect == "postgres" else "mariadb_server")
+    kind: Any = Postgres if dialect == "postgres" else Mysql
+    one = kind(kind.Options(url=server.url, pool=1))
+    client = await one.open()
+    try:
+        async with client.session(10) as session:
+            await session.run(before)
+        async with client.session(10) as session:
+            assert (await session.run(query)).rows == [{"x": same}]
+    finally:
+        await one.close(client)
+
+
 async def test_nobody_answers(tmp_path: Path) -> None:
     for kind, url in (
         (Postgres, "postgresql://127.0.0.1:1/x"),

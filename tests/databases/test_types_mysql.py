@@ -116,6 +116,36 @@ async def test_a_row_that_cannot_be_read_is_a_dead_letter_of_its_own() -> None:
     assert good.new == {"t": "ok"} and good.fault is None
 
 
+async def test_times_in_the_old_form_of_mariadb(mariadb_server: Server) -> None:
+    """Read where their size is known, else refused by name."""
+    old = "SET GLOBAL mysql56_temporal_format = OFF"
+    try:
+        await sql(mariadb_server, old)
+        await sql(mariadb_server, "CREATE TABLE orders (id int PRIMARY KEY, t time, d datetime, s timestamp NULL)", "CREATE TABLE parts (id int PRIMARY KEY, t time(2))")  # fmt: skip
+        values = "'-26:30:01', '2026-11-21 10:00:00', '2026-11-21 10:00:00'"
+        await sql(mariadb_server, "SET time_zone = '+00:00'", f"INSERT INTO orders VALUES (1, {values})")
+        async with listening(mariadb_server, snapshot="initial") as made:
+            await made.wait_events(1)
+            await sql(mariadb_server, "SET time_zone = '+00:00'", f"INSERT INTO orders VALUES (2, {values})")
+            first, second = await made.wait_events(2)
+        assert first.data == {"id": 1, "t": "-P1DT9001S", "d": "2026-11-21T10:00:00", "s": "2026-11-21T10:00:00Z"}
+        assert second.data == {**first.data, "id": 2}
+        recorder = Recorder()
+        recorder.connections = Lent(Kind, {"url": mariadb_server.url})
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+
+                async def insert() -> None:
+                    await recorder.is_ready.wait()
+                    await sql(mariadb_server, "INSERT INTO parts VALUES (1, '10:00:00.5')")
+
+                group.start_soon(insert)
+                with pytest.raises(NotReady, match="t keeps times in MariaDB's old form"):
+                    await Mysql(options(tables=["parts"])).listen(recorder)
+    finally:
+        await sql(mariadb_server, "SET GLOBAL mysql56_temporal_format = ON")
+
+
 async def test_names_are_written_as_in_sql(mariadb_server: Server) -> None:
     names = ["`öl.sorten`", "shop.`a ``b``*`", "`shop`.Größe"]
     for name in names:

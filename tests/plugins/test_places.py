@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import io
+import itertools
 import multiprocessing
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,21 +32,21 @@ pytestmark = pytest.mark.anyio
 
 
 def swap(folder: str, link: str, started: Any) -> None:
-    """Makes the folder a link to elsewhere and back, as fast as it can."""
-    kept = f"{folder}.kept"
-    while True:
-        Path(folder).rename(kept)
-        Path(link).rename(folder)
+    """Exchanges the folder and a link to elsewhere, without a moment between, at an uneven pace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, exchange = -100, 2
+    for turn in itertools.count():
+        for _ in range(turn * 7919 % 20_000):
+            pass
+        assert libc.renameat2(here, os.fsencode(folder), here, os.fsencode(link), exchange) == 0, ctypes.get_errno()
         started.set()
-        Path(folder).rename(link)
-        Path(kept).rename(folder)
 
 
 @contextmanager
 def racing(root: Path) -> Iterator[None]:
     """`root/sub` is a folder, and again and again a link to `elsewhere`."""
-    (root / "sub").mkdir(parents=True)
-    (root.parent / "elsewhere").mkdir()
+    (root / "sub").mkdir(parents=True, exist_ok=True)
+    (root.parent / "elsewhere").mkdir(exist_ok=True)
     link = root.parent / "link"
     link.symlink_to(root.parent / "elsewhere")
     spawn = multiprocessing.get_context("spawn")
@@ -54,70 +56,79 @@ def racing(root: Path) -> Iterator[None]:
     try:
         assert started.wait(60)
         yield
+        assert process.is_alive()
     finally:
         process.kill()
         process.join()
 
 
-async def attempts(count: int, act: Callable[[int], Any]) -> int:
-    """How many of the attempts went through; the others found a link, or nothing."""
-    good = 0
-    for number in range(count):
-        try:
-            await act(number)
-            good += 1
-        except StepFailed as error:
-            assert error.type in ("file.path", "file.not_found", "file.content"), error
-    return good
+async def attempts(wanted: int, *acts: Callable[[int], Awaitable[Any]]) -> None:
+    """Until so many of each act went through, and so many found a link or nothing."""
+    for act in acts:
+        good = refused = number = 0
+        while good < wanted or refused < wanted:
+            number += 1
+            assert number < 10_000, "it was never a link, or never a folder"
+            try:
+                await act(number)
+                good += 1
+            except StepFailed as error:
+                assert error.type in ("file.path", "file.not_found", "file.content"), error
+                refused += 1
 
 
 async def test_nothing_is_written_outside_under_a_race_of_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     both = context(tmp_path, {"path": "root/", "to": "root/"})
+    into = context(tmp_path, {"to": "root/"})
     (tmp_path / "source.csv").write_text("a\n1\n")
     with zipfile.ZipFile(tmp_path / "one.zip", "w") as made:
         made.writestr("inner/z.txt", "z")
-    into = context(tmp_path, {"to": "root/"})
+
+    async def move(number: int) -> None:
+        (tmp_path / "moved").write_text("moved")
+        await call(actions.Move, into, path="moved", to=f"root/sub/m{number}")
+
     with racing(root):
-
-        async def write(number: int) -> None:
-            await call(actions.Write, both, path=f"root/sub/deep/w{number}", text="x")
-            await call(actions.Append, both, path=f"root/sub/a{number}", text="x")
-            await call(actions.Copy, into, path="source.csv", to=f"root/sub/c{number}")
-            await call(actions.Move, both, path=f"root/sub/a{number}", to=f"root/sub/m{number}")
-            await call(csv_actions.Convert, into, path="source.csv", to=f"root/sub/v{number}.json")
-            await call(text.Filter, into, path="source.csv", to=f"root/sub/f{number}", pattern="1")
-            await call(archive.Extract, into, path="one.zip", to="root/sub/x")
-            await call(archive.Create, into, path="source.csv", to=f"root/sub/n{number}.zip")
-
-        await attempts(150, write)
+        await attempts(
+            15,
+            lambda n: call(actions.Write, both, path=f"root/sub/w{n}", text="x"),
+            lambda n: call(actions.Write, both, path=f"root/sub/deep{n}/w", text="x"),
+            lambda n: call(actions.Append, both, path=f"root/sub/a{n}", text="x"),
+            lambda n: call(actions.Copy, into, path="source.csv", to=f"root/sub/c{n}"),
+            move,
+            lambda n: call(csv_actions.Convert, into, path="source.csv", to=f"root/sub/v{n}.json"),
+            lambda n: call(csv_actions.Write, both, path=f"root/sub/r{n}.csv", rows=[[1]]),
+            lambda n: call(text.Filter, into, path="source.csv", to=f"root/sub/f{n}", pattern="1"),
+            lambda n: call(text.Split, into, path="source.csv", to=f"root/sub/s{n}-{{}}", lines=1),
+            lambda n: call(archive.Extract, into, path="one.zip", to=f"root/sub/x{n}"),
+            lambda n: call(archive.Create, into, path="source.csv", to=f"root/sub/n{n}.zip"),
+        )
     assert list((tmp_path / "elsewhere").rglob("*")) == []
 
 
 async def test_nothing_is_read_outside_under_a_race_of_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     here = context(tmp_path, {"path": "root/"})
-    read: list[str] = []
+    found: list[str] = []
+    for folder, held in (("elsewhere", '"secret"'), ("root/sub", '"good"')):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.txt").write_text(held)
+    (tmp_path / "elsewhere/only").touch()
     with racing(root):
-        (tmp_path / "elsewhere/secret.txt").write_text("secret")
-        (tmp_path / "elsewhere/secret.ndjson").write_text('"secret"')
+
+        async def read(number: int) -> None:
+            kinds = (actions.Read, text.Lines, json_actions.Read)
+            found.append(str(await call(kinds[number % 3], here, path="root/sub/a.txt")))
 
         async def look(number: int) -> None:
-            for act in (
-                call(actions.Read, here, path="root/sub/secret.txt"),
-                call(text.Lines, here, path="root/sub/secret.txt"),
-                call(json_actions.Read, here, path="root/sub/secret.ndjson"),
-            ):
-                try:
-                    read.append(str(await act))
-                except StepFailed as error:
-                    assert error.type in ("file.path", "file.not_found"), error
             listed = await call(actions.List, here, path="root/", pattern="**/*")
-            read.extend(one["name"] for one in listed["files"])
-            await call(actions.List, here, path="root/sub", pattern="*")
+            found.extend(one["name"] for one in listed["files"])
+            listed = await call(actions.List, here, path="root/sub", pattern="*")
+            found.extend(one["name"] for one in listed["files"])
 
-        await attempts(150, look)
-    assert [one for one in read if "secret" in one] == []
+        await attempts(30, read, look)
+    assert found and [one for one in found if "secret" in one or one == "only"] == []
 
 
 @pytest.mark.parametrize("followed", ["sub/file.txt", "end.txt"])
@@ -221,10 +232,14 @@ async def test_names_as_other_programs_write_them(tmp_path: Path) -> None:
         made.writestr("caf__", "2")
         made.writestr("dos__", "3")
         made.infolist()[1].create_system = 0
+        made.writestr("lieé", "4")
     raw = (tmp_path / "mac.zip").read_bytes().replace(b"caf__", "café".encode()).replace(b"dos__", b"dos\x82e")
-    (tmp_path / "mac.zip").write_bytes(raw)
+    (tmp_path / "mac.zip").write_bytes(raw.replace("lieé".encode(), b"lie\xff\xfe"))
     names = [one["name"] for one in (await call(archive.List, here, path="mac.zip"))["files"]]
-    assert names == ["café", "doséé"[:4] + "e"], "Unix writes bytes as they are, DOS writes code page 437"
+    assert names == ["café", "dosée", "lie\\xff\\xfe"], "Unix writes bytes as they are, DOS writes code page 437"
+    await call(archive.Extract, here, path="mac.zip", to="mac")
+    held = sorted((os.fsencode(one.name), one.read_text()) for one in (tmp_path / "mac").iterdir())
+    assert held == [("café".encode(), "2"), ("dosée".encode(), "3"), (b"lie\xff\xfe", "4")]
 
 
 LONG = "n" * 256
@@ -350,6 +365,23 @@ async def test_listings(tmp_path: Path) -> None:
         with pytest.raises(StepFailed) as caught:
             await names(pattern)
         assert caught.value.type == "file.path"
+
+
+async def test_a_root_that_is_above_a_link(tmp_path: Path) -> None:
+    """The flows' folder is a link; `../inbox` is beside what it leads to."""
+    (tmp_path / "real/flows").mkdir(parents=True)
+    (tmp_path / "real/inbox").mkdir()
+    (tmp_path / "real/inbox/a.txt").write_text("a")
+    (tmp_path / "flows").symlink_to(tmp_path / "real/flows")
+    folder = tmp_path / "flows"
+    here = context(folder, {"path": f"{folder}/../inbox/"})
+    assert (await call(actions.Read, here, path=f"{folder}/../inbox/a.txt"))["content"] == "a"
+    here = context(folder, {"path": "../inbox/"})
+    assert (await call(actions.Read, here, path="../inbox/x/../a.txt"))["content"] == "a"
+    assert (await call(actions.List, here, path="../inbox/x/.."))["count"] == 1
+    for out in ("../inbox/../flows/x", "../inbox/x/../../y", "/etc/passwd"):
+        with pytest.raises(StepFailed, match="leaves"):
+            await call(actions.Read, here, path=out)
 
 
 def test_the_first_folder_is_the_authors(tmp_path: Path) -> None:

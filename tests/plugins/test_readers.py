@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from plugins.actions import yaml as yaml_actions
 from plugins.actions._csv import MAX_CELL, MAX_COLUMNS, MAX_ROW
 from plugins.actions._decode import MAX_ITEM
 from plugins.actions._items import MAX_TAG
+from plugins.actions._place import Place
 from plugins.actions._yaml import MAX_VALUES
 from reactor.contracts.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.plugins.test_file import call, context
@@ -78,6 +80,7 @@ async def test_yaml_aliases_are_counted_as_what_they_stand_for(tmp_path: Path, m
         ("a: 2024-02-31", "file.content", "day is out of range"),
         ("a: " + "9" * 5000, "file.content", "4300 digits"),
         ("a: [", "file.content", "line 2, column"),
+        ("a: 1\n" + "# comment\n" * 4_000_000, "limit", "a document has more than 33,554,432 bytes"),
         ("a: *b", "file.content", "undefined alias"),
         ("a: \x01", "file.content", "control characters are not allowed"),
         ("? [1]\n: 2", "file.content", "unhashable key"),
@@ -383,3 +386,67 @@ async def test_archives_that_are_cut_or_changed(tmp_path: Path, cut: int) -> Non
             broken[place] ^= 0xFF
         (tmp_path / name).write_bytes(bytes(broken))
         await fails("file.content", archive.Extract, here, path=name, to="out")
+
+
+@pytest.mark.parametrize("before", [0, 1, *range(65_515, 65_540)])
+async def test_half_a_surrogate_pair_is_not_changed_in_silence(tmp_path: Path, before: int) -> None:
+    """Also where the escape is cut by the pieces in which the file is read."""
+    here = context(tmp_path)
+    for lone in ("\\ud83d", "\\ude00", "\\ud83d\\n", "\\ud83dx", "\\\\\\ud83d", "\\ud83d\\ud83d\\ude00"):
+        (tmp_path / "a").write_text(f'["{"x" * before}{lone}"]')
+        assert "half a surrogate pair" in await fails("file.content", json_actions.Read, here, path="a", items=".")
+    for whole, held in (("\\ud83d\\ude00", "😀"), ("\\\\ud83d", "\\ud83d"), ("\\\\\\\\ud83d\\\\", "\\\\ud83d\\")):
+        (tmp_path / "a").write_text(f'["{"x" * before}{whole}"]')
+        found = await call(json_actions.Read, here, path="a", items=".")
+        assert found["items"] == ["x" * before + held]
+
+
+@pytest.mark.parametrize("held", ['!!int ""', "!!bool maybe", "!!timestamp x", "!!float x", "!!binary é", "!!omap 1"])
+async def test_yaml_values_that_are_not_what_their_tag_says(tmp_path: Path, held: str) -> None:
+    (tmp_path / "a").write_text(held)
+    await fails("file.content", yaml_actions.Read, context(tmp_path), path="a")
+
+
+@pytest.mark.parametrize(
+    ("by", "held"),
+    [
+        ("日", "é日é"), (r"\1é", "éaéé"), (r"<\g<1>\g<0>>", "é<aa>é"), (r"\n\t\\", "é\n\t\\é"), (r"\x41\u65e5", "éA日é"), ("", "éé"),
+        (r"\d", r"é\dé"), (r"\g<one>", "éaé"), ("\\", "é\\é"),
+    ],
+)  # fmt: skip
+async def test_what_is_put_in_keeps_its_letters(tmp_path: Path, by: str, held: str) -> None:
+    (tmp_path / "a").write_text("éaé\n")
+    await call(text.Replace, context(tmp_path), path="a", to="b", pattern="(?P<one>a)", by=by)
+    assert (tmp_path / "b").read_text() == held + "\n"
+    for wrong in (r"\2", r"\g<two>"):
+        await fails("expression", text.Replace, context(tmp_path), path="a", to="b", pattern="(a)", by=wrong)
+
+
+async def test_yaml_that_others_change_meanwhile_costs_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built is what was counted: the file is read once."""
+    opened = []
+    plain = Place.open
+
+    def count(self: Place, *given: Any, **more: Any) -> int:
+        opened.append(self.name)
+        return plain(self, *given, **more)
+
+    monkeypatch.setattr(Place, "open", count)
+    documents = [{"n": n, "held": ["x" * (n * 37 % 4000)] * 2} for n in range(2000)]
+    (tmp_path / "a").write_text("".join(f"---\nn: {one['n']}\nheld: {one['held']}\n" for one in documents))
+    assert (await call(yaml_actions.Read, context(tmp_path), path="a", limit=10_000))["items"] == documents
+    assert opened == ["a"]
+
+
+async def test_text_that_cannot_be_written(tmp_path: Path) -> None:
+    here = context(tmp_path)
+    assert "'\\ud83d' cannot be written as utf-8" in await fails(
+        "expression", csv_actions.Write, here, path="o", rows=[["\ud83d"]]
+    )
+    await fails("expression", actions.Write, here, path="o", text="\ud83d")
+    await fails("expression", actions.Append, here, path="o", json={"a": "\ud83d"})
+    await fails("file.path", actions.Write, here, path="\ud83d", text="x")
+    (tmp_path / "in").write_text("a")
+    options = {"path": "in", "to": "o", "pattern": "a", "by": "日", "encoding": "latin-1"}
+    assert "cannot be written as latin-1" in await fails("expression", text.Replace, here, **options)
+    assert [one.name for one in tmp_path.iterdir()] == ["in"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,11 @@ import anyio
 import msgspec
 import pytest
 
+from plugins.actions.archive import Create
+from plugins.actions.file import List
 from reactor.contracts.errors import NotConnected
 from reactor.testing.trigger_suite import Recorder
+from tests.plugins.test_file import call, context
 from triggers.files import Files
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +176,28 @@ async def test_a_watcher_that_breaks_leaves_polling_and_says_so(
             while made.warning is None:
                 await anyio.sleep(0.01)
         assert made.warning == "no notices of changes, so a look each 100ms: [Errno 28] inotify watch limit reached"
+
+
+@pytest.mark.parametrize(("moment", "said"), [(10**12, "9999-12-31T23:59:59"), (-(10**12), "0001-01-01T00:00:00")])
+async def test_a_file_of_another_era_stops_nothing(moment: int, said: str) -> None:
+    """File systems keep years that no timestamp has: an archive or a copy brings them."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # tmpfs has 64 bits of seconds
+        (Path(folder) / "in").mkdir()
+        position: dict[str, Any] = {}
+        async with listening(Path(folder), position) as made:
+            path = Path(folder, "in/far.csv.partial")
+            path.write_text("far")
+            os.utime(path, (moment, moment))
+            path.rename(Path(folder, "in/far.csv"))
+            event = (await made.wait_events(1))[0]
+            assert event.fields["modified"].startswith(said)
+            Path(folder, "in/near.csv").write_text("near")
+            await made.wait_events(2)
+        known = msgspec.json.decode(msgspec.json.encode(position))
+        async with listening(Path(folder), known) as made:
+            Path(folder, "in/next.csv").write_text("next")
+            assert [one.fields["name"] for one in await made.wait_events(1)] == ["next.csv"]
+        listed = await call(List, context(Path(folder)), path="in")
+        assert said in [one["modified"][:19] for one in listed["files"]]
+        for format in ("zip", "tar"):
+            await call(Create, context(Path(folder)), path="in", to=f"made.{format}")
