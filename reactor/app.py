@@ -43,6 +43,7 @@ from reactor.observe.feed import Feed
 from reactor.observe.library import told
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
+from reactor.observe.resources import Resources
 from reactor.observe.writer import last_words
 from reactor.operations import Operations
 from reactor.places import Pointer, publish, socket_path, withdraw
@@ -52,6 +53,7 @@ from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
 from reactor.schemas import compile_schema
 from reactor.secrets import Secrets
+from reactor.store.files import half_of_volume, private_directory
 from triggers._shared import Kind
 
 PLAIN = (
@@ -59,6 +61,8 @@ PLAIN = (
     " or name the proxies that have it with --behind-proxy"
 )
 PRUNE_EVERY = 60.0
+PRUNE_LOOK = 2.0
+"""Seconds after which a full disk is noticed: then what may go goes at once."""
 PRUNE_BATCH = 500
 SAME_SIGNAL = 0.5
 """Seconds within which a second signal is the same one: a terminal and the bootloader both deliver it."""
@@ -138,6 +142,8 @@ class Daemon(Operations):
         if config.tls_cert is not None and config.tls_key is not None:
             self.tls = Tls(Papers(config.tls_cert, config.tls_key, config.tls_client_ca))
         scheme = "http" if self.tls is None else "https"
+        if config.store != "memory:":
+            private_directory(config.data)  # the socket is there also when the store is elsewhere
         await self.store.open()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)
@@ -162,6 +168,7 @@ class Daemon(Operations):
                     self.owner, environment, self.observer,
                 )  # fmt: skip
                 self.inbox = inbox
+                await pool.begin()
                 settings = SimpleNamespace(
                     file_root=config.file_root,
                     allow=config.allow,
@@ -232,6 +239,7 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, pool.run)
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
+                group.start_soon(Resources(self.observer, self.store.health).watch, self.clock.sleep)
                 group.start_soon(connections.watch)
                 if config.plugins:
                     group.start_soon(self._guarded, plugins.watch)
@@ -306,17 +314,32 @@ class Daemon(Operations):
             self.stopping.set()
 
     async def _prune(self) -> None:
-        retention = Retention(
-            age=self.config.retention, count=self.config.retention_count, bytes=self.config.retention_bytes
-        )
-        await self.store.sweep()
+        retention = self._retention()
         while True:
-            await self.clock.sleep(PRUNE_EVERY)
+            try:
+                await self.store.sweep()
+                break
+            except StoreFull as error:
+                await self.clock.sleep(error.retry_after)
+        while True:
             try:
                 while await self.store.prune(self.clock.now(), retention, PRUNE_BATCH):
                     await self.clock.sleep(0.05)
             except StoreFull:
                 self.observer.observe("store.full")
+            due = self.clock.monotonic() + PRUNE_EVERY
+            while True:
+                await self.clock.sleep(PRUNE_LOOK)
+                if self.clock.monotonic() >= due or self.store.health() is not None:
+                    break
+
+    def _retention(self) -> Retention:
+        """The bytes that nobody asked for are at most half of the volume."""
+        config = self.config
+        most = config.retention_bytes
+        if config.origins["retention_bytes"][1] == "default" and config.store != "memory:":
+            most = min(most, half_of_volume(self.store.payloads.folder.parent))
+        return Retention(age=config.retention, count=config.retention_count, bytes=most)
 
     async def _home(self) -> str:
         """What tells this daemon from others on the same brokers and databases: it goes with the data, so that sessions

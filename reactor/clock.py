@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import anyio
+
+BOOT: int | None = time.CLOCK_BOOTTIME if sys.platform == "linux" else None
 
 
 class SystemClock:
@@ -13,7 +16,8 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        """Goes on while the machine sleeps, where the system has such a clock."""
+        return time.monotonic() if BOOT is None else time.clock_gettime(BOOT)
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)

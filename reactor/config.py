@@ -46,7 +46,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("otlp", "text", None, "an OpenTelemetry collector for traces, such as http://127.0.0.1:4318"),
     Option("retention", "duration", "30d", "how long ended runs and their events are kept"),
     Option("retention_count", "whole", "1000000", "how many runs are kept"),
-    Option("retention_bytes", "size", "10GiB", "how large the store grows before old runs go"),
+    Option("retention_bytes", "size", "10GiB", "how large the store grows; at most half of its volume by default"),
     Option("disk_floor", "size", "64MiB", "free space below which nothing more is accepted; 0: none", zero="none"),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from flows.context import Kinds
 from plugins.host.host import Host
 from reactor import __version__
 from reactor.catalog import Catalog
+from reactor.config import Config
 from reactor.connections import Connections
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
@@ -35,6 +37,7 @@ from reactor.router.sources import Sources
 class Operations:
     """The part of the daemon that answers people. The other part (app.py) fills these in."""
 
+    config: Config
     store: Store
     catalog: Catalog
     inbox: Inbox
@@ -75,6 +78,7 @@ class Operations:
             actions=lambda: action_items(self.kinds.actions),
             action=lambda name: action_item(self.kinds.actions, name),
             ready=self._ready,
+            configuration=self._configuration,
             reload=self._reload,
         )
 
@@ -244,6 +248,7 @@ class Operations:
             "flow_problems": sum(1 for problem in self.catalog.problems if problem.severity == "error"),
             "refused": self.catalog.refused,
             "active_runs": self.pool.active,
+            "unreadable": self.store.unreadable(),
             "sources": sources,
             "connections": {
                 item["name"]: item["error"] for item in self.connections.items() if item["state"] == "disconnected"
@@ -287,9 +292,13 @@ class Operations:
             ),
             Gauge(
                 "reactor_queue_oldest_seconds", "Age of the oldest message that waits in any queue.", (),
-                [((), 0.0 if oldest is None else self.clock.now() - oldest)],
+                [((), 0.0 if oldest is None else max(self.clock.now() - oldest, 0.0))],
             ),
             Gauge("reactor_store_bytes", "The database and its log on disk.", (), [((), float(self.store.size()))]),
+            Gauge(
+                "reactor_store_unreadable", "Rows that were found that cannot be read.", (),
+                [((), float(self.store.unreadable()))],
+            ),
             Gauge("reactor_store_healthy", "1 while it accepts.", (), [((), float(self.store.health() is None))]),
             Gauge("reactor_stream_clients", "Clients that follow the stream.", (), [((), float(self.feed.clients))]),
         ]  # fmt: skip
@@ -311,6 +320,14 @@ class Operations:
             "store": {"health": details["store"], "bytes": self.store.size(),
                       "commit_p99": commits.quantile(0.99) if commits is not None else None},
         }  # fmt: skip
+
+    def _configuration(self) -> dict[str, Any]:
+        """Without secrets, also those in URLs."""
+        options = {
+            name: {"value": "***" if isinstance(value, str) and "@" in value else value, "origin": origin}
+            for name, (value, origin) in self.config.origins.items()
+        }
+        return {"directory": str(Path.cwd()), "options": options}
 
     async def _reload(self) -> None:
         await self.catalog.refresh()

@@ -54,6 +54,7 @@ class Queue(Kind):
                     type="queue.message",
                     source=f"/queues/{options.name}",
                     data=message.data,
+                    invalid=message.invalid,
                     key=message.id,
                     cause=message.cause,
                     fields={"queue": options.name, "message": message.id, "pushed": rfc3339(message.at)},

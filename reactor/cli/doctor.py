@@ -20,6 +20,8 @@ MARKS = {"ok": "✓", "warning": "!", "error": "✗"}
 Finding = tuple[str, str, str]
 """(ok, warning or error; what was looked at; what was found, and what to do)"""
 SANE_YEAR = 2024
+LOOKED_AT = 100_000
+"""Rows of each table that are read, the newest first."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: Any) -> int:
     from reactor.cli.client import show_json
 
-    config = load(vars(options))
-    found: list[Finding] = []
+    config, found = _configuration(options)
     for check in (_store, _disk, _clock, _permissions, _limits, _secrets, _flows, _daemon):
         try:
             found.extend(check(config))
@@ -47,6 +48,38 @@ def run(options: Any) -> int:
     return 1 if failed else 0
 
 
+def _configuration(options: Any) -> tuple[Any, list[Finding]]:
+    """What the running daemon says that it uses, but for what a flag names; else what this command reads."""
+    from reactor.cli.client import Client, ClientError, NoDaemon
+
+    config = load(vars(options))
+    client = Client(argparse.Namespace(server=None, data=options.data or str(config.data)), 5.0)
+    try:
+        status, told = client.call("GET", "/api/v1/configuration")
+    except (NoDaemon, ClientError):
+        return config, []
+    if status != 200:
+        return config, [("warning", "configuration", f"the running daemon does not tell its own (status {status})")]
+    values = {name: one["value"] for name, one in told["options"].items() if one["value"] is not None}
+    place = Path(told["directory"])
+    for name in ("data", "secrets", "file_root"):
+        if name in values:
+            values[name] = str(place / values[name])
+    for name in ("flows", "plugins"):
+        values[name] = [str(place / one) for one in values.get(name, [])]
+    values = {name: value for name, value in values.items() if name not in ("listen", "admin_listen", "otlp")}
+    given = {name: value for name, value in vars(options).items() if value is not None and name != "data"}
+    config = load({**values, **given}, {})
+    return config, [("ok", "configuration", f"that of the running daemon, with its data in {config.data}")]
+
+
+def _directory(config: Any) -> Path:
+    """Where the store is."""
+    if config.store.startswith("sqlite:///"):
+        return Path(config.store.removeprefix("sqlite://"))
+    return Path(config.data)
+
+
 def _store(config: Any) -> Iterator[Finding]:
     import apsw
 
@@ -57,14 +90,14 @@ def _store(config: Any) -> Iterator[Finding]:
     version = apsw.sqlite_lib_version()
     safe = library_is_safe(tuple(int(part) for part in version.split(".")))  # type: ignore[arg-type]
     yield ("ok" if safe else "error", "SQLite", f"{version}{'' if safe else ' can lose commits; 3.51.3 is needed'}")
-    path = config.data / "reactor.db"
+    path = _directory(config) / "reactor.db"
     if config.store != "sqlite" and not config.store.startswith("sqlite:///"):
         yield "warning", "store", f"{config.store}: nothing to look at"
         return
     if not path.exists():
         yield "ok", "store", f"{path} does not exist yet"
         return
-    refuse_network(config.data)
+    refuse_network(_directory(config))
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(10_000)
     try:
@@ -78,7 +111,8 @@ def _store(config: Any) -> Iterator[Finding]:
             yield "error", "store", f"{path} is damaged: {check[0]}; restore a backup"
             return
         size = path.stat().st_size
-        counts = dict(connection.execute("SELECT status, count(*) FROM runs GROUP BY status"))
+        statuses = connection.execute("SELECT CAST(status AS BLOB), count(*) FROM runs GROUP BY status")
+        counts = {bytes(status).decode("utf-8", "backslashreplace"): n for status, n in statuses}
         shown = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "no runs"
         yield "ok", "store", f"{path}: sound, {size / 2**20:,.1f} MiB, {shown}"
         if counts.get("paused"):
@@ -89,16 +123,39 @@ def _store(config: Any) -> Iterator[Finding]:
             )
         if schema >= 2:
             yield from _payloads(config, connection)
+        if schema == known:
+            yield from _unreadable(config)
     except apsw.Error as error:
         yield "error", "store", f"{path} cannot be read: {error}"
     finally:
         connection.close()
 
 
+def _unreadable(config: Any) -> Iterator[Finding]:
+    import contextlib
+
+    import apsw
+
+    from reactor.store.database import Database
+    from reactor.store.look import look_through
+    from reactor.store.payloads import Payloads
+
+    directory = _directory(config)
+    database = Database(str(directory / "reactor.db"), flags=apsw.SQLITE_OPEN_READONLY)
+    database.payloads, database.unreadable = Payloads(directory / "payloads"), set()
+    with contextlib.closing(database):
+        count = look_through(database, LOOKED_AT)
+    if count:
+        places = ", ".join(sorted({table for table, _ in database.unreadable}))
+        yield "warning", "rows", f"{count:,} cannot be read ({places}); lists show them in their place, with the reason"
+    else:
+        yield "ok", "rows", "all can be read"
+
+
 def _payloads(config: Any, connection: Any) -> Iterator[Finding]:
     from reactor.store.payloads import Payloads
 
-    payloads = Payloads(config.data / "payloads")
+    payloads = Payloads(_directory(config) / "payloads")
     named = {row[0] for row in connection.execute("SELECT DISTINCT sha256 FROM payload_refs")}
     lost = [sha256 for sha256 in named if not payloads.path(sha256).exists()]
     if lost:
@@ -108,7 +165,8 @@ def _payloads(config: Any, connection: Any) -> Iterator[Finding]:
 
 
 def _disk(config: Any) -> Iterator[Finding]:
-    place = config.data if config.data.exists() else Path(config.data).absolute().parent
+    data = _directory(config)
+    place = data if data.exists() else data.absolute().parent
     free = shutil.disk_usage(place).free
     level = "error" if free < config.disk_floor else "warning" if free < 5 * config.disk_floor else "ok"
     yield level, "disk", f"{free / 2**30:,.1f} GiB free; under {config.disk_floor / 2**20:,.0f} MiB nothing is accepted"
@@ -137,7 +195,7 @@ def _clock(config: Any) -> Iterator[Finding]:
 
 
 def _permissions(config: Any) -> Iterator[Finding]:
-    data = Path(config.data)
+    data = _directory(config)
     if data.exists():
         mode = stat.S_IMODE(data.stat().st_mode)
         if mode & 0o077:

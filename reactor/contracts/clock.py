@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+JUMP = 0.25
+"""Seconds by which the wall clock may differ from the even one before it counts as set anew."""
+CLOSE = 0.01
+
 
 class Clock(Protocol):
-    """Wall clock for people and schedules, monotonic clock for waiting."""
+    """Wall clock for people, for moments and for schedules; monotonic clock for durations."""
 
     def now(self) -> float:
         """Wall time in seconds since the epoch; may jump."""
@@ -19,6 +23,15 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Returns after `seconds` on the monotonic clock."""
         ...
+
+
+def ahead(clock: Clock) -> float:
+    """What the wall clock is ahead of the monotonic one; both are read in one moment."""
+    while True:
+        before = clock.monotonic()
+        wall = clock.now()
+        if clock.monotonic() - before < CLOSE:
+            return wall - before
 
 
 class Ids(Protocol):

@@ -66,7 +66,14 @@ class Retried(Entry, tag="a", array_like=True, frozen=True):
     kept: int = 0
 
 
-AnyEntry = Started | Ended | Failed | Woke | TimedOut | Child | Cancelled | Paused | Resumed | Retried
+class Shifted(Entry, tag="h", array_like=True, frozen=True):
+    """The wall clock was set anew while the run lived: from `at` on its times are `by` seconds ahead of what they were,
+    and so are its timers by duration."""
+
+    by: float = 0.0
+
+
+AnyEntry = Started | Ended | Failed | Woke | TimedOut | Child | Cancelled | Paused | Resumed | Retried | Shifted
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[AnyEntry])

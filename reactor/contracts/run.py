@@ -35,11 +35,15 @@ class Change(msgspec.Struct, kw_only=True):
     status: Status
     at: float
     wake: float | None = None
+    until: float | None = None
+    """The next moment of the wall clock that the run waits for (`wait: {at: …}`); `wake` is by duration."""
     output: Any = None
     error: ErrorObject | None = None
     response: dict[str, Any] | None = None
     started: float | None = None
     """When the run began; kept from the first change that says it."""
+    shift: float | None = None
+    """What the run's times are ahead of the even time from now on, where that changed."""
     release: bool = False
     """Give the claim back with the commit."""
 
@@ -66,6 +70,8 @@ class Start(msgspec.Struct, kw_only=True):
     version: str
     trigger: str
     at: float
+    shift: float = 0.0
+    """What `at`, and all times of the run, are ahead of the even time in which durations are counted."""
     environment: dict[str, str] = msgspec.field(default_factory=dict)
     bounds: int = BOUNDS
     """Number of the set of bounds under which its expressions are evaluated, now and at each recovery."""
@@ -106,3 +112,4 @@ class RunRecord(msgspec.Struct, kw_only=True):
     events: list[str] = msgspec.field(default_factory=list)
     """Ids of all merged events (`when_busy: latest`), oldest first."""
     next_seq: int = 0
+    shift: float = 0.0

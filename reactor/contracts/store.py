@@ -100,6 +100,8 @@ class QueueMessage(msgspec.Struct, kw_only=True):
     at: float
     cause: str | None = None
     """The run that pushed it."""
+    invalid: str | None = None
+    """Why it cannot be read: it becomes a dead letter."""
 
 
 class QueueState(msgspec.Struct, kw_only=True):
@@ -181,8 +183,14 @@ class Journal(Protocol):
         They stay waiting until an acceptance names them as `taken`."""
         ...
 
-    async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
-        """Takes up to `limit` runs that are due, signalled, or whose owner is gone, oldest first."""
+    async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
+        """Takes up to `limit` runs that are due at `now`, signalled, or whose owner is gone, oldest first; and those
+        whose moment by the wall clock (`wall`, else `now`) has come. A run whose last claims ended with their process
+        before anything was appended is taken alone; after three such claims it is paused (`broken`)."""
+        ...
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """Runs that claims left to a person since the last call, with the reason."""
         ...
 
     async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
@@ -214,8 +222,9 @@ class Journal(Protocol):
         mapping itself, which changes all the time."""
         ...
 
-    async def next_wake(self) -> float | None:
-        """The earliest due time of an unclaimed run."""
+    async def next_wake(self, ahead: float = 0.0) -> float | None:
+        """The earliest due time of an unclaimed run. Moments of the wall clock count as due `ahead` seconds earlier:
+        what that clock is ahead of the time that `claim` is asked with."""
         ...
 
     async def cursor(self, source: str) -> dict[str, Any]:
@@ -247,7 +256,8 @@ class Journal(Protocol):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept: ended runs and their events by age in seconds, by count, and by bytes of the store."""
+    """What is kept: ended runs and their events by age in seconds, by count, and by bytes of the store, payloads
+    included."""
 
     age: float = 30 * 86400.0
     count: int = 1_000_000
@@ -302,9 +312,14 @@ class Runs(Protocol):
 class Store(Journal, Runs, ItemStore, Protocol):
     """What app.py opens."""
 
+    crashed: bool
+    """Once open: whether the process before this one ended without closing the store."""
+
     async def open(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def close(self, clean: bool = True) -> None:
+        """With `clean` False as if the process had died: the next life is told so."""
+        ...
 
     def commit_times(self) -> Any:
         """A histogram of commits in seconds, sync included; None where nothing is synced."""
@@ -316,4 +331,8 @@ class Store(Journal, Runs, ItemStore, Protocol):
 
     def health(self) -> str | None:
         """None when it accepts; else why not."""
+        ...
+
+    def unreadable(self) -> int:
+        """How many rows were found that cannot be read; each is shown in its place, with its reason."""
         ...

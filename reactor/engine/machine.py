@@ -7,7 +7,7 @@ Rules: nothing here reads a clock, randomness or the outside. No entry is folded
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from reactor.contracts.journal import (
     Paused,
     Resumed,
     Retried,
+    Shifted,
     Started,
     TimedOut,
     Woke,
@@ -130,7 +131,8 @@ def _failed(run: Run, entry: Any) -> None:
 
 
 def _woke(run: Run, entry: Any) -> None:
-    if run.timers.pop((entry.path, "wake"), None) is None:
+    waited = run.timers.pop((entry.path, "wake"), run.timers.pop((entry.path, "until"), None))
+    if waited is None:
         raise Diverged(f"Woke at {entry.path}: no timer there")
     frame = _waiting(run, entry.path)
     if frame.phase == "wait":
@@ -213,6 +215,18 @@ def _retried(run: Run, entry: Any) -> None:
     run.names["run"]["attempt"] += 1
 
 
+def _shifted(run: Run, entry: Any) -> None:
+    """Moments of the wall clock (`until`) stay what they are."""
+    run.now = entry.at
+    for (path, kind), due in run.timers.items():
+        if kind == "until":
+            continue
+        run.timers[(path, kind)] = due + entry.by
+        frame = find(run, path) if kind == "deadline" and path else None
+        if frame is not None:
+            frame.deadline = due + entry.by
+
+
 FOLDS: dict[type, Any] = {
     Started: _started,
     Ended: _ended,
@@ -224,6 +238,7 @@ FOLDS: dict[type, Any] = {
     Paused: _paused,
     Resumed: _resumed,
     Retried: _retried,
+    Shifted: _shifted,
 }
 
 
@@ -233,19 +248,29 @@ def commands(run: Run) -> list[Command]:
 
 
 def next_due(run: Run) -> tuple[float, str, str] | None:
-    """The earliest timer: (due time, path, `wake`, `deadline` or `finally`)."""
-    if not run.timers:
-        return None
-    (path, kind), due = min(run.timers.items(), key=lambda item: (item[1], item[0]))
-    return due, path, kind
+    """The earliest timer: (due time, path, `wake`, `until`, `deadline` or `finally`). `until` is a moment of the wall
+    clock."""
+    return _earliest((due, path, kind) for (path, kind), due in run.timers.items())
 
 
-def due_entry(run: Run, at: float) -> AnyEntry | None:
-    """The entry for the earliest timer that is due at `at`, or None."""
-    earliest = next_due(run)
-    if earliest is None or earliest[0] > at:
+Timer = tuple[float, str, str]
+
+
+def _earliest(timers: Iterable[Timer]) -> Timer | None:
+    return min(timers, key=lambda timer: (timer[0], timer[1:]), default=None)
+
+
+def due_entry(run: Run, at: float, wall: float | None = None) -> AnyEntry | None:
+    """The entry for the earliest timer that is due at `at` (by the wall clock: at `wall`, else `at`), or None."""
+    moment = at if wall is None else wall
+    found = _earliest(
+        (due, path, kind) for (path, kind), due in run.timers.items() if due <= (moment if kind == "until" else at)
+    )
+    if found is None:
         return None
-    due, path, kind = earliest
+    due, path, kind = found
+    if kind == "until":
+        return Woke(path, max(at, run.now))
     return Woke(path, max(at, due)) if kind == "wake" else TimedOut(path, max(at, due))
 
 
@@ -264,11 +289,12 @@ def change(run: Run, release: bool = False) -> Change:
     error = run.error
     if state is Status.paused:
         error = next(iter(run.paused.values())).error
-    due = next_due(run)
+    timers = {} if run.ended else run.timers
     return Change(
         status=state,
         at=run.now,
-        wake=None if run.ended or due is None else due[0],
+        wake=min((due for (_, kind), due in timers.items() if kind != "until"), default=None),
+        until=min((due for (_, kind), due in timers.items() if kind == "until"), default=None),
         output=run.output,
         error=error if run.ended or state is Status.paused else None,
         response=run.response,
@@ -278,11 +304,12 @@ def change(run: Run, release: bool = False) -> Change:
 
 
 def effective_entries(entries: Sequence[AnyEntry]) -> list[AnyEntry]:
-    """The entries that count: each `Retried` keeps only the first `kept` of those before it."""
+    """The entries that count: each `Retried` keeps only the first `kept` of those before it, and how the clock was
+    set."""
     kept: list[AnyEntry] = []
     for entry in entries:
         if isinstance(entry, Retried):
-            del kept[entry.kept :]
+            kept[entry.kept :] = [other for other in kept[entry.kept :] if isinstance(other, Shifted)]
         kept.append(entry)
     return kept
 

@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import anyio
 import anyio.abc
 
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import Diverged, ReactorError, StaleClaim, StoreFailed, StoreFull, error_object
+from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
 from reactor.contracts.journal import Cancelled, Retried
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
-from reactor.contracts.store import Claim, Claimed, Journal
+from reactor.contracts.store import Claim, Claimed, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
 from reactor.engine.room import when_room
 from reactor.engine.runner import Live, Runner
 from reactor.engine.state import Run
+from reactor.engine.timeline import Timeline
 
 CLAIM_BATCH = 64
 LONG_JOURNAL = 2_000
 """Entries from which on a recovery is folded in a thread, so that the event loop does not wait for it."""
 IDLE_LOOK = 60.0
 """Seconds after which the store is asked even without a hint."""
+CLOCK_LOOK = 10.0
+"""Seconds after which a wall clock that was set anew is noticed."""
+CAREFUL = 60.0
+"""Seconds after an unclean end in which nothing is begun before it is stored."""
 
 
 class Pool:
     """Owns the live runs of this process."""
 
+    careful = CAREFUL
+
     def __init__(
         self,
         group: anyio.abc.TaskGroup,
-        store: Journal,
+        store: Store,
         clock: Clock,
         observer: Observer,
         plans: Callable[[str], Awaitable[Plan | None]],
@@ -51,7 +58,12 @@ class Pool:
         self._owner = owner
         self._max_active = max_active
         self._parked = parked if parked is not None else Parked()
+        self._time = Timeline(clock, store)
+        self._careful_until: float | None = None
         self._active: dict[str, Live | None] = {}
+        self._claiming = False
+        self._early: set[str] = set()
+        """Runs that got a signal while they were on their way into memory."""
         self._hint = anyio.Event()
         self._idle = anyio.Event()
         self._draining = False
@@ -68,14 +80,30 @@ class Pool:
     def has_room(self) -> bool:
         return len(self._active) < self._max_active and not self._draining
 
+    def walks(self) -> bool:
+        """Whether runs may be begun before they are stored. After an unclean end they are stored first, for a while:
+        one that takes the daemon down with it is then known to the next life."""
+        return self._careful_until is None or self._clock.monotonic() >= self._careful_until
+
+    def shift(self) -> float:
+        """What the wall clock is ahead of the time in which durations are counted."""
+        self._time.used = True
+        return self._time.shift
+
+    async def begin(self) -> None:
+        """Before anything is accepted: takes over what the process before left. May be called again."""
+        if self._store.crashed and self._careful_until is None:
+            self._careful_until = self._clock.monotonic() + self.careful
+        await self._time.begin()
+
     def hint(self, signalled: Sequence[str], due: bool) -> None:
         for run in signalled:
             live = self._active.get(run)
             if live is not None:
                 live.signalled = True
                 live.wake()
-            elif run in self._active:
-                due = True
+            elif run in self._active or self._claiming:
+                self._early.add(run)
         if due:
             self._more = True
             self._hint.set()
@@ -83,7 +111,10 @@ class Pool:
     def adopt(self, live_run: Run, id: str, start: Start) -> None:
         """Goes on with a run that was accepted already claimed."""
         assert start.begun is not None
-        live = Live(live_run, Claim(id, self._owner, 1), len(start.begun.entries), start.parent)
+        live = Live(
+            live_run, Claim(id, self._owner, 1), len(start.begun.entries), start.parent,
+            self._time.offset(start.shift), start.shift,
+        )  # fmt: skip
         live.cleared = {path for path, frame in live_run.open.items() if frame.begun}
         live.answered = start.begun.change.response is not None
         self._active[id] = live
@@ -92,13 +123,25 @@ class Pool:
     async def run(self) -> None:
         """Claims until cancelled."""
         with self._scope:
+            await self.begin()
             while True:
+                await self._time.look()
                 await self._claim()
-                wake = await self._store.next_wake() if len(self._active) < self._max_active else None
-                pause = IDLE_LOOK if wake is None else max(wake - self._clock.now(), 0.0)
-                with anyio.move_on_after(min(pause, IDLE_LOOK)):
-                    await self._hint.wait()
-                self._hint = anyio.Event()
+                room = len(self._active) < self._max_active
+                wake = await self._store.next_wake(self._time.lead()) if room else None
+                await self._pause_until(self._time.now() + IDLE_LOOK if wake is None else wake)
+
+    async def _pause_until(self, wake: float) -> None:
+        """Until then, a hint, or a wall clock that was set anew; a minute at most."""
+        left = min(wake - self._time.now(), IDLE_LOOK)
+        while left > 0 and not self._hint.is_set():
+            with anyio.move_on_after(min(left, CLOCK_LOOK)):
+                await self._hint.wait()
+            left = min(wake - self._time.now(), left - CLOCK_LOOK)
+            if await self._time.look():
+                break
+        await anyio.lowlevel.checkpoint()
+        self._hint = anyio.Event()
 
     async def _claim(self) -> None:
         while not self._draining:
@@ -106,11 +149,18 @@ class Pool:
             if room <= 0:
                 return
             self._more = False
+            self._claiming = True
             try:
-                claimed = await self._store.claim(self._owner, room, self._clock.now())
+                claimed = await self._store.claim(self._owner, room, self._time.now(), self._clock.now())
             except StoreFull as error:
                 await self._clock.sleep(error.retry_after)
                 continue
+            finally:
+                self._claiming = False
+            if self._early:
+                self._early &= {one.record.id for one in claimed} | set(self._active)
+            for run, reason in self._store.quarantined():
+                self._observer.observe("run.paused", run=run, error=reason)
             for one in claimed:
                 self._active[one.record.id] = None
                 self._group.start_soon(self._resume, one)
@@ -119,13 +169,18 @@ class Pool:
 
     async def _resume(self, claimed: Claimed) -> None:
         id = claimed.record.id
+        live = None
         try:
             live = await self._recover(claimed)
         except StaleClaim:
-            live = None
+            pass
+        except Exception as error:
+            await self._stopped(claimed.claim, claimed.record.next_seq, error)
         if live is None:
             self._ended(id)
             return
+        live.signalled = live.signalled or id in self._early
+        self._early.discard(id)
         self._active[id] = live
         await self._drive(id, live)
 
@@ -140,7 +195,8 @@ class Pool:
         pending: list[Any] = []
         cancels = [signal for signal in claimed.signals if signal.kind == "cancel"]
         fresh = record.started is None
-        now = self._clock.now()
+        shift = self._time.shift if fresh else record.shift
+        now = self._time.now() + shift
         at = now if fresh else (record.started or now)
         run = self._parked.take(record.id, record.next_seq)
         entries = [] if run is not None else await self._entries(claimed)
@@ -156,12 +212,13 @@ class Pool:
         except Diverged as error:
             await self._park(claimed, "diverged", str(error))
             return None
-        live = Live(run, claimed.claim, record.next_seq, record.parent)
+        live = Live(run, claimed.claim, record.next_seq, record.parent, self._time.offset(shift), shift)
         live.pending = pending
-        live.recovered = not fresh
+        live.recovered = not fresh or not self.walks()
         live.answered = record.response is not None
         run.outgoing.clear()
         assert self.runner is not None
+        self.runner.follow_clock(live)
         await self.runner.signals(live, claimed.signals)
         await self.runner.due(live)
         return live
@@ -202,34 +259,31 @@ class Pool:
             await self.runner.drive(live)
             if not live.run.ended:
                 self._parked.keep(live.run, live.seq)
-        except StaleClaim as error:
-            self._observer.observe("run.lost", run=id, error=str(error))
-        except StoreFailed:
-            raise
-        except (
-            ReactorError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            AssertionError,
-        ) as error:
-            await self._broken(id, live, error)
+        except Exception as error:
+            await self._stopped(live.claim, live.seq, error)
         finally:
             self._ended(id)
 
-    async def _broken(self, id: str, live: Live, error: Exception) -> None:
-        """A broken invariant stops this run, never the daemon."""
+    async def _stopped(self, claim: Claim, seq: int, error: Exception) -> None:
+        """Whatever went wrong belongs to this run and stops it, never the daemon. Raises StoreFailed when the store
+        did."""
+        causes = list(_causes(error))
+        for cause in causes:
+            if isinstance(cause, StoreFailed):
+                raise cause
+        if all(isinstance(cause, StaleClaim) for cause in causes):
+            self._observer.observe("run.lost", run=claim.run, error=str(causes[0]))
+            return
         self._observer.observe(
-            "run.broken", run=id, error=repr(error), trace="".join(traceback.format_exception(error))
+            "run.broken", run=claim.run, error=repr(error), trace="".join(traceback.format_exception(error))
         )
-        record = error_object("broken", f"{type(error).__name__}: {error}", retryable=False)
+        cause = causes[0]
+        record = error_object("broken", f"{type(cause).__name__}: {cause}", retryable=False)
         change = Change(status=Status.paused, at=self._clock.now(), error=record, release=True)
         try:
-            await self._pause(live.claim, live.seq, change)
+            await self._pause(claim, seq, change)
         except StaleClaim:
-            self._observer.observe("run.lost", run=id)
+            self._observer.observe("run.lost", run=claim.run)
 
     async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
         await when_room(
@@ -251,3 +305,13 @@ class Pool:
             self._idle = anyio.Event()
             with anyio.move_on_after(seconds):
                 await self._idle.wait()
+        await self._time.save()
+
+
+def _causes(error: Exception) -> Iterator[Exception]:
+    """The faults of a group, each by itself."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error

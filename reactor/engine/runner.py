@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import anyio
 import anyio.abc
 import anyio.lowlevel
+import msgspec
 
-from reactor.contracts.clock import Clock
+from reactor.contracts.clock import JUMP, Clock, ahead
 from reactor.contracts.errors import (
     ErrorObject,
     Refused,
@@ -23,10 +24,10 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Event
-from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Started
+from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Shifted, Started
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
-from reactor.contracts.run import Change, Parent
+from reactor.contracts.run import Change, Parent, Status
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
@@ -34,6 +35,9 @@ from reactor.engine import machine
 from reactor.engine.room import when_room
 from reactor.engine.state import Run, StepFrame
 
+WAITS = ("wake", "until")
+LOOK = 5.0
+"""Seconds after which a wait for a moment looks at the wall clock again."""
 WALK_BUDGET = 2_000
 """Pure steps between two looks at the event loop."""
 
@@ -49,8 +53,14 @@ class Performer(Protocol):
 class Live:
     """A run that this process goes on with."""
 
-    def __init__(self, run: Run, claim: Claim, seq: int, parent: Parent | None) -> None:
+    def __init__(
+        self, run: Run, claim: Claim, seq: int, parent: Parent | None, offset: float = 0.0, shift: float = 0.0
+    ) -> None:
         self.run = run
+        self.offset = offset
+        """What the run's times are ahead of the monotonic clock."""
+        self.shift = shift
+        """What they are ahead of the store's even time."""
         self.claim = claim
         self.seq = seq
         self.parent = parent
@@ -117,7 +127,7 @@ class Runner:
     def _alone(self, live: Live) -> bool:
         """Whether one action is open and nothing else can happen but its end, its deadline or a cancellation."""
         run = live.run
-        return len(run.open) == 1 and not run.paused and all(kind != "wake" for _, kind in run.timers)
+        return len(run.open) == 1 and not run.paused and all(kind not in WAITS for _, kind in run.timers)
 
     async def _advance(self, live: Live) -> bool:
         """Walks, asks, writes. True when actions are open, False when the run ended or was given back."""
@@ -130,7 +140,7 @@ class Runner:
         if not run.ended:
             self._intend(live)
             if live.seq + len(live.pending) > machine.MAX_ENTRIES:
-                self._fold(live, Cancelled("", self._now(run), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
+                self._fold(live, Cancelled("", self._now(live), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
                 return await self._advance(live)
         performing = any(frame.phase == "call" for frame in run.open.values()) and not run.ended
         if not performing or live.pending or live.prepared or live.consumed or run.outgoing:
@@ -141,8 +151,30 @@ class Runner:
         while machine.walk(live.run, WALK_BUDGET):
             await anyio.lowlevel.checkpoint()
 
-    def _now(self, run: Run) -> float:
-        return max(self._clock.now(), run.now)
+    def _time(self, live: Live) -> float:
+        """The run's own time: it goes on with the monotonic clock."""
+        return self._clock.monotonic() + live.offset
+
+    def _now(self, live: Live) -> float:
+        return max(self._time(live), live.run.now)
+
+    def follow_clock(self, live: Live) -> bool:
+        """When the wall clock was set anew, a quiet run's times follow it, and its timers by duration move along."""
+        jump = ahead(self._clock) - live.offset
+        if abs(jump) <= JUMP or live.run.ended:
+            return False
+        live.offset += jump
+        live.shift += jump
+        self._fold(live, Shifted("", self._time(live), jump))
+        return True
+
+    def _left(self, live: Live) -> float | None:
+        """Seconds to the next timer. A moment of the wall clock is looked at again, for that clock may be set."""
+        left = [
+            min(due - self._clock.now(), LOOK) if kind == "until" else due - self._time(live)
+            for (_, kind), due in live.run.timers.items()
+        ]
+        return max(min(left), 0.0) if left else None
 
     def _fold(self, live: Live, entry: AnyEntry) -> None:
         machine.fold(live.run, entry)
@@ -154,7 +186,7 @@ class Runner:
         for command in machine.commands(run):
             if command.kind == "perform":
                 continue
-            at = self._now(run)
+            at = self._now(live)
             try:
                 entry = self._now_or_never[command.kind](live, command.frame, at)
             except StepFailed as error:
@@ -176,7 +208,7 @@ class Runner:
             extensions=self._traced(run, frame.path),
         )
         try:
-            prepared = self._publisher.event(event, at)
+            prepared = self._publisher.event(event, self._clock.now())
         except Refused as error:
             raise StepFailed("emit", str(error), retryable=False) from None
         live.prepared.append(prepared)
@@ -193,7 +225,7 @@ class Runner:
         name = frame.step.body.name.render(names)
         if not isinstance(name, str) or not QUEUE_NAME.fullmatch(name):
             raise StepFailed("queue", f"{name!r} is no name of a queue", retryable=False)
-        message = self._publisher.message(name, frame.step.body.data.render(names), live.run.id, at)
+        message = self._publisher.message(name, frame.step.body.data.render(names), live.run.id, self._clock.now())
         live.pushes.append(message)
         return Ended(frame.path, at, {"message": message.id})
 
@@ -202,7 +234,7 @@ class Runner:
         run = live.run
         parent = None if body.detach else Parent(run.id, frame.path)
         arguments = body.arguments.render(frame.scope.names)
-        prepared = self._publisher.child(body.flow, arguments, parent, run.event.event.depth, at)
+        prepared = self._publisher.child(body.flow, arguments, parent, run.event.event.depth, self._clock.now())
         if prepared is None:
             raise StepFailed("flow.unknown", f"there is no flow {body.flow}", retryable=False)
         live.prepared.append(prepared)
@@ -215,7 +247,7 @@ class Runner:
             if frame.phase != "call" or path in live.cleared:
                 continue
             repeat = frame.step.body.repeat
-            at = self._now(run)
+            at = self._now(live)
             if frame.begun and (repeat == "never" or frame.begun >= machine.MAX_CRASHES):
                 self._fold(live, Paused(path, at, _crashed(frame, repeat)))
                 continue
@@ -226,7 +258,9 @@ class Runner:
     async def _append(self, live: Live, release: bool) -> None:
         run = live.run
         change = machine.change(run, release)
-        change.at = self._now(run) if run.ended else change.at
+        change.shift = live.shift
+        if run.ended:
+            change.at = max(self._now(live), self._clock.now())
         prepared = list(live.prepared)
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
@@ -250,6 +284,8 @@ class Runner:
         if run.ended or (run.response is not None and not live.answered):
             live.answered = run.response is not None
             self._told(run.id, run.plan.flow, change)
+        if change.status is Status.paused and change.error is not None:
+            self._observer.observe("run.paused", run=run.id, error=change.error["message"])
         if run.ended:
             self._observer.observe(
                 "run.ended", run=run.id, flow=run.plan.flow, status=change.status.value,
@@ -262,11 +298,11 @@ class Runner:
         path, frame = next(iter(run.open.items()))
         with anyio.CancelScope() as scope:
             live.inline = scope
-            due = machine.next_due(run)
-            if due is not None:
-                scope.deadline = anyio.current_time() + max(due[0] - self._clock.now(), 0.0)
+            left = self._left(live)
+            if left is not None:
+                scope.deadline = anyio.current_time() + left
             if not live.signalled:
-                entry = await self._perform(live, frame, due[0] if due else None)
+                entry = await self._perform(live, frame, None if left is None else self._clock.now() + left)
                 live.outcomes.append((path, entry))
         live.inline = None
         await self._collect(live)
@@ -278,16 +314,16 @@ class Runner:
         try:
             value = await self._performer.perform(run, frame, deadline)
             status = "succeeded"
-            entry: AnyEntry = Ended(frame.path, self._now(run), value)
+            entry: AnyEntry = Ended(frame.path, self._now(live), value)
         except StepFailed as error:
             status = "failed"
-            entry = Failed(frame.path, self._now(run), clean(error.as_object()))
+            entry = Failed(frame.path, self._now(live), clean(error.as_object()))
         except (StoreFailed, StaleClaim):
             raise
         except Exception as error:
             self._observer.observe("action.crashed", run=run.id, step=frame.path, error=repr(error))
             status = "failed"
-            entry = Failed(frame.path, self._now(run), _broken(error))
+            entry = Failed(frame.path, self._now(live), _broken(error))
         finally:
             self._observer.observe(
                 "step.ended", run=run.id, flow=run.plan.flow, step=frame.step.id or frame.path, path=frame.path,
@@ -319,7 +355,9 @@ class Runner:
     async def _effect(self, live: Live, path: str, effect: Effect) -> None:
         try:
             with effect.scope:
-                entry = await self._perform(live, effect.frame, effect.frame.deadline)
+                due = effect.frame.deadline
+                wall = None if due is None else self._clock.now() + max(due - self._time(live), 0.0)
+                entry = await self._perform(live, effect.frame, wall)
                 live.outcomes.append((path, entry))
         finally:
             effect.gone.set()
@@ -328,10 +366,10 @@ class Runner:
     async def _wait(self, live: Live) -> None:
         if live.outcomes or live.signalled:
             return
-        due = machine.next_due(live.run)
+        left = self._left(live)
         with anyio.CancelScope() as scope:
-            if due is not None:
-                scope.deadline = anyio.current_time() + max(due[0] - self._clock.now(), 0.0)
+            if left is not None:
+                scope.deadline = anyio.current_time() + left
             await live.kick.wait()
         live.kick = anyio.Event()
 
@@ -349,6 +387,8 @@ class Runner:
         """Folds what happened: outcomes, signals, due timers; each followed by a walk until quiet."""
         run = live.run
         outcomes, live.outcomes = live.outcomes, []
+        if self.follow_clock(live):
+            outcomes = [(path, msgspec.structs.replace(entry, at=self._now(live))) for path, entry in outcomes]
         for path, entry in outcomes:
             live.effects.pop(path, None)
             if path in run.open and not run.ended:
@@ -362,9 +402,12 @@ class Runner:
     async def due(self, live: Live) -> None:
         """Folds the timers that came due."""
         run = live.run
-        while not run.ended and (entry := machine.due_entry(run, self._clock.now())) is not None:
+        while not run.ended and (entry := self._due_entry(live)) is not None:
             self._fold(live, entry)
             await self._walk(live)
+
+    def _due_entry(self, live: Live) -> AnyEntry | None:
+        return machine.due_entry(live.run, self._time(live), self._clock.now())
 
     async def signals(self, live: Live, known: list[Signal] | None = None) -> None:
         """Folds the signals that are stored for the run."""
@@ -374,7 +417,7 @@ class Runner:
             live.consumed = max(live.consumed, signal.seq)
             if run.ended:
                 continue
-            at = self._now(run)
+            at = self._now(live)
             for entry in _entries(run, signal, at):
                 self._fold(live, entry)
                 await self._walk(live)

@@ -252,6 +252,7 @@ def close(run: Run, frame: StepFrame) -> None:
     run.open.pop(frame.path, None)
     run.paused.pop(frame.path, None)
     run.timers.pop((frame.path, "wake"), None)
+    run.timers.pop((frame.path, "until"), None)
     if frame.deadline is not None:
         run.timers.pop((frame.path, "deadline"), None)
         frame.deadline = None

@@ -28,6 +28,8 @@ FACTS: dict[str, tuple[str, str]] = {
     "action.crashed": ("error", "action failed unexpectedly"),
     "action.log": ("info", ""),
     "store.full": ("error", "the disk is full; waiting for room"),
+    "resource.exhausted": ("error", "a resource is used up"),
+    "resource.back": ("info", "a resource is there again"),
     "source.listening": ("info", "source listens"),
     "source.disconnected": ("warning", "source is not connected"),
     "source.warning": ("warning", "source needs a look"),

@@ -78,6 +78,9 @@ class Metrics:
         self.paused = Counts("reactor_runs_paused", "Runs that were paused for a person.")
         self.steps = Counts("reactor_steps", "Actions performed, by outcome.", "action", "status")
         self.lost = Counts("reactor_source_disconnects", "Times a source lost its other side.", "kind")
+        self.exhausted = Counts(
+            "reactor_resource_exhausted", "Times that a resource was used up: descriptors, disk, memory.", "resource"
+        )
         self.refusals = Counts(
             "reactor_auth_failures", "Requests without the right token or signature, by reason.", "reason"
         )
@@ -97,6 +100,7 @@ class Metrics:
             "run.paused": self._paused,
             "step.ended": self._stepped,
             "source.disconnected": self._disconnected,
+            "resource.exhausted": self._used_up,
             "flow.loaded": self._loaded,
             "flow.removed": self._removed,
             "auth.refused": self._unauthorized,
@@ -146,6 +150,9 @@ class Metrics:
         self.steps.add(fields["action"], fields["status"])
         self.step.add(fields["seconds"], fields["action"])
 
+    def _used_up(self, fields: dict[str, Any]) -> None:
+        self.exhausted.add(fields["resource"])
+
     def _disconnected(self, fields: dict[str, Any]) -> None:
         self.lost.add(fields["source"].partition(":")[0])
 
@@ -160,7 +167,8 @@ class Metrics:
         gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
         counters = (
-            self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals
+            self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals,
+            self.exhausted,
         )  # fmt: skip
         for counts in counters:
             family = CounterMetricFamily(counts.name, counts.help, labels=counts.labels)

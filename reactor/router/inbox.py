@@ -30,6 +30,10 @@ class Engine(Protocol):
 
     def has_room(self) -> bool: ...
 
+    def walks(self) -> bool: ...
+
+    def shift(self) -> float: ...
+
     def adopt(self, live: Any, run: str, start: Start) -> None: ...
 
 
@@ -210,6 +214,7 @@ class Inbox:
             version=plan.version,
             trigger=admission.trigger.name,
             at=at,
+            shift=self._engine.shift(),
             environment={n: self._environment[n] for n in plan.environment if n in self._environment}
             if plan.environment
             else {},
@@ -224,7 +229,7 @@ class Inbox:
             start.limit = plan.concurrency.limit
             start.when_busy = plan.concurrency.when_busy
             start.waiting = plan.concurrency.waiting
-        else:
+        elif self._engine.walks():
             self._walk(prepared, plan, start, at)
         prepared.acceptance.starts.append(start)
 

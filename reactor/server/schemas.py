@@ -81,9 +81,11 @@ SCHEMAS: dict[str, Schema] = {
     "Readiness": closed(
         {
             "status": {"enum": ["ready", "not ready"]}, "version": TEXT, "store": TEXT, "flows": WHOLE,
-            "flow_problems": WHOLE, "refused": MAP, "active_runs": WHOLE, "sources": MAP, "connections": MAP,
+            "flow_problems": WHOLE, "refused": MAP, "active_runs": WHOLE, "unreadable": WHOLE, "sources": MAP,
+            "connections": MAP,
         }
     ),
+    "Configuration": closed({"directory": TEXT, "options": MAP}),
     "Stats": closed(
         {
             "version": TEXT, "ready": FLAG, "at": MOMENT, "events": NUMBER, "refused": NUMBER, "runs": MAP,

@@ -41,4 +41,6 @@ class Services:
     actions: Callable[[], list[dict[str, Any]]]
     action: Callable[[str], dict[str, Any] | None]
     ready: Callable[[], Awaitable[tuple[bool, dict[str, Any]]]]
+    configuration: Callable[[], dict[str, Any]]
+    """The options that hold, where each comes from, and the directory that relative paths start at."""
     reload: Callable[[], Awaitable[None]]

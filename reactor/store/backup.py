@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from reactor.contracts.errors import ConfigError
-from reactor.store.files import DirectoryLock, private_directory
+from reactor.store.files import DirectoryLock, owner_only, private, private_directory, sync_folder
 from reactor.store.schema import migrations
 
 DATABASE = "reactor.db"
@@ -33,8 +33,8 @@ def backup(directory: Path, target: Path) -> dict[str, int]:
             _copy(source, copy)
             count = _refuse_damaged(copy)
             partial = Path(folder) / "backup.tar"
+            os.close(owner_only(partial, os.O_WRONLY))
             payloads = _pack(copy, directory / "payloads", partial)
-            partial.chmod(0o600)
             partial.replace(target)
             return {"runs": count, "payloads": payloads, "bytes": target.stat().st_size}
     except (apsw.Error, OSError) as error:
@@ -92,7 +92,8 @@ def restore(source: Path, directory: Path) -> dict[str, int]:
     """Puts a backup into a data directory that holds no store. Raises ConfigError."""
     if not source.exists():
         raise ConfigError(f"{source} does not exist")
-    if (directory / DATABASE).exists():
+    there = directory / DATABASE
+    if there.exists() and there.stat().st_size:
         raise ConfigError(f"{directory} holds a store already; move it away, or name another with --data DIR")
     private_directory(directory)
     lock = DirectoryLock(directory)
@@ -104,16 +105,30 @@ def restore(source: Path, directory: Path) -> dict[str, int]:
             if not database.exists():
                 raise ConfigError(f"{source} is no backup of a reactor store")
             count = _refuse_damaged(database)
-            if (Path(folder) / "payloads").is_dir():
-                (Path(folder) / "payloads").replace(directory / "payloads")
+            _place(Path(folder) / "payloads", directory / "payloads")
             with database.open("rb") as file:
                 os.fsync(file.fileno())
+            private(database, 0o600)
             database.replace(directory / DATABASE)
+            sync_folder(directory)
             return {"runs": count, "payloads": payloads}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ConfigError(f"{source} cannot be restored: {error}") from None
     finally:
         lock.release()
+
+
+def _place(unpacked: Path, target: Path) -> None:
+    """Payloads are named by their content: those that are there already stay."""
+    for path in unpacked.glob("*/*"):
+        place = target / path.parent.name / path.name
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not place.exists():
+            path.replace(place)
+            sync_folder(place.parent)
+    if target.is_dir():
+        private(target, 0o700)
+        sync_folder(target)
 
 
 def _unpack(source: Path, folder: Path) -> int:
@@ -125,11 +140,13 @@ def _unpack(source: Path, folder: Path) -> int:
             if not member.isreg() or not (member.name == DATABASE or payload):
                 raise ConfigError(f"{source} is no backup of a reactor store: it holds {member.name}")
             target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             reader = archive.extractfile(member)
             assert reader is not None
-            with target.open("wb") as file:
+            with os.fdopen(owner_only(target, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 while chunk := reader.read(1024 * 1024):
                     file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
             count += payload
     return count

@@ -33,6 +33,14 @@ def decode_verdicts(data: bytes | None) -> list[Verdict]:
     return [] if not data else _verdicts.decode(data)
 
 
+def readable_verdicts(data: bytes | None) -> list[Verdict]:
+    """The verdicts of an event; none where they cannot be read."""
+    try:
+        return decode_verdicts(data)
+    except (ValueError, TypeError):
+        return []
+
+
 _BOUNDS = "=bounds"
 """No environment variable can have such a name."""
 _USUAL = encode({_BOUNDS: str(BOUNDS)})
@@ -75,9 +83,12 @@ def pack_entries(entries: list[AnyEntry]) -> tuple[bytes, int]:
 
 def unpack_entries(data: bytes, checksum: int) -> list[AnyEntry]:
     """Raises CorruptRecord."""
-    if zlib.crc32(data) != checksum:
-        raise CorruptRecord("the checksum of a journal record does not fit")
-    return decode_entries(data)
+    try:
+        if zlib.crc32(data) != checksum:
+            raise CorruptRecord("the checksum of a journal record does not fit")
+        return decode_entries(data)
+    except (ValueError, TypeError) as error:
+        raise CorruptRecord(f"a journal record cannot be read: {error}") from None
 
 
 def verdict_of(outcome: Outcome, start: Start) -> Verdict:
@@ -93,5 +104,5 @@ def is_live(start: Start, acceptance: Acceptance) -> bool:
 
 __all__ = [
     "CorruptRecord", "Event", "StoredEvent", "decode", "decode_event", "decode_verdicts", "encode", "is_live",
-    "pack_entries", "unpack_entries", "verdict_of",
+    "pack_entries", "readable_verdicts", "unpack_entries", "verdict_of",
 ]  # fmt: skip

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from reactor.store.database import Database
 from reactor.store.payloads import LARGE, MARK
-from reactor.store.reads import Database
 
 _EVENT_COLUMNS = "id, type, at, origin, flows, invalid, verdicts, event"
 _RUN_COLUMNS = (
     "id, flow, version, event, trigger, status, created, started, ended, wake, due, owner, token, next_seq,"
-    " signal_seq, concurrency_key, concurrency_limit, parent, parent_path, environment, events, output, error, response"
+    " signal_seq, concurrency_key, concurrency_limit, parent, parent_path, environment, events, output, error,"
+    " response, dedupe_key, shift, until"
 )
 _CHUNKS = (64, 16, 4, 1)
 
@@ -40,6 +42,10 @@ class Gathered:
         self._journal: list[tuple[Any, ...]] = []
         self.signalled: list[str] = []
         self.due = False
+        self.moved: Counter[str] = Counter()
+        """What changes in the numbers that are told without counting: runs by status, messages by queue."""
+        self.refused: list[tuple[str, str]] = []
+        """Runs that were left to a person, with the reason."""
 
     def reset(self) -> None:
         """Forgets what was gathered, after a rollback."""
@@ -50,6 +56,8 @@ class Gathered:
         self.dropped = []
         self.signalled = []
         self.due = False
+        self.moved = Counter()
+        self.refused = []
 
     def flush(self) -> None:
         for rows, statements in (
@@ -76,8 +84,9 @@ class Gathered:
         self._refs.append((sha256, owner))
         return MARK + sha256.encode()
 
-    def _drop(self, owner: str) -> None:
-        rows = self._db.execute("DELETE FROM payload_refs WHERE owner = ? RETURNING sha256", (owner,))
+    def _drop(self, owner: str, *values: Any) -> None:
+        """`owner` is SQL with `values`: what a row is called may not be a text."""
+        rows = self._db.execute(f"DELETE FROM payload_refs WHERE owner = {owner} RETURNING sha256", values)
         self.dropped.extend(row[0] for row in rows)
 
     def _one(self, sql: str, *values: Any) -> Any:

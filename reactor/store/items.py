@@ -9,24 +9,42 @@ import apsw
 
 from reactor.contracts.collections import Item
 from reactor.store.codec import decode, encode
+from reactor.store.database import Database
 from reactor.store.gathered import Gathered
+from reactor.store.unreadable import UNREADABLE, Raw, check, reason, repaired_item
 
 _READ = "SELECT key, value, version, at, writer FROM items WHERE collection = ? AND "
 
 
 def _item(row: Any) -> Item:
     key, value, version, at, writer = row
+    check((key,), (at,))
     return Item(key=key, value=decode(value), version=version, at=at, writer=writer)
 
 
-def find(db: apsw.Connection, collection: str, key: str) -> Item | None:
-    row = db.execute(f"{_READ} key = ?", (collection, key)).fetchone()
-    return None if row is None else _item(row)
+def find(db: Database, collection: str, key: str) -> Item | None:
+    """An item whose value cannot be read has the reason in its place."""
+    try:
+        row = db.execute(f"{_READ} key = ?", (collection, key)).fetchone()
+        return None if row is None else _item(row)
+    except UNREADABLE as error:
+        return _repaired(db, collection, key, error)
 
 
-def page(db: apsw.Connection, collection: str, after: str, limit: int) -> list[Item]:
+def _repaired(db: Database, collection: str, key: str, error: BaseException) -> Item:
+    db.met("items", f"{collection} {key}")
+    raw = Raw(db, "items", ("key", "version", "at"), "collection = ? AND key = ?", (collection, key))
+    return repaired_item(raw, reason(error))
+
+
+def page(db: Database, collection: str, after: str, limit: int) -> list[Item]:
     rows = db.execute(f"{_READ} key > ? ORDER BY key LIMIT ?", (collection, after, limit))
-    return [_item(row) for row in rows]
+    try:
+        return [_item(row) for row in rows]
+    except UNREADABLE:
+        keys = "SELECT key FROM items WHERE collection = ? AND key > ? ORDER BY key LIMIT ?"
+        found = [find(db, collection, key) for (key,) in list(db.execute(keys, (collection, after, limit)))]
+        return [item for item in found if item is not None]
 
 
 def sizes(db: apsw.Connection) -> dict[str, int]:

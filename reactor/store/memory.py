@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from reactor.contracts.errors import StaleClaim
-from reactor.contracts.event import IDENTITY_WINDOW, Cursor, StoredEvent
+from reactor.contracts.event import IDENTITY_WINDOW, Cursor
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.run import Change, RunRecord, Start, Status
 from reactor.contracts.store import (
@@ -20,37 +20,20 @@ from reactor.contracts.store import (
     Claimed,
     Hints,
     Outcome,
-    Page,
     PayloadFolder,
     QueueMessage,
-    QueueState,
     Retention,
-    RunFilter,
     Signal,
 )
 from reactor.store.codec import is_live, verdict_of
 from reactor.store.items import MemoryItems
+from reactor.store.memory_runs import MemoryRuns, Row
 from reactor.store.payloads import Payloads
 from reactor.store.plans import MemoryPlans
+from reactor.store.rules import MAX_LOST, earliest, worn
 
 
-class _Row(msgspec.Struct, kw_only=True):
-    """A run with what only the store knows of it."""
-
-    record: RunRecord
-    seq: int
-    entries: list[AnyEntry]
-    signals: list[Signal]
-    concurrency_key: str | None
-    limit: int
-    owner: str | None = None
-    token: int = 0
-    due: float | None = None
-    dedupe_key: str | None = None
-    signal_seq: int = 0
-
-
-class MemoryStore(MemoryPlans, MemoryItems):
+class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
@@ -58,31 +41,35 @@ class MemoryStore(MemoryPlans, MemoryItems):
         super().__init__()
         self._folder = folder
         self.payloads: PayloadFolder = Payloads(folder if folder is not None else Path("/nonexistent"))
-        self._events: dict[str, StoredEvent] = {}
-        self._event_seq: dict[str, int] = {}
-        self._runs: dict[str, _Row] = {}
         self._identities: dict[tuple[str, str], tuple[float, str]] = {}
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
+        self._spent: set[str] = set()
+        """Runs that are gone and whose dedupe key is free for `reuse: success`."""
         self._cursors: dict[tuple[str, str], Any] = {}
-        self._queue: dict[str, tuple[QueueMessage, str | None]] = {}
         self._hints: list[Hints] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
         self._signalled: list[str] = []
         self._due = False
+        self._refused: list[tuple[str, str]] = []
+        self._opened = False
+        self.crashed = False
 
     async def sweep(self) -> int:
         return 0
 
     async def open(self) -> None:
         """Claims of a process that is gone are void at once."""
+        self.crashed, self._opened = self._opened, True
         for row in self._runs.values():
             if row.owner is not None:
                 row.owner = None
                 row.due = 0.0
+                row.lost += self.crashed
 
-    async def close(self) -> None:
+    async def close(self, clean: bool = True) -> None:
         """Keeps what it has: tests open it again as the next process would."""
+        self._opened = not clean
 
     def commit_times(self) -> None:
         return None
@@ -150,7 +137,11 @@ class MemoryStore(MemoryPlans, MemoryItems):
             known = self._dedupe.get((start.flow, start.dedupe_key))
             if known is not None and known[0] > start.at:
                 first = self._runs.get(known[1])
-                spent = first is None or first.record.status in (Status.failed, Status.cancelled)
+                spent = (
+                    known[1] in self._spent
+                    if first is None
+                    else first.record.status in (Status.failed, Status.cancelled)
+                )
                 if start.dedupe_reuse == "any" or not spent:
                     return Outcome(start.flow, "duplicate", known[1])
         admitted = True
@@ -175,7 +166,7 @@ class MemoryStore(MemoryPlans, MemoryItems):
             self._dedupe[(start.flow, start.dedupe_key)] = (start.at + start.dedupe_seconds, start.id)
         return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
 
-    def _slots(self, flow: str, key: str) -> tuple[list[_Row], list[_Row]]:
+    def _slots(self, flow: str, key: str) -> tuple[list[Row], list[Row]]:
         """Runs of a concurrency key: those that have a slot, and those that wait for one, oldest first."""
         rows = [
             row
@@ -200,12 +191,13 @@ class MemoryStore(MemoryPlans, MemoryItems):
             created=start.at,
             started=start.at if change is not None else None,
             wake=change.wake if change is not None else (start.at if admitted else None),
+            shift=start.shift,
             parent=start.parent,
             environment=start.environment,
             bounds=start.bounds,
             events=[acceptance.event.id],
         )
-        row = _Row(
+        row = Row(
             record=record,
             seq=self._seq,
             entries=list(begun.entries) if begun is not None else [],
@@ -220,13 +212,20 @@ class MemoryStore(MemoryPlans, MemoryItems):
         self._runs[start.id] = row
         if change is not None:
             self._apply(row, change)
-        row.due = None if record.status.ended or live else record.wake
+        if not record.status.ended and not live:
+            self._park(row, record.wake, change.until if change is not None else None)
         if not live and record.status is Status.running:
             row.due = 0.0
-        if row.due is not None:
             self._due = True
 
-    def _apply(self, row: _Row, change: Change) -> None:
+    def _park(self, row: Row, wake: float | None, until: float | None) -> None:
+        row.due = None if wake is None else wake - row.record.shift
+        row.until = until
+        row.record.wake = earliest(wake, until)
+        if row.due is not None or row.until is not None:
+            self._due = True
+
+    def _apply(self, row: Row, change: Change) -> None:
         record = row.record
         record.status = change.status
         record.wake = change.wake
@@ -239,11 +238,11 @@ class MemoryStore(MemoryPlans, MemoryItems):
             record.ended = change.at
             record.wake = None
             row.owner = None
-            row.due = None
+            row.due = row.until = None
             row.signals = []
             self._after_end(row)
 
-    def _after_end(self, row: _Row) -> None:
+    def _after_end(self, row: Row) -> None:
         record = row.record
         if record.parent is not None:
             parent = self._runs.get(record.parent.run)
@@ -261,11 +260,11 @@ class MemoryStore(MemoryPlans, MemoryItems):
             if count >= row.limit:
                 return
             row.record.wake = now
-            row.due = now
+            row.due = 0.0
             self._due = True
             count += 1
 
-    def _signal(self, row: _Row, signal: Signal) -> None:
+    def _signal(self, row: Row, signal: Signal) -> None:
         row.signal_seq += 1
         row.signals.append(msgspec.structs.replace(signal, seq=row.signal_seq))
         if row.owner is None:
@@ -293,6 +292,10 @@ class MemoryStore(MemoryPlans, MemoryItems):
         row.entries.extend(entries)
         row.record.next_seq += len(entries)
         row.signals = [signal for signal in row.signals if signal.seq > consumed]
+        self._due = self._due or row.lost >= MAX_LOST - 1
+        row.lost = 0
+        if change.shift is not None:
+            row.record.shift = change.shift
         accepted = [self._accept(acceptance) for acceptance in outbox]
         self._push(pushes)
         for signal in signals:
@@ -302,8 +305,10 @@ class MemoryStore(MemoryPlans, MemoryItems):
         self._apply(row, change)
         if change.release and not change.status.ended:
             row.owner = None
-            row.due = 0.0 if row.signals else change.wake
-            self._due = self._due or row.due is not None
+            self._park(row, change.wake, change.until)
+            if row.signals:
+                row.due = 0.0
+                self._due = True
         self._hint()
         return Appended(accepted=accepted)
 
@@ -313,9 +318,6 @@ class MemoryStore(MemoryPlans, MemoryItems):
     def _push(self, messages: Sequence[QueueMessage]) -> None:
         for message in messages:
             self._queue.setdefault(message.id, (message, None))
-
-    def _active(self, event: str) -> bool:
-        return any(row.record.event == event and not row.record.status.ended for row in self._runs.values())
 
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         active = 0
@@ -328,37 +330,49 @@ class MemoryStore(MemoryPlans, MemoryItems):
         waiting = [message for message, event in self._queue.values() if message.queue == queue and event is None]
         return waiting[: max(at_once - active, 0)]
 
-    async def queues(self) -> list[QueueState]:
-        found: dict[str, QueueState] = {}
-        for message, event in self._queue.values():
-            state = found.setdefault(message.queue, QueueState(name=message.queue, waiting=0, active=0, oldest=None))
-            if event is None:
-                state.waiting += 1
-                state.oldest = message.at if state.oldest is None else min(state.oldest, message.at)
-            elif self._active(event):
-                state.active += 1
-        return [found[name] for name in sorted(found)]
-
-    async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
-        due = [row for row in self._runs.values() if row.owner is None and row.due is not None and row.due <= now]
+    async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
+        moment = now if wall is None else wall
+        for row in self._runs.values():
+            if row.owner is None and row.lost >= MAX_LOST:
+                self._quarantine(row)
+        due = [
+            row
+            for row in self._runs.values()
+            if row.owner is None
+            and ((row.due is not None and row.due <= now) or (row.until is not None and row.until <= moment))
+        ]
         due.sort(key=lambda row: row.seq)
-        claimed = []
-        for row in due[:limit]:
-            row.owner = owner
-            row.token += 1
-            row.due = None
-            record = row.record
-            claimed.append(
-                Claimed(
-                    claim=Claim(record.id, owner, row.token),
-                    record=msgspec.structs.replace(record),
-                    event=self._events[record.event],
-                    events=[self._events[id] for id in record.events if id in self._events],
-                    entries=None if self._held.get(record.id) == record.next_seq else list(row.entries),
-                    signals=list(row.signals),
-                )
-            )
-        return claimed
+        chosen = [] if self._alone() else [row for row in due if row.lost >= MAX_LOST - 1][:1]
+        chosen += [row for row in due if row.lost < MAX_LOST - 1]
+        return [self._claimed(row, owner) for row in chosen[:limit]]
+
+    def _alone(self) -> bool:
+        """Whether a run that was lost again and again is being looked at by itself."""
+        return any(row.owner is not None and row.lost >= MAX_LOST - 1 for row in self._runs.values())
+
+    def _claimed(self, row: Row, owner: str) -> Claimed:
+        row.owner = owner
+        row.token += 1
+        row.due = row.until = None
+        record = row.record
+        return Claimed(
+            claim=Claim(record.id, owner, row.token),
+            record=msgspec.structs.replace(record),
+            event=self._events[record.event],
+            events=[self._events[id] for id in record.events if id in self._events],
+            entries=None if self._held.get(record.id) == record.next_seq else list(row.entries),
+            signals=list(row.signals),
+        )
+
+    def _quarantine(self, row: Row) -> None:
+        row.record.status = Status.paused
+        row.record.error = worn()
+        row.due, row.until, row.lost = None, None, 0
+        self._refused.append((row.record.id, row.record.error["message"]))
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        refused, self._refused = self._refused, []
+        return refused
 
     async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
         return [
@@ -400,11 +414,15 @@ class MemoryStore(MemoryPlans, MemoryItems):
         self._hint()
         return True
 
-    async def next_wake(self) -> float | None:
-        return min(
-            (row.due for row in self._runs.values() if row.owner is None and row.due is not None),
-            default=None,
-        )
+    async def next_wake(self, ahead: float = 0.0) -> float | None:
+        busy = self._alone()
+        free = [row for row in self._runs.values() if row.owner is None and not (busy and row.lost >= MAX_LOST - 1)]
+        moments = [row.due for row in free if row.due is not None]
+        moments += [row.until - ahead for row in free if row.until is not None]
+        return min(moments, default=None)
+
+    def unreadable(self) -> int:
+        return 0
 
     async def cursor(self, source: str) -> dict[str, Any]:
         return {item: value for (name, item), value in self._cursors.items() if name == source}
@@ -424,70 +442,24 @@ class MemoryStore(MemoryPlans, MemoryItems):
         ended = sorted((row for row in self._runs.values() if row.record.status.ended), key=lambda row: row.seq)
         surplus = len(self._runs) - retention.count
         removed = 0
+        dropped: set[str] = set()
         for row in ended:
             if removed >= limit:
                 break
             if (row.record.ended or 0.0) <= cutoff or surplus > 0:
                 del self._runs[row.record.id]
+                dropped.update(row.record.events)
+                if row.dedupe_key is not None and row.record.status is not Status.succeeded:
+                    self._spent.add(row.record.id)
                 removed += 1
                 surplus -= 1
         used = {id for row in self._runs.values() for id in row.record.events}
         for id, event in list(self._events.items()):
-            if removed >= limit:
-                break
-            if id not in used and event.at <= cutoff:
+            if id not in used and (id in dropped or (event.at <= cutoff and removed < limit)):
                 del self._events[id]
                 del self._event_seq[id]
                 removed += 1
         self._identities = {key: value for key, value in self._identities.items() if value[0] > now}
         self._dedupe = {key: value for key, value in self._dedupe.items() if value[0] > now}
+        self._spent &= {run for _, run in self._dedupe.values()}
         return removed
-
-    async def run(self, id: str) -> RunRecord | None:
-        row = self._runs.get(id)
-        return None if row is None else msgspec.structs.replace(row.record)
-
-    async def runs(self, where: RunFilter, cursor: str | None, limit: int) -> Page:
-        rows = [
-            row
-            for row in self._runs.values()
-            if (where.flow is None or row.record.flow == where.flow)
-            and (where.status is None or row.record.status == where.status)
-            and (where.event is None or where.event in row.record.events)
-            and (where.since is None or row.record.created >= where.since)
-            and (where.until is None or row.record.created < where.until)
-            and (cursor is None or row.seq < int(cursor))
-        ]
-        rows.sort(key=lambda row: -row.seq)
-        chosen = rows[:limit]
-        more = str(chosen[-1].seq) if len(rows) > limit else None
-        return Page(items=[msgspec.structs.replace(row.record) for row in chosen], next=more)
-
-    async def ids(self, prefix: str, limit: int) -> list[str]:
-        known = self._runs if prefix.startswith("run_") else self._events
-        return sorted(id for id in known if id.startswith(prefix))[:limit]
-
-    async def event(self, id: str) -> StoredEvent | None:
-        return self._events.get(id)
-
-    async def events(self, cursor: str | None, limit: int, type: str | None = None, invalid: bool = False) -> Page:
-        found = [
-            event
-            for id, event in self._events.items()
-            if (type is None or event.event.type == type)
-            and (cursor is None or self._event_seq[id] < int(cursor))
-            and (event.invalid is not None or not invalid)
-        ]
-        found.sort(key=lambda event: -self._event_seq[event.id])
-        chosen = found[:limit]
-        return Page(items=chosen, next=str(self._event_seq[chosen[-1].id]) if len(found) > limit else None)
-
-    async def entries(self, run: str) -> list[AnyEntry]:
-        return await self.read(run)
-
-    async def counts(self) -> dict[str, int]:
-        counts = {"events": len(self._events), "runs": len(self._runs)}
-        for row in self._runs.values():
-            if not row.record.status.ended:
-                counts[row.record.status.value] = counts.get(row.record.status.value, 0) + 1
-        return counts

@@ -5,6 +5,7 @@ A file is whole and synced before the row that names it is committed, and goes a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from reactor.contracts.event import Upload
 from reactor.store.codec import CorruptRecord
+from reactor.store.files import owner_only, private, sync_folder
 
 LARGE = 64 * 1024
 """Bytes from which a value stands in a file."""
 MARK = b"\0"
 """First byte of a column that names a file; JSON never begins with it."""
+FOLDERS = "[0-9a-f][0-9a-f]"
 FORGOTTEN = 3600.0
 """Seconds after which a file that no row names is swept: no upload takes that long to be accepted."""
 
@@ -28,6 +31,20 @@ class Payloads:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.incoming = folder / "incoming"
+        self.total = 0
+        """Bytes of all files, once `measure` has looked."""
+
+    def measure(self) -> None:
+        """Learns what there is, and closes it to others, whoever made it."""
+        total = 0
+        for folder in (self.folder, self.incoming, *self.folder.glob(FOLDERS)):
+            if folder.is_dir():
+                private(folder, 0o700)
+        for _, path in self.all():
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+                private(path, 0o600)
+        self.total = total
 
     def path(self, sha256: str) -> Path:
         return self.folder / sha256[:2] / sha256[2:]
@@ -45,7 +62,7 @@ class Payloads:
             self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
             partial = self.incoming / f"{sha256}.{os.getpid()}"
             try:
-                with partial.open("wb") as file:
+                with os.fdopen(owner_only(partial, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
@@ -64,13 +81,12 @@ class Payloads:
     def _place(self, source: Path, sha256: str) -> None:
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True, mode=0o700)
+        private(source, 0o600)
+        size = source.stat().st_size
         source.replace(target)
+        self.total += size
         for folder in (target.parent, self.folder):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(folder)
 
     def get(self, sha256: str) -> bytes:
         """Raises CorruptRecord for a file that is gone or not what it was."""
@@ -83,10 +99,14 @@ class Payloads:
         return data
 
     def remove(self, sha256: str) -> None:
-        self.path(sha256).unlink(missing_ok=True)
+        path = self.path(sha256)
+        with contextlib.suppress(FileNotFoundError):
+            size = path.stat().st_size
+            path.unlink()
+            self.total -= size
 
     def all(self) -> Iterator[tuple[str, Path]]:
-        for folder in sorted(self.folder.glob("[0-9a-f][0-9a-f]")):
+        for folder in sorted(self.folder.glob(FOLDERS)):
             for path in sorted(folder.iterdir()):
                 yield folder.name + path.name, path
 
@@ -99,6 +119,6 @@ class Payloads:
             except OSError:
                 continue
             if old and not named(sha256):
-                path.unlink(missing_ok=True)
+                self.remove(sha256)
                 removed += 1
         return removed

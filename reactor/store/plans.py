@@ -8,7 +8,10 @@ import apsw
 import msgspec
 
 from reactor.contracts.store import FlowFiles, PlanRecord
+from reactor.contracts.text import shown
 from reactor.store.codec import encode
+from reactor.store.database import Database
+from reactor.store.unreadable import UNREADABLE, reason
 
 
 class MemoryPlans:
@@ -48,18 +51,41 @@ def save(db: apsw.Connection, plans: Sequence[PlanRecord], files: Mapping[str, M
     )
 
 
-def read(db: apsw.Connection, version: str) -> PlanRecord | None:
-    row = db.execute("SELECT record FROM plans WHERE version = ?", (version,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0], type=PlanRecord)
+def read(db: Database, version: str) -> PlanRecord | None:
+    """None for one that is not there, or cannot be read."""
+    try:
+        row = db.execute("SELECT record FROM plans WHERE version = ?", (version,)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=PlanRecord)
+    except UNREADABLE:
+        db.met("plans", version)
+        return None
 
 
-def versions(db: apsw.Connection, flow: str) -> list[PlanRecord]:
-    rows = db.execute("SELECT record FROM plans WHERE flow = ? ORDER BY at DESC", (flow,))
-    return [msgspec.json.decode(row[0], type=PlanRecord) for row in rows]
+def versions(db: Database, flow: str) -> list[PlanRecord]:
+    found = []
+    for (version,) in list(db.execute("SELECT version FROM plans WHERE flow = ? ORDER BY at DESC", (flow,))):
+        try:
+            row = db.execute("SELECT record FROM plans WHERE version = ?", (version,)).fetchone()
+            found.append(msgspec.json.decode(row[0] if row else b"", type=PlanRecord))
+        except UNREADABLE as error:
+            db.met("plans", version)
+            found.append(
+                PlanRecord(
+                    version=version, flow=flow, file="", folder="", source="", language=0,
+                    context={"unreadable": reason(error)},
+                )
+            )  # fmt: skip
+    return found
 
 
-def flow_files(db: apsw.Connection) -> dict[str, dict[str, str]]:
+def flow_files(db: Database) -> dict[str, dict[str, str]]:
+    """What can be read of them."""
     found: dict[str, dict[str, str]] = {}
-    for file, flow, version in db.execute("SELECT file, flow, version FROM flow_files"):
-        found.setdefault(file, {})[flow] = version
+    for file, flow, version in list(
+        db.execute("SELECT CAST(file AS BLOB), CAST(flow AS BLOB), version FROM flow_files")
+    ):
+        try:
+            found.setdefault(bytes(file).decode(), {})[bytes(flow).decode()] = version
+        except UnicodeDecodeError:
+            db.met("flow_files", shown(bytes(file)))
     return found

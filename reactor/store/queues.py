@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reactor.contracts.store import QueueMessage
-from reactor.store import reads
-from reactor.store.codec import decode, encode
+from reactor.store.codec import CorruptRecord, decode, encode
+from reactor.store.database import load
 from reactor.store.gathered import Gathered
 
 
@@ -18,6 +18,14 @@ class Queues(Gathered):
                 "INSERT OR IGNORE INTO queue (id, queue, at, cause, data) VALUES (?, ?, ?, ?, ?)",
                 (message.id, message.queue, message.at, message.cause, data),
             )
+            self.moved[waiting(message.queue)] += self._db.changes()
+
+    def taken(self, message: str, event: str) -> None:
+        """The message waits no more: it became an event."""
+        row = self._one("SELECT queue FROM queue WHERE id = ? AND event IS NULL", message)
+        self._db.execute("UPDATE queue SET event = ? WHERE id = ?", (event, message))
+        if row is not None:
+            self.moved[waiting(row[0])] -= 1
 
     def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         self.flush()
@@ -29,12 +37,23 @@ class Queues(Gathered):
                 active += 1
             else:
                 self._db.execute("DELETE FROM queue WHERE seq = ?", (seq,))
-                self._drop(id)
+                self._drop("?", id)
         rows = self._db.execute(
-            "SELECT id, at, cause, data FROM queue WHERE queue = ? AND event IS NULL ORDER BY seq LIMIT ?",
+            "SELECT id, at, cause, CAST(data AS BLOB) FROM queue WHERE queue = ? AND event IS NULL"
+            " ORDER BY seq LIMIT ?",
             (queue, max(at_once - active, 0)),
         )
-        return [
-            QueueMessage(id=id, queue=queue, at=at, cause=cause, data=decode(reads.load(self._db, data)))
-            for id, at, cause, data in rows
-        ]
+        found = []
+        for id, at, cause, data in rows:
+            message = QueueMessage(id=id, queue=queue, at=at, cause=cause, data=None)
+            try:
+                message.data = decode(load(self._db, data))
+            except (CorruptRecord, ValueError, TypeError) as error:
+                message.invalid = f"the message cannot be read: {error}"
+            found.append(message)
+        return found
+
+
+def waiting(queue: str) -> str:
+    """The name under which the number of a queue's waiting messages is kept."""
+    return f"queue {queue}"

@@ -34,6 +34,14 @@ def migrate(connection: apsw.Connection) -> None:
             connection.execute(f"BEGIN IMMEDIATE; {text}; PRAGMA user_version = {number}; COMMIT")
 
 
+def was_left_open(connection: apsw.Connection) -> bool:
+    """Whether the process before this one ended without closing the store."""
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'facts'").fetchall():
+        return False
+    clean = connection.execute("SELECT value FROM facts WHERE name = 'clean'").fetchone()
+    return clean is not None and clean[0] != "yes"
+
+
 def quick_check(connection: apsw.Connection, path: Path) -> None:
     """After an unclean end, for a small file: looks for damage. Raises ConfigError with what to do."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}

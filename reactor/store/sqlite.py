@@ -12,17 +12,26 @@ import contextlib
 import errno
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from reactor.contracts.errors import ConfigError, Overloaded, ReactorError, StaleClaim, StoreFailed, StoreFull
-from reactor.contracts.event import Cursor, StoredEvent
+from reactor.contracts.errors import (
+    ConfigError,
+    Overloaded,
+    ReactorError,
+    StaleClaim,
+    StoreFailed,
+    StoreFull,
+    error_object,
+)
+from reactor.contracts.event import Cursor
 from reactor.contracts.histogram import Histogram
 from reactor.contracts.journal import AnyEntry
-from reactor.contracts.run import Change, RunRecord
+from reactor.contracts.run import Change
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
@@ -31,28 +40,42 @@ from reactor.contracts.store import (
     Claimed,
     FlowFiles,
     Hints,
-    Page,
     PayloadFolder,
     PlanRecord,
     QueueMessage,
-    QueueState,
     Retention,
-    RunFilter,
     Signal,
 )
-from reactor.store import plans as _plans
 from reactor.store import reads
+from reactor.store.answers import SqliteRuns
 from reactor.store.codec import pack_entries
-from reactor.store.files import DirectoryLock, FreeSpace, private_directory, refuse_network
+from reactor.store.database import Database
+from reactor.store.files import (
+    DirectoryLock,
+    FreeSpace,
+    Reserve,
+    half_of_volume,
+    private_directory,
+    private_file,
+    refuse_lost,
+    refuse_network,
+)
 from reactor.store.items import SqliteItems
+from reactor.store.look import look_through
 from reactor.store.payloads import Payloads
-from reactor.store.reads import Database
 from reactor.store.rows import Rows
-from reactor.store.schema import migrate, quick_check
+from reactor.store.schema import migrate, quick_check, was_left_open
+from reactor.store.upkeep import STEP
 
 FIXED_LIBRARY = ((3, 51, 3),)
 BACKPORTS = ((3, 50, 7), (3, 44, 6))
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SHARE = 64
+"""The log has at most this share of half the volume: a small one is not filled by it."""
+FULL_BATCH, FULL_STEP = 20, 32
+"""Rows that one prune removes, and pages that it gives back, while the disk is full."""
+LOOKED_AT = 2_000
+"""Rows of each table that are looked through at the start for ones that cannot be read."""
 MAX_PENDING = 4096
 """Verbs that may wait for the writer before accepting says Overloaded."""
 
@@ -64,11 +87,12 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore(SqliteItems):
+class SqliteStore(SqliteRuns, SqliteItems):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
     def __init__(self, directory: Path, floor: int = 64 * 1024 * 1024, vfs: str | None = None) -> None:
+        super().__init__()
         self._vfs = vfs
         self._directory = directory
         self._path = directory / "reactor.db"
@@ -85,10 +109,12 @@ class SqliteStore(SqliteItems):
         self._failed: str | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reader: Database | None = None
-        self._reader_lock = threading.Lock()
         self._writer: Database | None = None
         self._commits = Histogram()
+        self._reserve = Reserve(directory)
+        self._refused: list[tuple[str, str]] = []
+        self._looked = 0.0
+        self.crashed = False
 
     async def open(self) -> None:
         """Raises ConfigError: another daemon, a newer file, a damaged one, no room, a network file system."""
@@ -99,43 +125,71 @@ class SqliteStore(SqliteItems):
         refuse_network(self._directory)
         self._lock.acquire()
         try:
+            refuse_lost(self._directory)
             self._writer = await asyncio.to_thread(self._open_writer)
+            self._reader = self._open_reader()
         except ReactorError:
             self._lock.release()
             raise
-        self._reader = Database(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        self._reader.payloads = self._payloads
-        self._reader.set_busy_timeout(10_000)
+        self._reserve.hold(self._space.floor)
         self._loop = asyncio.get_running_loop()
         self._closing = False
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
+    def _open_reader(self) -> Database:
+        reader = Database(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
+        reader.payloads, reader.unreadable = self._payloads, self._unreadable
+        reader.set_busy_timeout(10_000)
+        return reader
+
     def _open_writer(self) -> Database:
         try:
-            self._payloads.clear_incoming()
-            connection = Database(str(self._path), vfs=self._vfs)
-            connection.payloads = self._payloads
-            connection.set_busy_timeout(10_000)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA wal_autocheckpoint = 2000")
-            connection.execute("PRAGMA cache_size = -16000")
-            quick_check(connection, self._path)
-            migrate(connection)
-            connection.execute("UPDATE runs SET owner = NULL, due = 0.0 WHERE owner IS NOT NULL AND ended IS NULL")
-            connection.execute("INSERT OR REPLACE INTO facts VALUES ('clean', 'no')")
-            return connection
+            try:
+                return self._prepare()
+            except apsw.FullError:
+                if not self._reserve.give():
+                    raise
+                return self._prepare()
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise ConfigError(
                 f"{self._path} is damaged ({error}); move it away and start with a backup, or with none to begin anew"
             ) from None
         except apsw.FullError:
             raise ConfigError(f"the disk of {self._directory} is full; make room and start again") from None
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             raise ConfigError(f"{self._path} cannot be opened: {error}") from None
 
-    async def close(self) -> None:
+    def _prepare(self) -> Database:
+        """Opens the file, and takes over what the process before held."""
+        self._payloads.clear_incoming()
+        private_file(self._path)
+        connection = Database(str(self._path), vfs=self._vfs)
+        try:
+            connection.payloads, connection.unreadable = self._payloads, self._unreadable
+            connection.set_busy_timeout(10_000)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            log = half_of_volume(self._directory) // SHARE // 4096
+            connection.execute(f"PRAGMA wal_autocheckpoint = {min(max(log, 32), 2000)}")
+            connection.execute("PRAGMA cache_size = -16000")
+            self.crashed = was_left_open(connection)
+            quick_check(connection, self._path)
+            migrate(connection)
+            connection.execute(
+                "UPDATE runs SET owner = NULL, due = 0.0, lost = lost + ? WHERE owner IS NOT NULL AND ended IS NULL",
+                (int(self.crashed),),
+            )
+            connection.execute("INSERT OR REPLACE INTO facts VALUES ('clean', 'no')")
+            self._numbers = Counter(reads.counted(connection))
+            self._space.spare = Rows(connection).spare()
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+    async def close(self, clean: bool = True) -> None:
         """Commits what waits, notes the clean end, lets go of the lock."""
         if self._thread is not None:
             with self._condition:
@@ -147,7 +201,11 @@ class SqliteStore(SqliteItems):
             self._reader.close()
             self._reader = None
         if self._writer is not None:
-            if self._failed is None and not self._full:
+            if self._failed is None:
+                self._failed = self._lock.lost()
+            if self._failed is not None:
+                self._writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            elif clean and not self._full:
                 self._writer.execute("INSERT OR REPLACE INTO facts VALUES ('clean', 'yes')")
             self._writer.close()
             self._writer = None
@@ -224,6 +282,9 @@ class SqliteStore(SqliteItems):
 
     def _commit(self, rows: Rows, batch: list[Work]) -> list[Any]:
         """Results in order; an exception stands for itself."""
+        if self._failed is None and (lost := self._lock.lost()) is not None:
+            self._failed = lost
+            rows.due = True  # whoever watches asks again, and learns it
         if self._failed is not None:
             return [StoreFailed(self._failed)] * len(batch)
         if not self._full:
@@ -262,9 +323,24 @@ class SqliteStore(SqliteItems):
         begun = time.perf_counter()
         self._writer.execute("COMMIT")
         self._commits.add(time.perf_counter() - begun)
+        self._numbers.update(rows.moved)
+        self._refused.extend(rows.refused)
+        rows.moved, rows.refused = Counter(), []
         if rows.dropped:
             rows.collect()
+        self._measure(rows)
         return results
+
+    def _measure(self, rows: Rows) -> None:
+        """Once a second, and after the file was made smaller: the room in the file's free pages."""
+        moment = time.monotonic()
+        if rows.shrunk:
+            assert self._writer is not None
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if rows.shrunk or moment >= self._looked:
+            self._looked = moment + 1.0
+            self._space.spare = rows.spare()
+        rows.shrunk = False
 
     def _fault(self, rows: Rows, error: Exception) -> Exception:
         """Rolls back and says what the error means for those who wait."""
@@ -282,7 +358,12 @@ class SqliteStore(SqliteItems):
             return StoreFailed(self._failed)
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
             self._full = True
+            self._reserve.give()
+            with contextlib.suppress(apsw.Error):  # what the log holds may make room in it
+                self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             return StoreFull("the disk is full", 5.0)
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return StoreFull("no file descriptor is free for a payload", 1.0)
         if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
             rows.due = True  # whoever watches asks again, and learns it
@@ -332,13 +413,29 @@ class SqliteStore(SqliteItems):
         taken: list[QueueMessage] = await self._submit(lambda rows: rows.take(queue, at_once))
         return taken
 
-    async def queues(self) -> list[QueueState]:
-        found: list[QueueState] = await self._read(reads.queues)
-        return found
+    async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
+        """What is claimed is on the disk before it is read: a run that takes the process down with it by its mere size
+        is known to the next life."""
+        moment = now if wall is None else wall
+        claims: list[Claim] = await self._submit(lambda rows: rows.claim(owner, limit, now, moment))
+        if not claims:
+            return []
+        found: list[tuple[Claim, Claimed | str]] = await self._read(lambda db: reads.claimed(db, claims, self._held))
+        for claim, one in found:
+            if isinstance(one, str):
+                await self._quarantine(claim.run, one)
+        return [one for _, one in found if isinstance(one, Claimed)]
 
-    async def claim(self, owner: str, limit: int, now: float) -> list[Claimed]:
-        claimed: list[Claimed] = await self._submit(lambda rows: rows.claim(owner, limit, now, self._held))
-        return claimed
+    async def _quarantine(self, run: str, reason: str) -> None:
+        """On a full disk the run stays claimed by nobody's work, and is looked at again in the next life."""
+        error = error_object("corrupt", f"the run cannot be read: {reason}", retryable=False)
+        self._unreadable.add(("claimed", run))
+        with contextlib.suppress(StoreFull):
+            await self._submit(lambda rows: rows.quarantine(run, error))
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        refused, self._refused = self._refused, []
+        return refused
 
     async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
         """The lock file is the lease: a claim of this process holds while it lives."""
@@ -357,73 +454,24 @@ class SqliteStore(SqliteItems):
         await self._submit(lambda rows: rows.save_plans(plans, files or {}))
 
     async def prune(self, now: float, retention: Retention, limit: int) -> int:
-        return int(await self._submit(lambda rows: rows.prune(now, retention, limit)))
+        """And gives free pages back to the disk; in small steps while it is full, for they need room themselves."""
+        steps = (FULL_BATCH, FULL_STEP) if self._full else (limit, STEP)
+        removed = int(await self._submit(lambda rows: rows.prune(now, retention, min(limit, steps[0]))))
+        tight = self._full or self._space.tight()
+        shrunk = bool(await self._submit(lambda rows: rows.shrink(tight, steps[1])))
+        if not self._full and not tight:
+            await asyncio.to_thread(self._reserve.hold, self._space.floor)
+        return removed + shrunk
 
     async def sweep(self) -> int:
-        return int(await self._submit(lambda rows: rows.sweep()))
+        swept = int(await self._submit(lambda rows: rows.sweep()))
+        await asyncio.to_thread(self._look_through)
+        return swept
 
-    async def _read(self, query: Callable[[Database], Any]) -> Any:
-        def work() -> Any:
-            with self._reader_lock:
-                assert self._reader is not None
-                return query(self._reader)
-
-        return await asyncio.to_thread(work)
-
-    async def read(self, run: str, since: int = 0) -> list[AnyEntry]:
-        found: list[AnyEntry] = await self._read(lambda db: reads.entries(db, run, since))
-        return found
-
-    async def signals(self, run: str, since: int = 0) -> list[Signal]:
-        found: list[Signal] = await self._read(lambda db: reads.signals(db, run, since))
-        return found
-
-    async def next_wake(self) -> float | None:
-        found: float | None = await self._read(reads.next_wake)
-        return found
-
-    async def cursor(self, source: str) -> dict[str, Any]:
-        found: dict[str, Any] = await self._read(lambda db: reads.cursor_items(db, source))
-        return found
-
-    async def plan(self, version: str) -> PlanRecord | None:
-        found: PlanRecord | None = await self._read(lambda db: _plans.read(db, version))
-        return found
-
-    async def run(self, id: str) -> RunRecord | None:
-        found: RunRecord | None = await self._read(lambda db: reads.run(db, id))
-        return found
-
-    async def runs(self, where: RunFilter, cursor: str | None, limit: int) -> Page:
-        found: Page = await self._read(lambda db: reads.runs(db, where, cursor, limit))
-        return found
-
-    async def event(self, id: str) -> StoredEvent | None:
-        found: StoredEvent | None = await self._read(lambda db: reads.event(db, id))
-        return found
-
-    async def events(self, cursor: str | None, limit: int, type: str | None = None, invalid: bool = False) -> Page:
-        found: Page = await self._read(lambda db: reads.events(db, cursor, limit, type, invalid))
-        return found
-
-    async def ids(self, prefix: str, limit: int) -> list[str]:
-        found: list[str] = await self._read(lambda db: reads.ids(db, prefix, limit))
-        return found
-
-    async def entries(self, run: str) -> list[AnyEntry]:
-        return await self.read(run)
-
-    async def versions(self, flow: str) -> list[PlanRecord]:
-        found: list[PlanRecord] = await self._read(lambda db: _plans.versions(db, flow))
-        return found
-
-    async def flow_files(self) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = await self._read(_plans.flow_files)
-        return found
-
-    async def counts(self) -> dict[str, int]:
-        found: dict[str, int] = await self._read(reads.counts)
-        return found
+    def _look_through(self) -> None:
+        """Finds rows that cannot be read, on a connection of its own: lists are not held up."""
+        with contextlib.suppress(apsw.Error), contextlib.closing(self._open_reader()) as db:
+            look_through(db, LOOKED_AT)
 
 
 def _probe_write(rows: Rows) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ from reactor.catalog import Catalog
 from reactor.clock import SystemClock
 from reactor.contracts.errors import StepFailed, StoreFull
 from reactor.contracts.run import Status
+from reactor.contracts.store import Retention
 from reactor.engine.pool import Pool
 from reactor.memory import ActionMemory
 from reactor.store.memory import MemoryStore
-from reactor.testing.store_suite import accept, start
+from reactor.store.sqlite import SqliteStore
+from reactor.testing.store_suite import accept, over, start
+from tests.daemon import Daemon, eventually
 from tests.flows_help import KINDS
 
 pytestmark = pytest.mark.anyio
@@ -95,3 +100,85 @@ async def test_what_an_action_keeps_fails_its_step_alone() -> None:
     with pytest.raises(StepFailed) as caught:
         await memory.set("a", 1)
     assert caught.value.retryable
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 8 MiB."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def fill(store: SqliteStore) -> int:
+    """Ended runs until the store refuses; how many."""
+    for number in range(10_000):
+        try:
+            await accept(store, start(f"run_{number}", begun=over("x" * 3000)), id=f"evt_{number}")
+        except StoreFull:
+            return number
+    raise AssertionError("the disk never was full")
+
+
+async def accepted(store: SqliteStore, name: str) -> None:
+    """Accepting goes on by itself: a full store tries at each refusal."""
+    with anyio.fail_after(20):
+        while True:
+            try:
+                await accept(store, start(f"run_{name}", begun=over()), id=f"evt_{name}")
+                return
+            except StoreFull:
+                await anyio.sleep(0.05)
+
+
+@pytest.mark.parametrize("floor", [1, 2 * 1024 * 1024])
+@pytest.mark.parametrize("rest", ["nothing", "ballast"])
+async def test_a_full_disk_heals_by_retention(volume: Path, floor: int, rest: str) -> None:
+    """Free pages are room, also after a restart; the file gives them back in steps that a full disk has room for."""
+    store = SqliteStore(volume, floor)
+    await store.open()
+    count = await fill(store)
+    assert count > 300 and store.health() is not None
+    if rest == "ballast":  # somebody else takes all that is left
+        with (volume / "ballast").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(b"x" * 4096)
+    size = (volume / "reactor.db").stat().st_size
+    with anyio.fail_after(60):
+        while (await store.counts())["runs"]:
+            try:
+                await store.prune(1e9, Retention(age=1.0), 500)
+            except StoreFull:
+                continue
+        await accepted(store, "after")
+    assert store.health() is None
+    await store.close()
+    store = SqliteStore(volume, floor)
+    await store.open()
+    assert store.health() is None
+    await accepted(store, "again")
+    if rest == "nothing":
+        while await store.prune(150.0, Retention(), 500):
+            pass
+        assert (volume / "reactor.db").stat().st_size < size / 4
+    await store.close()
+
+
+async def test_the_daemon_keeps_half_of_its_volume_free_and_heals(volume: Path, tmp_path: Path) -> None:
+    """Nobody set a bound; the disk fills, and old runs go by themselves."""
+    daemon = Daemon(tmp_path, "--disk-floor", "1MiB")
+    daemon.flow("hello.yaml", "flow: hello\nwhen: [{http: POST /hello}]\ndo: [{set: {a: '${{ event.body }}'}}]\n")
+    with daemon:
+
+        def full() -> bool:
+            return any(daemon.post("/hooks/hello", {"pad": "x" * 50_000}).status == 503 for _ in range(20))
+
+        eventually(full, 30, "the disk never was full")
+        for _ in range(2):
+            eventually(lambda: daemon.post("/hooks/hello", {}).status == 202, 30, "it does not heal")
+            eventually(lambda: daemon.get("/readyz")["store"] == "ok", 30, "it is not ready")
+            assert daemon.stop() == 0
+            daemon.start()
+        daemon.stop()

@@ -198,8 +198,38 @@ def a_childs_end_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug
-def time_follows_the_wall_clock_back(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Runner, "_now", lambda self, run: self._clock.now())
+def durations_follow_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Runner, "_time", lambda self, live: self._clock.now())
+
+
+@bug
+def a_clock_that_was_set_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    real = Runner.follow_clock
+
+    def follow(self: Runner, live: Any) -> bool:
+        pending = list(live.pending)
+        followed = real(self, live)
+        live.pending = pending
+        return followed
+
+    patch.setattr(Runner, "follow_clock", follow)
+
+
+@bug
+def a_run_that_takes_the_daemon_down_is_not_counted(patch: pytest.MonkeyPatch) -> None:
+    real = MemoryStore.open
+
+    async def forget(self: MemoryStore) -> None:
+        await real(self)
+        for row in self._runs.values():
+            row.lost = 0
+
+    patch.setattr(MemoryStore, "open", forget)
+
+
+@bug
+def a_poisoned_event_is_walked_first(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Pool, "walks", lambda self: True)
 
 
 @bug

@@ -16,7 +16,7 @@ import trio.testing
 
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event
-from reactor.contracts.journal import AnyEntry, Child, Ended, Started
+from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Started
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.run import Status
 from reactor.contracts.store import Signal
@@ -37,6 +37,8 @@ EVENTS = 8
 CHAOS = 90.0
 """Virtual seconds with crashes; afterwards everything must come to rest."""
 REST = 4000.0
+LONGEST_WAIT = 301.0
+"""What `finally` may take is the longest timer there is."""
 
 
 class Violation(AssertionError):
@@ -86,6 +88,8 @@ class SimStore:
             await trio.lowlevel.checkpoint()
             await self._world.maybe_crash(f"before {name}")
             result = await method(*arguments, **named)
+            if name == "append":
+                self._world.check_even(arguments[0].run, arguments[2])
             if name in ("append", "accept"):
                 self._world.after_commit()
             await self._world.maybe_crash(f"after {name}")
@@ -99,6 +103,12 @@ class SimPool(Pool):
     """Both ways that a run can go, at random: begun in the accepting transaction, or queued and claimed."""
 
     chance: random.Random
+    world: World
+    careful = 5.0
+
+    async def _fold(self, plan: Plan, claimed: Any, at: float, entries: list[Any]) -> Any:
+        self.world.poison(claimed.event, "walk", claimed.record.id)
+        return await super()._fold(plan, claimed, at, entries)
 
     def has_room(self) -> bool:
         return super().has_room() and self.chance.random() < 0.6
@@ -119,6 +129,17 @@ class SimParked(Parked):
             if fingerprint(again) != fingerprint(run):
                 raise Violation(f"I10: {id} in memory is not what its journal says")
         return run
+
+
+class SimDecider(machine.MachineDecider):
+    """Begins runs as the real one does; a poisoned event takes the daemon down with it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def begin(self, plan: Plan, event: Any, *arguments: Any) -> Any:
+        self._world.poison(event, "walk", f"{event.event.key} as it came")
+        return super().begin(plan, event, *arguments)
 
 
 class World:
@@ -147,15 +168,76 @@ class World:
         """How much of what waits may stay in memory: nothing, little, all."""
         self.parked = 0
         """Runs that went on from memory."""
+        self.poisoned: Counter[str] = Counter()
+        """Lives that a run (or an event on its way in) took down with it."""
+        self.walked: dict[str, float] = {}
+        """When an event on its way in was walked last, and ended a life."""
+        self.jumped = -1e9
+        self.blind = False
+        """The clock was set, and the daemon died before it could see that: one duration may be off by as much."""
+        self.times: dict[str, tuple[int, float, float]] = {}
+        """Of each run: the life, the moment and the run's own time of its last append."""
+        self.pool: SimPool | None = None
 
     async def maybe_crash(self, where: str) -> None:
         if self.chaos and self.random.random() < 0.015:
             await self.crash(where)
 
     async def crash(self, where: str) -> None:
-        self.crashes += 1
-        self.trace.append(f"{trio.current_time():.3f} crash {where}")
+        self.died(where)
         raise Crashed(where)
+
+    def died(self, where: str) -> None:
+        self.crashes += 1
+        self.blind = self.blind or trio.current_time() - self.jumped < 11.0
+        self.trace.append(f"{trio.current_time():.3f} crash {where}")
+
+    def poison(self, event: Any, when: str, name: str) -> None:
+        """A run that takes the daemon down with it whenever it is walked, or performed: three lives at most. Before
+        it is stored nothing is known of it: each time it is sent may take one."""
+        data = event.event.data
+        if not self.chaos or not isinstance(data, dict) or data.get("poison") != when:
+            return
+        self.poisoned[name] += 1
+        # a step that is `safe` is performed once without a word in the journal
+        if self.poisoned[name] > (3 if when == "walk" else 4) and not name.endswith(" as it came"):
+            raise Violation(f"poison: {name} took {self.poisoned[name]} lives")
+        if when == "walk" and trio.current_time() - self.walked.get(name, -1e9) < SimPool.careful:
+            raise Violation(f"poison: {name} was walked right after it ended a life")
+        self.walked[name] = trio.current_time() if name.endswith(" as it came") else -1e9
+        self.died(f"by poison: {name}")
+        raise Crashed(name)
+
+    def is_poisoned(self, run: str) -> bool:
+        event = self.store._events[self.store._runs[run].record.event]
+        return isinstance(event.event.data, dict) and "poison" in event.event.data
+
+    def jump(self, seconds: float) -> None:
+        self.clock.offset += seconds
+        self.jumped = trio.current_time()
+
+    def check_even(self, run: str, entries: list[AnyEntry]) -> None:
+        """Durations are even: between two appends of one life a run's own time goes on with the monotonic clock."""
+        if not entries:
+            return
+        before = self.times.get(run)
+        self.times[run] = (self.deaths, trio.current_time(), entries[-1].at)
+        if before is None or before[0] != self.deaths or self.blind:
+            return
+        shifted = sum(entry.by for entry in entries if isinstance(entry, Shifted))
+        own = entries[-1].at - before[2] - shifted
+        if abs(own - (trio.current_time() - before[1])) > 0.6:
+            journal = self.store._runs[run].entries
+            raise Violation(f"durations: {run} counts {own} s in {trio.current_time() - before[1]} s: {journal}")
+
+    def check_stalls(self) -> None:
+        """No timer by duration is further away than the longest wait, however the clock was set."""
+        if self.pool is None or self.blind or self.cut.is_set():
+            return
+        now = self.pool._time.now()
+        for row in self.store._runs.values():
+            if row.due is not None and row.due - now > LONGEST_WAIT:
+                raise Violation(f"durations: {row.record.id} waits {row.due - now} s")
 
     async def live(self) -> None:
         """One life of the daemon after another, until told that it is enough."""
@@ -183,10 +265,10 @@ class World:
             owner = f"own_{self.deaths}"
             parked = SimParked(self, self.bounds[(self.seed + self.deaths) % len(self.bounds)])
             pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4, parked=parked)
-            pool.chance = self.random
-            self.inbox = Inbox(
-                store, machine.MachineDecider(), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self
-            )
+            pool.chance, pool.world = self.random, self
+            await pool.begin()
+            self.pool = pool
+            self.inbox = Inbox(store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self)
             pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
@@ -195,6 +277,9 @@ class World:
 
     def observe(self, fact: str, **fields: Any) -> None:
         self.trace.append(f"{trio.current_time():.3f} {fact} {sorted(fields.items())}")
+        broken = fact == "run.paused" and self.store._runs[fields["run"]].record.error
+        if broken and broken["type"] in ("broken", "crashed"):
+            return  # three lives ended with it
         if fact in ("run.broken", "action.crashed", "run.paused"):
             raise Violation(f"{fact}: {fields.get('trace') or fields}")
 
@@ -204,7 +289,9 @@ class World:
             key = f"key-{number}"
             if key not in self.sent:
                 name = self.random.choice([flow for flow in self.flows.plans if flow != "notes"])
-                data = {"x": self.random.randint(0, 5), "key": f"k{self.random.randint(0, 1)}"}
+                data: dict[str, Any] = {"x": self.random.randint(0, 5), "key": f"k{self.random.randint(0, 1)}"}
+                if self.random.random() < 0.05:
+                    data["poison"] = self.random.choice(["walk", "perform"])
                 self.sent[key] = Event(type=f"go.{name}", source="sim", key=key, data=data)
             again = key in self.acknowledged and self.random.random() < 0.2
             if key not in self.acknowledged or again:
@@ -262,23 +349,27 @@ class World:
         try:
             await trio.sleep(self.random.random() * 3)
             await self.maybe_crash(f"in {path}")
+            self.poison(run.event, "perform", f"{run.id} {path} {frame.attempt}")
             return outcome(run.plan.flow, path, frame.attempt)
         finally:
             self.performing[(run.id, path)] -= 1
 
     async def person(self) -> None:
-        """Resumes what three crashes in one intention left to a person; nothing else may be paused."""
+        """Resumes what three crashes in one intention, or before anything was written, left to a person; nothing else
+        may be paused."""
         for row in list(self.store._runs.values()):
             if row.record.status is Status.paused and not row.signals:
-                if not row.record.error or row.record.error["type"] != "crashed":
+                if not row.record.error or row.record.error["type"] not in ("crashed", "broken"):
                     raise Violation(f"{row.record.id} is paused: {row.record.error}")
                 await self.store.signal(Signal(run=row.record.id, kind="resume"))
 
     def after_commit(self) -> None:
         for row in self.store._runs.values():
-            times = [entry.at for entry in row.entries]
-            if times != sorted(times):
-                raise Violation(f"I8: time goes back in {row.record.id}: {times}")
+            last = 0.0
+            for entry in row.entries:
+                if entry.at < last and not isinstance(entry, Shifted):
+                    raise Violation(f"I8: time goes back in {row.record.id}: {row.entries}")
+                last = entry.at
             ends = Counter(entry.path for entry in row.entries if isinstance(entry, Ended))
             if any(count > 1 for count in ends.values()):
                 raise Violation(f"I3: a step ended twice in {row.record.id}")
@@ -289,7 +380,7 @@ class World:
         """I10: folding the journal gives what the store says, under any budget."""
         for row in self.store._runs.values():
             record = row.record
-            if record.started is None:
+            if record.started is None or (record.error or {}).get("type") == "broken":
                 continue
             made = [self.folded(row, budget) for budget in (2, 10**9)]
             if fingerprint(made[0]) != fingerprint(made[1]):
@@ -394,16 +485,20 @@ async def simulate(seed: int) -> World:
         while trio.current_time() < CHAOS:
             await trio.sleep(world.random.random() * 10)
             if world.random.random() < 0.3:
-                world.clock.offset += world.random.uniform(-5, 5)
+                world.jump(world.random.uniform(-5, 5))
+            if world.random.random() < 0.1 and world.pool is not None and not world.cut.is_set():
+                world.jump(world.random.choice([-900.0, 900.0]))
+                await world.pool._time.look()
             if world.random.random() < 0.2 and not world.cut.is_set():
-                world.trace.append(f"{trio.current_time():.3f} crash by chaos")
-                world.crashes += 1
+                world.died("by chaos")
                 world.cut.set()
             world.check_replay()
+            world.check_stalls()
         world.chaos = False
         while trio.current_time() < REST:
             await trio.sleep(20)
             world.check_replay()
+            world.check_stalls()
             await world.person()
             rows = world.store._runs.values()
             if len(world.acknowledged) == EVENTS and rows and all(row.record.status.ended for row in rows):

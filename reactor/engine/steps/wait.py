@@ -15,6 +15,7 @@ from reactor.engine.steps import Plain
 class Wait(Plain):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Wait = frame.step.body
+        kind = "wake" if body.seconds is not None else "until"
         if body.seconds is not None:
             due = run.now + _seconds(body.seconds.render(frame.scope.names))
         else:
@@ -23,7 +24,7 @@ class Wait(Plain):
         if due <= run.now:
             return None
         frame.phase = "wait"
-        run.timers[(frame.path, "wake")] = due
+        run.timers[(frame.path, kind)] = due
         return BLOCKED
 
 

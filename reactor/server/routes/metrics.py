@@ -13,7 +13,11 @@ def routes(services: Services) -> list[Route]:
     async def stats(request: Request) -> Answer:
         return answer_json(await services.stats())
 
+    async def configuration(request: Request) -> Answer:
+        return answer_json(services.configuration())
+
     return [
         Route("GET", "/metrics", "send", metrics, Doc("Metrics in Prometheus's text format", "text/plain")),
         Route("GET", "/api/v1/stats", "admin", stats, Doc("The same numbers as JSON, for people", "Stats")),
+        Route("GET", "/api/v1/configuration", "admin", configuration, Doc("The options that hold", "Configuration")),
     ]
