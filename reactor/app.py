@@ -22,6 +22,7 @@ from flows.context import Kinds
 from plugins.host.host import Host
 from reactor import __version__, temporary
 from reactor.catalog import Catalog
+from reactor.clients import SharedClients
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
 from reactor.config import Config, is_loopback, url_of
@@ -101,6 +102,8 @@ class Daemon(Operations):
         self.ids = SystemIds()
         format = None if config.log_format == "auto" else config.log_format
         self.secrets = Secrets(config.secrets)
+        if config.admin_token is not None:
+            self.secrets.hide(config.admin_token)
         self.log = Log(config.log_level, format, mask=self.secrets.mask)
         self.metrics = Metrics()
         self.feed = Feed(self.clock, self.secrets.mask)
@@ -173,9 +176,10 @@ class Daemon(Operations):
                     self.kinds.connections, self.secrets.get, environment, self.clock, self.observer
                 )
                 self.collections = StoreCollections(self.store, self.clock)
+                clients = SharedClients(self.clock)
                 performer = ActionPerformer(
                     self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
-                    lambda action: ActionMemory(self.store, action), self.collections,
+                    lambda action: ActionMemory(self.store, action), self.collections, clients,
                 )  # fmt: skip
                 self.metrics.gauges = self._gauges
                 self.metrics.log_lost = lambda: self.log.lost
@@ -233,6 +237,7 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, catalog.watch)
                 group.start_soon(self._guarded, self._prune)
                 group.start_soon(connections.watch)
+                group.start_soon(clients.watch)
                 if config.plugins:
                     group.start_soon(self._guarded, plugins.watch)
                 group.start_soon(self.feed.run)
@@ -266,6 +271,7 @@ class Daemon(Operations):
                 await server.close()
                 await plugins.stop()
                 await connections.close()
+                await clients.close()
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             _unwrap(errors)
