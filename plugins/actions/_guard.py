@@ -44,7 +44,12 @@ def unwrap(address: Address) -> Address:
         if address.teredo is not None:
             return address.teredo[1]
         last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if address in NAT64 or address in LOCAL_NAT64 or address in TRANSLATED or (int(address) >> 32 == 0 and int(address) > 1):
+        if (
+            address in NAT64
+            or address in LOCAL_NAT64
+            or address in TRANSLATED
+            or (int(address) >> 32 == 0 and int(address) > 1)
+        ):
             return last
         if int(address) >> 32 & 0xFFFF == 0x5EFE and int(address) >> 48 & 0xFDFF == 0:  # ISATAP (RFC 5214)
             return last
@@ -78,7 +83,7 @@ def parsed(url: str) -> yarl.URL:
         raise refused(f"{shortened(url)} is not a valid URL: {error}") from None
     if found.scheme not in ("http", "https"):
         raise refused(f"only http and https go out, not {found.scheme or 'a URL without a scheme'}")
-    if not host or "%" in host.partition("%25")[0] and ":" not in host:
+    if not host or ("%" in host.partition("%25")[0] and ":" not in host):
         raise refused(f"{shortened(url)} is not a URL with a valid host")
     if port == 0:
         raise refused(f"{shortened(url)} is not a valid URL: there is no port 0")

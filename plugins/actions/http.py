@@ -12,13 +12,29 @@ import msgspec
 import yarl
 
 from plugins.actions._answer import (
-    decode, expected, headers_of, location_of, read, read_some, retry_after, save, unreadable,
+    decode,
+    expected,
+    headers_of,
+    location_of,
+    read,
+    read_some,
+    retry_after,
+    save,
+    unreadable,
 )  # fmt: skip
-from plugins.actions._guard import is_literal, parsed, refused, split
+from plugins.actions._guard import is_literal, parsed, refused, shortened, split
 from plugins.actions._paths import locate
 from plugins.actions._place import Place
 from plugins.actions._request import (
-    CHUNKED, METHODS, RequestOptions, body_of, request_auth, request_headers, through, with_query, wrong,
+    CHUNKED,
+    METHODS,
+    RequestOptions,
+    body_of,
+    request_auth,
+    request_headers,
+    through,
+    with_query,
+    wrong,
 )  # fmt: skip
 from plugins.actions._session import Session, session
 from plugins.connections.http import Auth
@@ -152,7 +168,10 @@ class _Exchange:
             return await self._result(response, failures)
 
     def _redirect(self, status: int, location: str) -> None:
-        target = parsed(urllib.parse.urljoin(str(self._url), location)).with_user(None)
+        try:
+            target = parsed(urllib.parse.urljoin(str(self._url), location)).with_user(None)
+        except ValueError as error:
+            raise refused(f"the redirect leads to {shortened(location)}, which is not a valid URL: {error}") from None
         if split(str(target)) != split(str(self._url)):
             leaves = self._private | {"authorization", "cookie"}
             self._headers = {k: v for k, v in self._headers.items() if k.lower() not in leaves}

@@ -65,7 +65,7 @@ class ActionContext(msgspec.Struct, kw_only=True):
     clients: Clients | None = None
     """Without one, what an action opens is closed after the call."""
     mask: Callable[[str], str] = lambda text: text
-    """The text without the step's secrets. What an action cuts off goes through it first: a secret that is cut in two is
+    """The text without the step's secrets. What an action cuts goes through it first: a secret that was cut in two is
     found by nobody."""
 
 

@@ -60,7 +60,7 @@ class Raw:
                 self.requests.append(data)
                 path = data.split(b" ")[1].decode().partition("?")[0]
                 data = b""
-                found = self.answers[path]
+                found = self.answers.get(path) or answer(status="404 Not Found")
                 connection.sendall(found)
                 if b"Connection: close" in found or not found.startswith(b"HTTP"):
                     return
