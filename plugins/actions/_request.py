@@ -60,7 +60,7 @@ def wrong(message: str) -> StepFailed:
 
 def pairs(fields: dict[str, Any]) -> list[tuple[str, str]]:
     """Fields of a query or a form: a list repeats its name, an object puts the names of its fields in brackets, null
-    is left out. Lists that hold objects or lists have each place in brackets, so that what belongs together stays so."""
+    is left out. In a list of objects or lists each place is in brackets: what belongs together stays so."""
     found: list[tuple[str, str]] = []
     for name, value in fields.items():
         _pairs(str(name), value, found, 0)
