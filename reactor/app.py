@@ -19,6 +19,7 @@ import msgspec
 
 from flows.connections import Connection
 from flows.context import Kinds
+from plugins import survivors
 from plugins.host.host import Host
 from reactor import __version__, temporary
 from reactor.catalog import Catalog
@@ -142,6 +143,7 @@ class Daemon(Operations):
             self.tls = Tls(Papers(config.tls_cert, config.tls_key, config.tls_client_ca))
         scheme = "http" if self.tls is None else "https"
         await self.store.open()
+        await self._end_survivors()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)
         self.catalog = catalog
@@ -238,6 +240,8 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, self._prune)
                 group.start_soon(connections.watch)
                 group.start_soon(clients.watch)
+                if survivors.adopts():
+                    group.start_soon(survivors.reap, self.clock.sleep)
                 if config.plugins:
                     group.start_soon(self._guarded, plugins.watch)
                 group.start_soon(self.feed.run)
@@ -295,6 +299,13 @@ class Daemon(Operations):
             self.observer.observe("tls.refused", error=str(error))
         else:
             self.observer.observe("tls.loaded", cert=self.config.tls_cert)
+
+    async def _end_survivors(self) -> None:
+        """What programs of a killed daemon started must not run beside their second life."""
+        if self.config.store == "memory:":
+            return
+        for one in await anyio.to_thread.run_sync(survivors.RECORD.keep, self.config.data):
+            self.observer.observe("program.killed", pid=one.pid, program=one.mark)
 
     async def _sources_settle(self) -> None:
         """Sources that need no connection are up before the daemon says that it is."""

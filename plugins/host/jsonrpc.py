@@ -12,6 +12,7 @@ import msgspec
 
 from plugins.host.link import CREDIT, ENDED, GRACE, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from plugins.host.process import MAX_LINE
+from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.text import shown, without_bom
 
@@ -60,7 +61,7 @@ class JsonRpcListening:
 class JsonRpcLink:
     """Fulfils `Link`. `publish` takes events that the plugin sends by itself; `tell` its log and progress."""
 
-    def __init__(self, plugin: str, process: anyio.abc.Process, publish: Any, tell: Callable[..., None]) -> None:
+    def __init__(self, plugin: str, process: Program, publish: Any, tell: Callable[..., None]) -> None:
         self._plugin = plugin
         self._process = process
         self._publish = publish

@@ -48,6 +48,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "plugin.refused": ("error", "plugin not taken"),
     "plugin.log": ("info", ""),
     "plugin.progress": ("debug", ""),
+    "program.killed": ("warning", "a program of the daemon that was killed before was still running, and was ended"),
     "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
     "temporary.removed": ("info", "removed what a killed process left behind"),
