@@ -19,6 +19,7 @@ from reactor.contracts.event import Event, StoredEvent, Verdict, rfc3339
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import Store
 from reactor.contracts.trigger import Receipt
+from reactor.contracts.urls import plain, without_credentials
 from reactor.engine import machine
 from reactor.engine.pool import Pool
 from reactor.engine.trace import Trace
@@ -175,7 +176,7 @@ class Operations:
 
     def _flow_item(self, name: str) -> dict[str, Any] | None:
         plan = self.catalog.flows.plans.get(name)
-        return None if plan is None else {**self._item(plan), "source": plan.source}
+        return None if plan is None else {**self._item(plan), "source": without_credentials(plan.source)}
 
     def _trigger_items(self) -> list[dict[str, Any]]:
         found = []
@@ -304,7 +305,7 @@ class Operations:
 
 
 def _options(options: Any) -> Any:
-    return msgspec.to_builtins(options)
+    return plain(msgspec.to_builtins(options))
 
 
 def _inputs_said(problems: list[str]) -> str:

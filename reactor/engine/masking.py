@@ -179,6 +179,8 @@ def _character(character: str) -> str:
         ways |= {rf"\\+x(?i:{code:02x})", f"%(?:25)*(?i:{code:02x})"}
     utf16 = character.encode("utf-16-be", "surrogatepass").hex()
     ways.add("".join(rf"\\+u(?i:{utf16[place : place + 4]})" for place in range(0, len(utf16), 4)))
+    if code > 0xFFFF:
+        ways.add(rf"\\+U(?i:{code:08x})")
     if not character.isascii():
         ways.add(_literal(raw.decode("latin-1")))
         ways.add("".join(rf"\\+x{byte:02x}" for byte in raw))
