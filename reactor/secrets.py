@@ -71,7 +71,12 @@ class Secrets:
         """Masks a value from now on."""
         if value in self._given or len(value) < SHORTEST:
             return
+        within = any(value in known or known in value for known in self._given)
         self._given.add(value)
+        if within:  # of two such only one pattern knows the longer
+            self._full, self._open = [Masker(self._given)], []
+            self._maskers = self._full
+            return
         self._open.append(value)
         self._maskers = [*self._full, Masker(self._open)]
         if len(self._open) == TOGETHER:

@@ -121,6 +121,10 @@ class ActionPerformer:
                 error.args = (mask(str(error), secrets.given),)
                 error.details = mask(error.details, secrets.given)
             raise
+        except Exception as error:  # a defect of the action; what it says is stored and logged like any other error
+            if secrets.given:
+                error.args = (mask(str(error), secrets.given),)
+            raise
         try:
             encoded = msgspec.json.encode(result)
         except (TypeError, ValueError, RecursionError) as error:  # it has acted: never again because of its result

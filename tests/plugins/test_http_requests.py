@@ -99,6 +99,9 @@ def test_a_base_and_what_follows(base: str, url: str, whole: str) -> None:
 async def test_a_connection_without_health_only_connects(server: Raw) -> None:
     kind = Http(Settings(url=f"{server.url}/hook"))
     await kind.check(await kind.open())
+    with anyio.fail_after(20):
+        while not server.connections:  # its thread has yet to take it
+            await anyio.sleep(0.01)
     assert server.connections == 1 and not server.requests
     server.answers["/hook/up"] = answer(b"ok")
     asked = Http(Settings(url=f"{server.url}/hook?key=1", health="/up"))
