@@ -104,7 +104,7 @@ def shortened(url: str) -> str:
     bare = rest.partition("?")[0].partition("#")[0]
     authority, slash, path = bare.partition("/")
     host = authority.rpartition("@")[2]
-    return repr(f"{head}{slashes}{host}{slash}{path}"[:200])
+    return repr(f"{head}{slashes}{host}{slash}{path}")
 
 
 def is_literal(url: str, front: str | None) -> bool:

@@ -157,7 +157,9 @@ class JsonRpcLink:
                 listening.hear(params)
         elif method == "log":
             params = message["params"]
-            self._tell("plugin.log", level=params.get("level", "info"), message=str(params.get("message", ""))[:8192])
+            self._tell(
+                "plugin.log", level=params.get("level", "info"), message=str(params.get("message", ""))[:MAX_LINE]
+            )
         elif method == "progress":
             self._tell("plugin.progress", **{k: v for k, v in message["params"].items() if k in ("message", "percent")})
         elif method == "publish" and self._group is not None:
@@ -182,7 +184,7 @@ class JsonRpcLink:
         elif id in self._listening:
             error = message.get("error")
             said = error.get("message") if isinstance(error, dict) else "the plugin ended it"
-            self._listening.pop(id).end(StepFailed("plugin.failed", str(said)[:2000]))
+            self._listening.pop(id).end(StepFailed("plugin.failed", str(said)[:MAX_LINE]))
 
     async def _published(self, id: Any, params: dict[str, Any]) -> None:
         try:

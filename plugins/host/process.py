@@ -19,7 +19,8 @@ from reactor.contracts.durations import parse_duration, parse_size
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.text import shown
 
-MAX_LINE = 8 * 1024
+MAX_LINE = 64 * 1024
+"""Characters of a line that are taken. The log shows fewer: it masks first, and cuts then."""
 MANIFEST_HASH = "REACTOR_PLUGIN_MANIFEST"
 """The variable with the hash of the manifest, for a plugin that does not work it out itself."""
 

@@ -17,6 +17,8 @@ from reactor.contracts.tracing import traceparent
 from reactor.engine.masking import mask, masker
 from reactor.engine.state import Run, StepFrame
 
+MAX_MESSAGE = 10_000
+"""Characters of an error that are kept, once it is masked."""
 MAX_RESULT = 16 * 1024 * 1024
 
 
@@ -114,12 +116,11 @@ class ActionPerformer:
         try:
             result = await action.run(options, context)
         except NotConnected as error:
-            message = mask(str(error), secrets.given)
+            message = mask(str(error), secrets.given)[:MAX_MESSAGE]
             raise StepFailed("connection.down", message, retryable=True) from None
         except StepFailed as error:
-            if secrets.given:
-                error.args = (mask(str(error), secrets.given),)
-                error.details = mask(error.details, secrets.given)
+            error.args = (mask(str(error), secrets.given)[:MAX_MESSAGE],)
+            error.details = mask(error.details, secrets.given)
             raise
         except Exception as error:  # a defect of the action; what it says is stored and logged like any other error
             if secrets.given:
