@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import anyio
 
-from plugins.survivors import RECORD
+from plugins.survivors import RECORD, Running
 
 CHUNK = 65_536
 LINUX = sys.platform == "linux"
@@ -104,7 +104,7 @@ class Program:
     """A program that runs or has run. `aclose` must be called: until then its number and group are not given to
     another, so that they can be signalled safely."""
 
-    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], program: Running) -> None:
         self._process = process
         self.pid = process.pid
         self.stdin = Writer(process.stdin) if process.stdin is not None else None
@@ -114,7 +114,7 @@ class Program:
         self._watch = _watch(process.pid)
         self._waiting = anyio.Lock()
         self._reaped = False
-        RECORD.add(process.pid, mark)
+        RECORD.add(program)
 
     async def wait(self) -> int:
         """Its exit code; the negative number of the signal that ended it."""
@@ -192,21 +192,29 @@ def start(
 ) -> Program:
     """Starts it with pipes; without `stdin` it reads nothing. `mark` is a variable of `env` by which its children are
     known. Raises OSError, ValueError."""
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=cwd, env=env, bufsize=0, close_fds=True, start_new_session=True, preexec_fn=_ending_with_us(),
-    )  # fmt: skip
+    variable = f"{mark}={env[mark]}"
+    prepare = _preparation(variable)
     try:
-        return Program(process, f"{mark}={env[mark]}")
+        process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, cwd=cwd, env=env, bufsize=0, close_fds=True, start_new_session=True,
+            preexec_fn=prepare,
+        )  # fmt: skip
+    except BaseException:
+        RECORD.remove(0)
+        raise
+    try:
+        return Program(process, RECORD.known(process.pid, variable) if prepare else RECORD.note(process.pid, variable))
     except BaseException:
         process.kill()
         process.wait()
         raise
 
 
-def _ending_with_us() -> Callable[[], None] | None:
-    """What the child does before it becomes the program: it asks to be killed when its parent dies. For the kernel the
-    parent is the *thread* that forked, so only the main thread asks for that: any other ends before the daemon does."""
+def _preparation(mark: str) -> Callable[[], None] | None:
+    """What the child does before it becomes the program: it asks to be killed when its parent dies, and writes itself
+    into the record. For the kernel the parent is the *thread* that forked, so only the main thread asks for that: any
+    other may end before the daemon does."""
     if LIBC is None or threading.get_native_id() != os.getpid():
         return None
     prctl, parent, number = LIBC.prctl, os.getpid(), int(signal.SIGKILL)
@@ -215,6 +223,7 @@ def _ending_with_us() -> Callable[[], None] | None:
         prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
         if os.getppid() != parent:  # it died in between
             os._exit(127)
+        RECORD.note(os.getpid(), mark)
 
     return ask
 

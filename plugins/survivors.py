@@ -80,25 +80,38 @@ class Record:
             self._path.unlink(missing_ok=True)
         return ended
 
-    def add(self, pid: int, mark: str) -> None:
-        found = stat_of(pid)
-        one = Running(pid=pid, start=found.start if found is not None else 0, boot=self._boot, mark=mark)
-        self.running[pid] = one
+    def note(self, pid: int, mark: str) -> Running:
+        """Writes a program down; it may do so itself, before it becomes the program, so that there is no moment in
+        which it runs and is not in the record."""
+        one = self.known(pid, mark)
         self._write(one)
+        return one
+
+    def known(self, pid: int, mark: str) -> Running:
+        found = stat_of(pid)
+        return Running(pid=pid, start=found.start if found is not None else 0, boot=self._boot, mark=mark)
+
+    def add(self, one: Running) -> None:
+        self.running[one.pid] = one
 
     def remove(self, pid: int) -> None:
-        if self.running.pop(pid, None) is not None:
+        """It has ended, or was never started."""
+        self.running.pop(pid, None)
+        if self.running:
             self._write(Running(pid=pid))
+        elif self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _write(self, one: Running) -> None:
         if self._path is None:
             return
         try:
-            if not self.running:
-                self._path.unlink(missing_ok=True)
-                return
-            with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(one) + b"\n")
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(file, msgspec.json.encode(one) + b"\n")
+            finally:
+                os.close(file)
         except OSError:  # a full disk: the program runs without a record
             return
 

@@ -138,7 +138,7 @@ def test_a_record_that_was_cut_is_read(tmp_path: Path) -> None:
     made, child = group(tmp_path)
     record = Record()
     assert record.keep(tmp_path) == []
-    record.add(made.pid, "REACTOR_RUN=run_7")
+    record.add(record.note(made.pid, "REACTOR_RUN=run_7"))
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'not JSON\n{"pid": 12')
     (ended,) = Record().keep(tmp_path)
