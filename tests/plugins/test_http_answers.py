@@ -128,7 +128,7 @@ async def test_a_file_that_cannot_be_written_is_known_before_or_final(server: Ra
     assert raised.value.type == "file.path" and len(server.requests) == asked
     with pytest.raises(StepFailed) as raised:
         await call(actions.Post, context(tmp_path), url=f"{server.url}/echo", save_to="taken/a")
-    assert (raised.value.type, raised.value.retryable) == ("file.io", False)
+    assert (raised.value.type, raised.value.retryable) == ("file.exists", False)
 
 
 async def test_a_redirect_in_latin_1(server: Raw) -> None:
