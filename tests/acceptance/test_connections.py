@@ -95,7 +95,7 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
     (daemon.flows / "connections").mkdir()
     daemon.flow(
         "refuses.yaml",
-        "flow: refuses\nwhen: [{http: {path: /refuses, verify: {bearer: canary}, accepts: {type: object, required: [b]}}}]\ndo: []\n",
+        "flow: refuses\nwhen: [{http: {path: /refuses, verify: {basic: {user: ada, password: canary}}, accepts: {type: object, required: [b]}}}]\ndo: []\n",
     )
     daemon.flow(
         "connections/api.yaml",
@@ -105,7 +105,7 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
     step = "call: http.get, with: {url: '%s', connection: api}"
     daemon.flow(
         "all.yaml",
-        "flow: all\nwhen: [{http: {path: /all, verify: {bearer: canary}}}]\ndo:\n"
+        "flow: all\nwhen: [{http: {path: /all, verify: {basic: {user: ada, password: canary}}}}]\ndo:\n"
         f"  - {{id: ok, {step % '/ok'}}}\n"
         f"  - {{id: own, call: http.get, with: {{url: 'http://127.0.0.1:{api.server_port}/own', "
         "query: {key: '${{ secrets.canary }}'}}}\n"
@@ -119,7 +119,7 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
     )
     outputs: dict[str, str] = {}
     with daemon:
-        headers = {"Authorization": f"Bearer {CANARY}".encode().decode("latin-1")}
+        headers = {"Authorization": "Basic " + base64.b64encode(f"ada:{CANARY}".encode()).decode()}
         answer = daemon.post("/hooks/all?wait", {"a": 1}, headers=headers)
         assert answer.status == 200, answer.raw
         assert set(answer.json["ok"]["forms"].values()) == {"***"} or not leaks(answer.raw.decode())
