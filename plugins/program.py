@@ -63,10 +63,11 @@ class Reader:
     async def aclose(self) -> None:
         self.close()
 
-    def release(self) -> IO[bytes]:
-        """The pipe itself, for somebody else to read and close."""
-        anyio.notify_closing(self._fd)
-        return self._pipe
+    def release(self) -> int:
+        """A descriptor of the pipe, for somebody else to read and close."""
+        found = os.dup(self._fd)
+        self.close()
+        return found
 
 
 class Writer:
@@ -232,17 +233,16 @@ class _Left:
     """Pipes that children in the background hold: emptied by the event loop, closed at their end."""
 
     def __init__(self) -> None:
-        self._pipes: dict[int, tuple[Any, IO[bytes]]] = {}
+        self._loops: dict[int, Any] = {}
 
-    def take(self, pipe: IO[bytes]) -> None:
+    def take(self, fd: int) -> None:
         import asyncio
 
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # another kind of loop, in tests of the engine
-            pipe.close()
+            os.close(fd)
             return
-        fd = pipe.fileno()
 
         def drop() -> None:
             try:
@@ -254,16 +254,16 @@ class _Left:
             if not data:
                 self._close(fd)
 
-        if len(self._pipes) >= MOST_LEFT:
-            self._close(next(iter(self._pipes)))
-        self._pipes[fd] = (loop, pipe)
+        if len(self._loops) >= MOST_LEFT:
+            self._close(next(iter(self._loops)))
+        self._loops[fd] = loop
         loop.add_reader(fd, drop)
 
     def _close(self, fd: int) -> None:
-        loop, pipe = self._pipes.pop(fd)
+        loop = self._loops.pop(fd)
         if not loop.is_closed():
             loop.remove_reader(fd)
-        pipe.close()
+        os.close(fd)
 
 
 _LEFT = _Left()
