@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 
 # What is shown with the executable too: connections, the HTTP trigger, watching, queues, operation, plugins.
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
-	tests/acceptance/test_queues.py tests/cli tests/host
+	tests/acceptance/test_queues.py tests/acceptance/test_programs.py tests/cli tests/host
 
 .PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 

@@ -19,9 +19,11 @@ import msgspec
 
 from flows.connections import Connection
 from flows.context import Kinds
+from plugins import survivors
 from plugins.host.host import Host
 from reactor import __version__, temporary
 from reactor.catalog import Catalog
+from reactor.clients import SharedClients
 from reactor.clock import SystemClock, SystemIds
 from reactor.collections import StoreCollections
 from reactor.config import Config, is_loopback, url_of
@@ -105,6 +107,8 @@ class Daemon(Operations):
         self.ids = SystemIds()
         format = None if config.log_format == "auto" else config.log_format
         self.secrets = Secrets(config.secrets)
+        if config.admin_token is not None:
+            self.secrets.hide(config.admin_token)
         self.log = Log(config.log_level, format, mask=self.secrets.mask)
         self.metrics = Metrics()
         self.feed = Feed(self.clock, self.secrets.mask)
@@ -145,6 +149,7 @@ class Daemon(Operations):
         if config.store != "memory:":
             private_directory(config.data)  # the socket is there also when the store is elsewhere
         await self.store.open()
+        await self._end_survivors()
         directories = [Path(flows) for flows in config.flows]
         catalog = Catalog(directories, self.kinds, self.store, self.clock, self.observer, self.bundle)
         self.catalog = catalog
@@ -180,9 +185,10 @@ class Daemon(Operations):
                     self.kinds.connections, self.secrets.get, environment, self.clock, self.observer
                 )
                 self.collections = StoreCollections(self.store, self.clock)
+                clients = SharedClients(self.clock)
                 performer = ActionPerformer(
                     self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
-                    lambda action: ActionMemory(self.store, action), self.collections,
+                    lambda action: ActionMemory(self.store, action), self.collections, clients,
                 )  # fmt: skip
                 self.metrics.gauges = self._gauges
                 self.metrics.log_lost = lambda: self.log.lost
@@ -241,6 +247,9 @@ class Daemon(Operations):
                 group.start_soon(self._guarded, self._prune)
                 group.start_soon(Resources(self.observer, self.store.health).watch, self.clock.sleep)
                 group.start_soon(connections.watch)
+                group.start_soon(clients.watch)
+                if survivors.adopts():
+                    group.start_soon(survivors.reap, self.clock.sleep)
                 if config.plugins:
                     group.start_soon(self._guarded, plugins.watch)
                 group.start_soon(self.feed.run)
@@ -274,6 +283,7 @@ class Daemon(Operations):
                 await server.close()
                 await plugins.stop()
                 await connections.close()
+                await clients.close()
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             _unwrap(errors)
@@ -297,6 +307,13 @@ class Daemon(Operations):
             self.observer.observe("tls.refused", error=str(error))
         else:
             self.observer.observe("tls.loaded", cert=self.config.tls_cert)
+
+    async def _end_survivors(self) -> None:
+        """What programs of a killed daemon started must not run beside their second life."""
+        if self.config.store == "memory:":
+            return
+        for one in await anyio.to_thread.run_sync(survivors.RECORD.keep, self.config.data):
+            self.observer.observe("program.killed", pid=one.pid, program=one.mark)
 
     async def _sources_settle(self) -> None:
         """Sources that need no connection are up before the daemon says that it is."""

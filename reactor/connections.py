@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,8 @@ from flows.expressions.template import compile_template
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed, leading
 from reactor.contracts.observe import Observer
-from reactor.engine.masking import mask
+from reactor.contracts.urls import quoted, secrets_of, shown_url
+from reactor.engine.masking import SHORTEST, mask, parts
 from reactor.engine.perform import Secrets
 
 CHECK_EVERY = 30.0
@@ -45,6 +46,15 @@ class Entry:
         self.retired = False
         self.lock = anyio.Lock()
         self.given: dict[str, str] = {}
+
+    def keep(self, secrets: Mapping[str, str], urls: Iterable[Any] = ()) -> None:
+        """What is masked in all that is said of it: secrets, and the passwords that stand in its URLs."""
+        found = {secret for url in urls if isinstance(url, str) for secret in secrets_of(url)}
+        own = sorted(secret for secret in found if len(secret) >= SHORTEST)
+        self.given = {**secrets, **{f"url {place}": secret for place, secret in enumerate(own)}}
+
+    def masked(self, error: object) -> str:
+        return str(mask(str(error), parts(self.given.values())))
 
 
 class Connections:
@@ -98,10 +108,16 @@ class Connections:
             client = await self._open(entry)
             yield client
         except NotConnected as error:
+            error.args = (entry.masked(error),)
             await self._failed(entry, client, error)
+            raise
+        except NotReady as error:
+            error.args = (entry.masked(error),)
             raise
         except ExceptionGroup as errors:
             fault = leading(errors)
+            if isinstance(fault, NotConnected | NotReady):
+                fault.args = (entry.masked(fault),)
             if isinstance(fault, NotConnected):
                 await self._failed(entry, client, fault)
             if isinstance(fault, NotConnected | NotReady):
@@ -124,12 +140,14 @@ class Connections:
         for kind in self._kinds.names():
             cls = self._kinds.get(kind)
             if scheme in cls.schemes:
+                entry = Entry(name, kind, None, name, None)
+                entry.keep({}, [name])
                 try:
-                    settings = compile_template(cls.from_url(name), _no_expression)
+                    entry.settings = compile_template(cls.from_url(quoted(name)), _no_expression)
                 except ValueError as error:
-                    raise NotConnected(f"{scheme}:// URL: {error}") from None
-                self._entries[name] = Entry(name, kind, settings, name, None)
-                return self._entries[name]
+                    raise NotConnected(entry.masked(f"{scheme}:// URL: {error}")) from None
+                self._entries[name] = entry
+                return entry
         raise NotConnected(f"no kind of connection takes {scheme}:// URLs")
 
     async def _open(self, entry: Entry) -> Any:
@@ -137,33 +155,35 @@ class Connections:
             if entry.client is None:
                 secrets = Secrets(self._secret)
                 cls = self._kinds.get(entry.kind)
+                given: dict[str, Any] = {}
                 try:
                     given = entry.settings.render({"secrets": secrets, "env": dict(self._environment)})
-                    options = msgspec.convert(given, cls.Options, strict=False)
+                    entry.keep(secrets.given, [entry.name, *given.values()])
+                    whole = {name: quoted(value) if isinstance(value, str) else value for name, value in given.items()}
+                    options = msgspec.convert(whole, cls.Options, strict=False)
                     problems = cls.problems(options)
-                except (msgspec.ValidationError, StepFailed) as error:
-                    raise NotConnected(mask(f"{entry.name}: {error}", secrets.given)) from None
-                finally:
-                    entry.given = secrets.given
+                except (msgspec.ValidationError, StepFailed, ValueError) as error:
+                    entry.keep(secrets.given, [entry.name, *given.values()])
+                    raise NotConnected(entry.masked(f"{shown_url(entry.name)}: {error}")) from None
                 if problems:
                     text = "; ".join(f"{option}: {message}" for option, message in problems)
-                    raise NotConnected(mask(f"{entry.name}: {text}", entry.given))
+                    raise NotConnected(entry.masked(f"{shown_url(entry.name)}: {text}"))
                 entry.instance = cls(options)
                 try:
                     with anyio.fail_after(OPEN_WITHIN):
                         entry.client = await entry.instance.open()
                 except TimeoutError:
-                    raise NotConnected(f"{entry.name} did not open within {OPEN_WITHIN:g} s") from None
+                    raise NotConnected(f"{shown_url(entry.name)} did not open within {OPEN_WITHIN:g} s") from None
                 except NotConnected as error:
-                    raise NotConnected(mask(str(error), entry.given)) from None
+                    raise NotConnected(entry.masked(error)) from None
                 except Exception as error:
-                    raise NotConnected(mask(_unexpected(entry, error), entry.given)) from None
+                    raise NotConnected(entry.masked(_unexpected(entry, error))) from None
                 self._up(entry)
         return entry.client
 
     def _up(self, entry: Entry) -> None:
         if entry.state != "connected":
-            self._observer.observe("connection.opened", connection=shown(entry.name), kind=entry.kind)
+            self._observer.observe("connection.opened", connection=shown_url(entry.name), kind=entry.kind)
         entry.state, entry.error, entry.since = "connected", None, self._clock.now()
 
     async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
@@ -171,9 +191,9 @@ class Connections:
         what is said of the old one does not touch it."""
         if entry.client is not client:
             return
-        text = mask(str(error), entry.given)
+        text = entry.masked(error)
         if entry.state != "disconnected":
-            self._observer.observe("connection.lost", connection=shown(entry.name), kind=entry.kind, error=text)
+            self._observer.observe("connection.lost", connection=shown_url(entry.name), kind=entry.kind, error=text)
         entry.state, entry.error = "disconnected", text
         if entry.client is not None:
             with anyio.CancelScope(shield=True):
@@ -189,7 +209,7 @@ class Connections:
                     await entry.instance.close(client)
                 except Exception as error:
                     self._observer.observe(
-                        "connection.lost", connection=shown(entry.name), error=mask(repr(error), entry.given)
+                        "connection.lost", connection=shown_url(entry.name), error=entry.masked(repr(error))
                     )
 
     async def check(self, name: str) -> str | None:
@@ -211,9 +231,9 @@ class Connections:
         except TimeoutError:
             raise NotConnected(f"no answer within {CHECK_WITHIN:g} s") from None
         except (NotConnected, StepFailed) as error:
-            raise NotConnected(mask(str(error), entry.given)) from None
+            raise NotConnected(entry.masked(error)) from None
         except Exception as error:
-            raise NotConnected(mask(_unexpected(entry, error), entry.given)) from None
+            raise NotConnected(entry.masked(_unexpected(entry, error))) from None
 
     async def watch(self) -> None:
         """Looks after what is open, until cancelled."""
@@ -236,7 +256,7 @@ class Connections:
         """Name, kind and health of each; no settings."""
         return [
             {
-                "name": shown(entry.name),
+                "name": shown_url(entry.name),
                 "kind": entry.kind,
                 "state": entry.state,
                 "error": entry.error,
@@ -249,14 +269,6 @@ class Connections:
     async def close(self) -> None:
         for entry in [*self._entries.values(), *self._retired]:
             await self._close(entry)
-
-
-def shown(name: str) -> str:
-    """A URL without its password."""
-    head, found, rest = name.partition("://")
-    if not found or "@" not in rest:
-        return name
-    return f"{head}://***@{rest.rpartition('@')[2]}"
 
 
 def _no_expression(*_: Any) -> Any:

@@ -22,6 +22,7 @@ from reactor.contracts.plan import Plan
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import Store
 from reactor.contracts.trigger import Receipt
+from reactor.contracts.urls import plain, without_credentials
 from reactor.engine import machine
 from reactor.engine.pool import Pool
 from reactor.engine.trace import Trace
@@ -191,7 +192,7 @@ class Operations:
         if plan is None:
             return None
         problems = [str(problem) for problem in self.catalog.problems if problem.file == plan.file]
-        return {**self._item(plan, problems), "source": plan.source}
+        return {**self._item(plan, problems), "source": without_credentials(plan.source)}
 
     def _trigger_items(self) -> list[dict[str, Any]]:
         found = []
@@ -334,7 +335,7 @@ class Operations:
 
 
 def _options(options: Any) -> Any:
-    return msgspec.to_builtins(options)
+    return plain(msgspec.to_builtins(options))
 
 
 def _inputs_said(problems: list[str]) -> str:

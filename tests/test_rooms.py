@@ -24,7 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "reactor/cli": ("reactor", "flows", "triggers", "plugins.host"),
     "flows": ("reactor.contracts", "flows"),
     "triggers": ("reactor.contracts", "triggers"),
-    "plugins": ("reactor.contracts", "plugins"),
+    "plugins": ("reactor.contracts", "reactor.__version__", "plugins"),
 }
 """Files directly under reactor/ are the composition root and its helpers; they may import everything."""
 PURE = ("machine.py", "policy.py", "ending.py", "state.py", "retry.py", "trace.py", "verbs.py", "steps/")

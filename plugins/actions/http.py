@@ -1,88 +1,50 @@
-"""HTTP requests. Retry hints come from the other side: `Retry-After`, and which statuses are worth another try."""
+"""HTTP requests. Retry hints come from the other side: `Retry-After`, and which statuses are worth another try.
+
+Once the other side has acted, nothing makes the step run again: what fails from then on is not retryable.
+"""
 
 from __future__ import annotations
 
-import base64
-import datetime
-import email.utils
-import ipaddress
-import ssl
 import urllib.parse
-from pathlib import Path
 from typing import Any, ClassVar
 
-import anyio
 import msgspec
+import yarl
 
-from plugins.actions._guard import Resolver, is_literal, refused, split
+from plugins.actions._answer import (
+    decode,
+    expected,
+    headers_of,
+    location_of,
+    read,
+    read_some,
+    retry_after,
+    save,
+    unreadable,
+)  # fmt: skip
+from plugins.actions._guard import is_literal, parsed, refused, shortened, split
 from plugins.actions._paths import locate
-from plugins.actions._place import Partial, Place, errors
-from plugins.connections.http import Auth, Tls
-from plugins.connections.http import Settings as Base
+from plugins.actions._place import Place
+from plugins.actions._request import (
+    CHUNKED,
+    METHODS,
+    RequestOptions,
+    body_of,
+    request_auth,
+    request_headers,
+    through,
+    with_query,
+    wrong,
+)  # fmt: skip
+from plugins.actions._session import Session, session
+from plugins.connections.http import Auth
 from reactor.contracts.action import ActionContext
 from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.names import named
 
-MAX_BODY = 8 * 1024 * 1024
-MAX_SAVED = 4 * 1024**3
 MAX_REDIRECTS = 10
-CHUNK = 256 * 1024
-
-
-class RequestOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    url: str
-    """Where to; http or https. With a `connection`, what follows its URL."""
-    connection: str | None = None
-    """A connection of the kind http, with base URL, headers and sign-in."""
-    method: str = "GET"
-    """The method (only `http.request`)."""
-    headers: dict[str, Any] = {}
-    """Request headers."""
-    query: dict[str, Any] = {}
-    """Added to the URL."""
-    json: Any = msgspec.UNSET
-    """The body, as JSON,"""
-    form: dict[str, Any] | None = None
-    """or as a form,"""
-    body: str | None = None
-    """or as text."""
-    auth: Auth | None = None
-    """`bearer`, or `user` and `password`."""
-    timeout: str = "30s"
-    """For the whole exchange; the step's own timeout holds too."""
-    follow: int = 5
-    """Redirects to follow; 0 returns the redirect itself."""
-    save_to: str | None = None
-    """A file to stream the answer into; `body` is then null."""
-    expect: str | int | list[int | str] = "2xx"
-    """Statuses that count as success: 200, 2xx, or a list."""
-    tls: Tls | None = None
-    """Certificates."""
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, section 10.2.3): a number or a date."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value.strip()) if len(value.strip()) < 9 else None
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return max(moment.timestamp() - now, 0.0)
-
-
-def expected(status: int, expect: str | int | list[int | str]) -> bool:
-    """Whether a status is one of those that count as success."""
-    for one in expect if isinstance(expect, list) else [expect]:
-        text = str(one).lower()
-        if text == str(status) or (text.endswith("xx") and text[0] == str(status)[0]):
-            return True
-    return False
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
 class Request:
@@ -104,261 +66,158 @@ class Request:
             return await self.exchange(through(options, api), context, True, frozenset(n.lower() for n in api.headers))
 
     async def exchange(
-        self, options: RequestOptions, context: ActionContext, literal: bool, private: frozenset[str] = frozenset()
-    ) -> Any:
-        """One request. `literal`: the author wrote the host; `private`: headers that leave with the host."""
-        import aiohttp
-
-        method = (self.method or options.method).upper()
-        if method not in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-            raise StepFailed("expression", f"{method} is no HTTP method")
-        split(options.url)
-        hosts = frozenset({split(options.url)[1]}) if literal else frozenset()
-        resolver = Resolver(hosts, networks(context.settings))
-        try:
-            timeout = aiohttp.ClientTimeout(total=parse_duration(options.timeout))
-        except DurationError as error:
-            raise StepFailed("expression", f"timeout: {error}") from None
-        connector = aiohttp.TCPConnector(resolver=resolver, ssl=tls_context(options.tls, context.folder))  # type: ignore[arg-type]
-        headers = request_headers(method, options, context)
-        try:
-            async with aiohttp.ClientSession(
-                connector=connector,
-                timeout=timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=True,
-            ) as session:
-                return await self._exchange(session, method, headers, options, context, resolver, private)
-        except StepFailed:
-            raise
-        except TimeoutError:
-            raise StepFailed("http.timeout", f"no complete answer within {options.timeout}") from None
-        except aiohttp.ClientError as error:
-            cause = error.__cause__
-            if isinstance(cause, StepFailed):
-                raise cause from None
-            if isinstance(error, aiohttp.ClientConnectorCertificateError):
-                raise StepFailed("http.tls", str(error), retryable=False) from None
-            raise StepFailed("http.connect", f"{type(error).__name__}: {error}") from None
-
-    async def _exchange(
         self,
-        session: Any,
-        method: str,
-        headers: dict[str, str],
         options: RequestOptions,
         context: ActionContext,
-        resolver: Resolver,
-        private: frozenset[str],
+        literal: bool,
+        private: frozenset[str] = frozenset(),
+        content: bool = True,
     ) -> Any:
-        url = with_query(options.url, options.query)
-        data = body_of(options)
-        for _ in range(min(options.follow, MAX_REDIRECTS) + 1):
-            _judge_numeric(url, resolver)
-            response = await session.request(method, url, headers=headers, data=data, allow_redirects=False)
-            location = response.headers.get("Location")
-            if response.status not in (301, 302, 303, 307, 308) or not location or not options.follow:
+        """One request. `literal`: the author wrote the host; `private`: headers that leave with the host; `content`:
+        whether the body of a good answer is read."""
+        method = (self.method or options.method).upper()
+        if method not in METHODS:
+            raise wrong(f"{method[:50]} is not one of the methods {', '.join(METHODS)}")
+        url = parsed(with_query(options.url, options.query))
+        if options.auth is None and url.user is not None:
+            own = request_auth(Auth(user=url.user, password=url.password))
+            options = _with_headers(options, own)
+        exchange = _Exchange(options, context, method, url.with_user(None), private, content)
+        hosts = frozenset({split(options.url)[1]}) if literal else frozenset()
+        async with session(context, hosts, options.tls) as shared:
+            return await exchange.run(shared)
+
+
+def _with_headers(options: RequestOptions, more: dict[str, str]) -> RequestOptions:
+    given = {name.lower() for name in options.headers}
+    headers = {**{name: value for name, value in more.items() if name.lower() not in given}, **options.headers}
+    return msgspec.structs.replace(options, headers=headers)
+
+
+class _Exchange:
+    """One request with its redirects."""
+
+    def __init__(
+        self, options: RequestOptions, context: ActionContext, method: str, url: yarl.URL, private: frozenset[str],
+        content: bool,
+    ) -> None:  # fmt: skip
+        self._options = options
+        self._context = context
+        self._method = method
+        self._safe = method in SAFE
+        self._url = url
+        self._private = private
+        self._content = content
+        self._body = body_of(options)
+        self._headers = request_headers(method, options, context, self._body)
+        self._place: Place | None = None
+        if options.save_to is not None:
+            self._place = locate(context, "save_to", options.save_to)
+        try:
+            self._seconds = parse_duration(options.timeout)
+        except DurationError as error:
+            raise wrong(f"timeout: {error}") from None
+        self._acted = False
+        """Whether the other side has done what was asked."""
+
+    async def run(self, shared: Session) -> Any:
+        import aiohttp
+        from aiohttp.http_exceptions import HttpProcessingError
+
+        try:
+            return await self._run(shared, (aiohttp.ClientError, HttpProcessingError, TimeoutError))
+        except StepFailed as error:
+            failed = error
+        except TimeoutError:
+            failed = StepFailed("http.timeout", f"no complete answer within {self._options.timeout}")
+        except aiohttp.InvalidURL as error:
+            failed = refused(str(error))
+        except aiohttp.ClientConnectorCertificateError as error:
+            failed = StepFailed("http.tls", str(error), retryable=False)
+        except (aiohttp.ClientResponseError, HttpProcessingError) as error:
+            failed = unreadable(f"the answer is not valid HTTP: {error.message}")
+        except aiohttp.ClientError as error:
+            cause = error.__cause__
+            known = isinstance(cause, StepFailed)
+            failed = cause if known else StepFailed("http.connect", f"{type(error).__name__}: {error}")  # type: ignore[assignment]
+        except UnicodeError as error:
+            failed = refused(f"{self._url.raw_host}: not a valid host: {error}")
+        if self._acted:
+            failed.retryable = False
+        raise failed from None
+
+    async def _run(self, shared: Session, failures: tuple[type[Exception], ...]) -> Any:
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=self._seconds)
+        for _ in range(min(self._options.follow, MAX_REDIRECTS) + 1):
+            shared.guard.check(self._url)
+            chunked = self._headers.pop(CHUNKED, None) is not None and self._body is not None
+            response = await shared.client.request(
+                self._method, self._url, headers=self._headers, data=self._body, allow_redirects=False,
+                timeout=timeout, chunked=chunked or None,
+            )  # fmt: skip
+            location = location_of(response)
+            if response.status not in (301, 302, 303, 307, 308) or not location or not self._options.follow:
                 break
             response.release()
-            target = urllib.parse.urljoin(url, location)
-            if split(target)[:2] != split(url)[:2]:
-                leaves = private | {"authorization", "cookie"}
-                headers = {k: v for k, v in headers.items() if k.lower() not in leaves}
-            if response.status == 303 or (response.status in (301, 302) and method == "POST"):
-                method, data = "GET", None
-                headers = {k: v for k, v in headers.items() if k.lower() not in ("content-type", "content-length")}
-            url = target
+            self._redirect(response.status, location)
         else:
-            raise StepFailed("http.redirects", f"more than {options.follow} redirects", retryable=False)
+            raise StepFailed("http.redirects", f"more than {self._options.follow} redirects", retryable=False)
         async with response:
-            return await self._result(response, options, context)
+            return await self._result(response, failures)
 
-    async def _result(self, response: Any, options: RequestOptions, context: ActionContext) -> Any:
+    def _redirect(self, status: int, location: str) -> None:
+        try:
+            target = parsed(urllib.parse.urljoin(str(self._url), location)).with_user(None)
+        except ValueError as error:
+            raise refused(f"the redirect leads to {shortened(location)}, which is not a valid URL: {error}") from None
+        if split(str(target)) != split(str(self._url)):
+            leaves = self._private | {"authorization", "cookie"}
+            self._headers = {k: v for k, v in self._headers.items() if k.lower() not in leaves}
+        if (status == 303 and self._method != "HEAD") or (status in (301, 302) and self._method == "POST"):
+            self._acted = self._acted or not self._safe
+            self._method, self._body = "GET", None
+            drop = ("content-type", "content-length", "idempotency-key")
+            self._headers = {k: v for k, v in self._headers.items() if k.lower() not in drop}
+        self._url = target
+
+    async def _result(self, response: Any, failures: tuple[type[Exception], ...]) -> Any:
         result: dict[str, Any] = {
             "status": response.status,
-            "headers": {name.lower(): value for name, value in response.headers.items()},
+            "headers": headers_of(response),
             "url": str(response.url),
         }
+        options = self._options
         if not expected(response.status, options.expect):
-            text = (await _read(response, 64 * 1024, cut=True)).decode("utf-8", "replace")
+            text = self._context.mask((await read_some(response, failures)).decode("utf-8", "backslashreplace"))
             raise StepFailed(
                 "http.status",
                 f"{response.method} {response.url.with_query(None)} answered {response.status}",
                 status=response.status,
-                retry_after=retry_after(response.headers.get("Retry-After"), context.clock.now()),
+                retry_after=retry_after(response.headers.get("Retry-After"), self._context.clock.now()),
                 details={**result, "body": text[:4096]},
             )
-        if options.save_to is not None:
-            return {
-                **result,
-                "body": None,
-                **await _save(response, locate(context, "save_to", options.save_to)),
-            }
-        return {
-            **result,
-            "body": decode(await _read(response, MAX_BODY), response.headers.get("Content-Type", "")),
-        }
-
-
-def networks(settings: Any) -> list[Any]:
-    return [ipaddress.ip_network(text) for text in getattr(settings, "allow_networks", ())]
-
-
-def _judge_numeric(url: str, resolver: Resolver) -> None:
-    """A host that is an address already passes no resolver."""
-    host = split(url)[1]
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return
-    reason = resolver.judge(str(address), host)
-    if reason is not None:
-        raise refused(f"{host}: {reason}; the operator may allow its network with --allow-network")
-
-
-def with_query(url: str, query: dict[str, Any]) -> str:
-    """The URL with `query` added; lists repeat their name, null is left out."""
-    if query:
-        pairs: list[tuple[str, str]] = []
-        for name, value in query.items():
-            pairs.extend(
-                (name, _text(one)) for one in (value if isinstance(value, list) else [value]) if one is not None
-            )
-        extra = urllib.parse.urlencode(pairs)
-        base, hash_, fragment = url.partition("#")
-        url = base + ("&" if "?" in base else "?") + extra + hash_ + fragment
-    return url
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def request_headers(method: str, options: RequestOptions, context: ActionContext) -> dict[str, str]:
-    headers: dict[str, str] = {"User-Agent": "reactor", "Accept": "*/*"}
-    if method in ("POST", "PATCH"):
-        headers["Idempotency-Key"] = context.idempotency_key
-    if context.traceparent is not None:
-        headers["traceparent"] = context.traceparent
-    headers |= request_auth(options.auth)
-    if options.json is not msgspec.UNSET:
-        headers["Content-Type"] = "application/json"
-    elif options.form is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-    elif options.body is not None:
-        headers["Content-Type"] = "text/plain; charset=utf-8"
-    given = {name.lower() for name in options.headers}
-    headers = {name: value for name, value in headers.items() if name.lower() not in given}
-    for name, value in options.headers.items():
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        if any(c in "\r\n\0" for c in name + text) or not name.isascii():
-            raise StepFailed("expression", f"the header {name!r} has a line break")
-        headers[name] = text
-    return headers
-
-
-def request_auth(auth: Auth | None) -> dict[str, str]:
-    """The Authorization header, or nothing."""
-    if auth is None or (auth.bearer is None and auth.user is None):
-        return {}
-    if auth.bearer is not None:
-        return {"Authorization": f"Bearer {auth.bearer}"}
-    pair = f"{auth.user}:{auth.password or ''}".encode()
-    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-
-def through(options: RequestOptions, api: Base) -> RequestOptions:
-    """The request with what its connection adds. Raises StepFailed for a URL that leaves the connection's host:
-    its credentials go nowhere else."""
-    url = options.url if "://" in options.url else f"{api.url.rstrip('/')}/{options.url.lstrip('/')}"
-    if split(url) != split(api.url) or "@" in urllib.parse.urlsplit(url).netloc:
-        raise refused(f"{options.url[:200]!r} leaves {api.url}, which is all that the connection is for")
-    return msgspec.structs.replace(
-        options,
-        url=url,
-        headers={**api.headers, **options.headers},
-        auth=options.auth or api.auth,
-        tls=options.tls or api.tls,
-    )
-
-
-def body_of(options: RequestOptions) -> bytes | None:
-    given = [options.json is not msgspec.UNSET, options.form is not None, options.body is not None]
-    if sum(given) > 1:
-        raise StepFailed("expression", "give one of json, form and body")
-    if options.json is not msgspec.UNSET:
-        return msgspec.json.encode(options.json)
-    if options.form is not None:
-        return urllib.parse.urlencode(options.form, doseq=True).encode()
-    return options.body.encode() if options.body is not None else None
-
-
-def decode(raw: bytes, content_type: str) -> Any:
-    """JSON by content type, else text, else base64."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/json" or kind.endswith("+json"):
+        self._acted = self._acted or not self._safe
+        if not self._content:
+            return result
         try:
-            return msgspec.json.decode(raw) if raw else None
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise StepFailed(
-                "http.content", f"the answer says it is JSON, and is not: {error}", retryable=False
-            ) from None
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(raw).decode()
+            if self._place is not None:
+                return {**result, "body": None, **await save(response, self._place)}
+            return {**result, "body": decode(await read(response), result["headers"].get("content-type", ""))}
+        except failures as error:
+            raise self._unread(error, result) from None
 
-
-async def _read(response: Any, limit: int, cut: bool = False) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_chunked(CHUNK):
-        size += len(part)
-        parts.append(part)
-        if size > limit:
-            if cut:
-                break
-            raise StepFailed(
-                "limit", f"the answer has more than {limit:,} bytes; stream it with save_to", retryable=False
-            )
-    return b"".join(parts)
-
-
-async def _save(response: Any, place: Place) -> dict[str, Any]:
-    """Streams into a file beside the target, renamed when it is whole."""
-    size = 0
-    with errors(place):
-        partial = await anyio.to_thread.run_sync(Partial, place)
-    try:
-        async for part in response.content.iter_chunked(CHUNK):
-            size += len(part)
-            if size > MAX_SAVED:
-                raise StepFailed("limit", f"the answer has more than {MAX_SAVED:,} bytes", retryable=False)
-            with errors(place):
-                await anyio.to_thread.run_sync(partial.file.write, part)
-    except BaseException:
-        partial.drop()
-        raise
-    with errors(place):
-        await anyio.to_thread.run_sync(partial.put)
-    return {**named("path", str(place.path)), "size": size}
-
-
-def tls_context(options: Tls | None, base: str) -> ssl.SSLContext | bool:
-    """The settings as aiohttp takes them; relative paths start at `base`. Raises StepFailed."""
-    if options is None:
-        return True
-    folder = Path(base)
-    try:
-        made = ssl.create_default_context(cafile=str(folder / options.ca) if options.ca else None)
-        if options.cert is not None:
-            made.load_cert_chain(folder / options.cert, folder / options.key if options.key else None)
-    except (OSError, ssl.SSLError) as error:
-        raise StepFailed("http.tls", f"the certificates cannot be read: {error}", retryable=False) from None
-    if not options.verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+    def _unread(self, error: Exception, result: dict[str, Any]) -> StepFailed:
+        """A body that did not come whole. What was only asked may be asked again; what was done is not done twice."""
+        coded = any("content-encoding" in str(one).lower() for one in (error, error.__cause__) if one is not None)
+        why = f"not within {self._options.timeout}" if isinstance(error, TimeoutError) else str(error)
+        message = f"{result['status']} was answered, but its body cannot be read: {why}"
+        if self._safe and not coded:
+            return StepFailed("http.timeout" if isinstance(error, TimeoutError) else "http.connect", message)
+        failed = unreadable(message)
+        failed.status, failed.details = result["status"], result
+        return failed
 
 
 class Get(Request):

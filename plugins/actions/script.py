@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 
 from plugins.actions._paths import resolve
-from plugins.actions.shell import Run, RunOptions
+from plugins.actions.shell import RunOptions, perform
+from plugins.output import json_of, line_ends
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.text import shown
 
 MAX_CODE = 100_000
 
@@ -27,18 +30,36 @@ class ScriptOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     env: dict[str, str] = {}
     """Its variables, beside PATH, HOME, LANG and the REACTOR_ ones; nothing else is inherited."""
     cwd: str | None = None
-    """Its folder; the flow's own unless given."""
+    """Its folder, from the flow's own; that one unless given."""
     check: bool = True
     """Whether an exit code other than 0 fails the step."""
     limit: int = 1024 * 1024
     """Bytes of stdout, and of stderr, that are kept; more ends the script."""
+    background: str = "leave"
+    """What becomes of children that still run when the script has ended: `leave` or `kill`."""
+
+
+def _encoded(option: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise StepFailed("expression", f"{option} holds text that cannot be UTF-8", retryable=False) from None
+
+
+def _json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except (ValueError, OverflowError):
+        raise StepFailed(
+            "expression", "input holds text that cannot be UTF-8, or a number that JSON does not have", retryable=False
+        ) from None
 
 
 class _Script:
     needs: ClassVar[str | None] = "script"
     repeat = "keyed"
     Options = ScriptOptions
-    result_fields = ("exit_code", "stdout", "stderr", "json")
+    result_fields = ("exit_code", "stdout", "stderr", "stdout_bytes", "stderr_bytes", "json")
     literal: ClassVar[tuple[str, ...]] = ("code", "file")
     programs: ClassVar[tuple[str, ...]] = ()
     inline: ClassVar[tuple[str, ...]] = ()
@@ -52,31 +73,37 @@ class _Script:
             raise StepFailed(
                 "script.missing", f"{self.name} needs {self.programs[0]} on the daemon's PATH", retryable=False
             )
+        file: Path | None = None
         if options.code is not None:
-            if len(options.code.encode()) > MAX_CODE:
+            if len(_encoded("code", options.code)) > MAX_CODE:
                 raise StepFailed("limit", "code has at most 100,000 bytes; put it into a file", retryable=False)
             argv = [program, *self.inline, options.code, *self.after(), *options.args]
         else:
             assert options.file is not None
-            argv = [program, str(resolve(context, "file", options.file)), *options.args]
+            file = resolve(context, "file", options.file)
+            if not file.is_file():
+                raise StepFailed("script.missing", f"the script {shown(str(file))} does not exist", retryable=False)
+            argv = [program, str(file), *options.args]
         given = RunOptions(
             argv=argv,
-            stdin=msgspec.json.encode(options.input).decode(),
+            stdin=_json(options.input),
             env=options.env,
             cwd=options.cwd,
             check=options.check,
             limit=options.limit,
+            background=options.background,
         )
         try:
-            result: dict[str, Any] = await Run().run(given, context)
+            result, raw = await perform(given, context)
         except StepFailed as error:
             if error.type == "shell.exit":
-                error.args = (str(error).replace(program, self.name, 1),)
+                hint = line_ends(file) if file is not None and self.name == "script.shell" else ""
+                error.args = (str(error).replace(program, self.name, 1) + hint,)
                 error.type = "script.exit"
             raise
         try:
-            result["json"] = msgspec.json.decode(result["stdout"])
-        except (msgspec.DecodeError, RecursionError):
+            result["json"] = json_of(raw)[0]
+        except ValueError:
             result["json"] = None
         return result
 

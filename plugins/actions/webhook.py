@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from plugins.actions._guard import is_literal
-from plugins.actions.http import Post, RequestOptions, through
+from plugins.actions._request import RequestOptions, through, wrong
+from plugins.actions.http import Post
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
@@ -80,7 +81,10 @@ class Send:
         if "." in id or not id.isprintable():
             raise StepFailed("expression", "an id has no dots", retryable=False)
         stamp = int(context.clock.now())
-        body = msgspec.json.encode({"type": options.type, "timestamp": rfc3339(stamp), "data": options.data})
+        try:
+            body = msgspec.json.encode({"type": options.type, "timestamp": rfc3339(stamp), "data": options.data})
+        except (ValueError, OverflowError):
+            raise wrong("the data holds text that cannot be UTF-8, or a number that JSON does not have") from None
         secrets = [options.secret] if isinstance(options.secret, str) else options.secret
         signed = f"{id}.{stamp}.".encode() + body
         signatures = [
@@ -117,6 +121,7 @@ class Send:
 
     async def _post(self, request: RequestOptions, connection: str | None, context: ActionContext) -> Any:
         if connection is None:
-            return await Post().exchange(request, context, is_literal(request.url, context.literals.get("url")))
+            literal = is_literal(request.url, context.literals.get("url"))
+            return await Post().exchange(request, context, literal, content=False)
         async with context.connection(connection) as api:
-            return await Post().exchange(through(request, api), context, True)
+            return await Post().exchange(through(request, api), context, True, content=False)

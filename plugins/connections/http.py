@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, ClassVar
 
+import anyio
 import msgspec
+from anyio.streams.tls import TLSStream
 
-from plugins.actions._guard import split
+from plugins.actions._guard import Guard, parsed, shortened, split
+from reactor import __version__
 from reactor.contracts.errors import NotConnected, StepFailed
+
+AGENT = f"Reactor/{__version__}"
+CHECK_WITHIN = 10.0
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +36,7 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     url: str
-    """What every request's URL begins with."""
+    """What every request's URL begins with; a query of it (`?key=…`) goes along with every request."""
     headers: dict[str, str] = {}
     """Headers of every request."""
     auth: Auth | None = None
@@ -57,33 +64,73 @@ class Http:
     @classmethod
     def problems(cls, options: Settings) -> list[tuple[str, str]]:
         try:
-            split(options.url)
+            url = parsed(options.url)
         except StepFailed as error:
             return [("url", str(error))]
-        return [("url", "the base has no ? and no #")] if set("?#") & set(options.url) else []
+        return [("url", "the base has no #")] if url.raw_fragment else []
 
     async def open(self) -> Settings:
         """The settings are the client: each request opens what it needs."""
         return self.options
 
     async def check(self, client: Settings) -> None:
-        import aiohttp
-
-        from plugins.actions.http import request_auth, tls_context
-
+        """Connects; only a `health` path is asked for anything."""
         try:
-            timeout = aiohttp.ClientTimeout(total=10)
-            connector = aiohttp.TCPConnector(ssl=tls_context(client.tls, ""))
-            headers = {**client.headers, **request_auth(client.auth)}
-            async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-                url = client.url.rstrip("/") + (client.health or "/")
-                async with session.get(url, headers=headers, allow_redirects=False) as response:
-                    if client.health is not None and response.status >= 400:
-                        raise NotConnected(f"{url} answered {response.status}")
+            with anyio.fail_after(CHECK_WITHIN):
+                await (_connect(client) if client.health is None else _ask(client, client.health))
         except StepFailed as error:
             raise NotConnected(str(error)) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NotConnected(f"{client.url}: {type(error).__name__}: {error}") from None
+        except TimeoutError:
+            raise NotConnected(f"{shortened(client.url)}: no answer within {CHECK_WITHIN:g} s") from None
+        except (OSError, UnicodeError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
+            raise NotConnected(f"{shortened(client.url)}: {type(error).__name__}: {error}") from None
 
     async def close(self, client: Settings) -> None:
         return None
+
+
+async def _connect(client: Settings) -> None:
+    """TCP, and TLS for https: a GET of the base URL may be a webhook that somebody listens to."""
+    from plugins.actions._session import tls_context
+
+    scheme, host, port = split(client.url)
+    guard = Guard(frozenset({host}), ())
+    guard.check(parsed(client.url))
+    addresses = [str(one["host"]) for one in await guard.resolve(host.partition("%")[0], port)]
+    tls = tls_context(client.tls or Tls(), "")
+    assert isinstance(tls, ssl.SSLContext)
+    failed: OSError | None = None
+    for address in addresses:
+        try:
+            stream = await anyio.connect_tcp(address, port)
+            if scheme == "https":
+                wrapped = await TLSStream.wrap(stream, hostname=host, ssl_context=tls, standard_compatible=False)
+                await wrapped.aclose()
+        except OSError as error:
+            failed = error
+            continue
+        await stream.aclose()
+        return
+    raise failed or OSError("the name has no address")
+
+
+async def _ask(client: Settings, health: str) -> None:
+    import aiohttp
+
+    from plugins.actions._request import joined, request_auth
+    from plugins.actions._session import Session, tls_context
+
+    url = parsed(joined(client.url, health))
+    given = {name.lower() for name in client.headers}
+    own = {"User-Agent": AGENT, **request_auth(client.auth)}
+    headers = {**client.headers, **{name: value for name, value in own.items() if name.lower() not in given}}
+    asking = Session(frozenset({split(client.url)[1]}), (), tls_context(client.tls, ""))
+    try:
+        asking.guard.check(url)
+        async with asking.client.get(url, headers=headers, allow_redirects=False) as response:
+            if response.status >= 400:
+                raise NotConnected(f"{shortened(str(url))} answered {response.status}")
+    except aiohttp.ClientError as error:
+        raise NotConnected(f"{shortened(client.url)}: {type(error).__name__}: {error}") from None
+    finally:
+        await asking.close()

@@ -17,6 +17,7 @@ import grpc.aio
 import msgspec
 
 from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.process import MAX_LINE
 from plugins.pb import plugin_pb2
 from reactor.contracts.errors import NotConnected, StepFailed
 
@@ -172,9 +173,11 @@ class GrpcLink:
             while (report := await _owned(call.read())) is not grpc.aio.EOF:
                 match report.WhichOneof("report"):
                     case "log":
-                        self._tell("plugin.log", level=report.log.level or "info", message=report.log.message[:8192])
+                        self._tell(
+                            "plugin.log", level=report.log.level or "info", message=report.log.message[:MAX_LINE]
+                        )
                     case "progress":
-                        progress = {"message": report.progress.message[:8192]}
+                        progress = {"message": report.progress.message[:MAX_LINE]}
                         if report.progress.HasField("percent"):
                             progress["percent"] = report.progress.percent
                         self._tell("plugin.progress", **progress)
@@ -309,4 +312,4 @@ def _decode(raw: bytes) -> Any:
 
 
 def _told(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.code().name.lower()}: {error.details() or 'no reason was given'}"[:2000]
+    return f"{error.code().name.lower()}: {error.details() or 'no reason was given'}"[:MAX_LINE]

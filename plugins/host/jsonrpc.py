@@ -12,6 +12,7 @@ import msgspec
 
 from plugins.host.link import CREDIT, ENDED, GRACE, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
 from plugins.host.process import MAX_LINE
+from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.text import shown, without_bom
 
@@ -60,7 +61,7 @@ class JsonRpcListening:
 class JsonRpcLink:
     """Fulfils `Link`. `publish` takes events that the plugin sends by itself; `tell` its log and progress."""
 
-    def __init__(self, plugin: str, process: anyio.abc.Process, publish: Any, tell: Callable[..., None]) -> None:
+    def __init__(self, plugin: str, process: Program, publish: Any, tell: Callable[..., None]) -> None:
         self._plugin = plugin
         self._process = process
         self._publish = publish
@@ -156,7 +157,9 @@ class JsonRpcLink:
                 listening.hear(params)
         elif method == "log":
             params = message["params"]
-            self._tell("plugin.log", level=params.get("level", "info"), message=str(params.get("message", ""))[:8192])
+            self._tell(
+                "plugin.log", level=params.get("level", "info"), message=str(params.get("message", ""))[:MAX_LINE]
+            )
         elif method == "progress":
             self._tell("plugin.progress", **{k: v for k, v in message["params"].items() if k in ("message", "percent")})
         elif method == "publish" and self._group is not None:
@@ -181,7 +184,7 @@ class JsonRpcLink:
         elif id in self._listening:
             error = message.get("error")
             said = error.get("message") if isinstance(error, dict) else "the plugin ended it"
-            self._listening.pop(id).end(StepFailed("plugin.failed", str(said)[:2000]))
+            self._listening.pop(id).end(StepFailed("plugin.failed", str(said)[:MAX_LINE]))
 
     async def _published(self, id: Any, params: dict[str, Any]) -> None:
         try:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 
 from plugins.host.jsonrpc import JsonRpcLink
 from plugins.host.link import ENDED, StandingLink
 from plugins.host.manifest import Manifest, Tls, is_loopback
 from plugins.host.process import end, kill, pump_lines, spawn
+from plugins.program import Program
 from reactor.contracts.durations import parse_duration
 from reactor.contracts.errors import NotConnected
 
@@ -34,7 +34,7 @@ STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.cr
 class Life:
     """`begin` makes one; then `run` beside `handshake`; then `close`."""
 
-    def __init__(self, link: StandingLink, process: anyio.abc.Process | None, tell: Callable[..., None]) -> None:
+    def __init__(self, link: StandingLink, process: Program | None, tell: Callable[..., None]) -> None:
         self.link = link
         self.process = process
         self._tell = tell
@@ -66,7 +66,7 @@ class Life:
             await pump_lines(stream, lambda line: self._tell("plugin.log", message=line))
         done.set()
 
-    async def _until_ended(self, process: anyio.abc.Process) -> None:
+    async def _until_ended(self, process: Program) -> None:
         await process.wait()
         self.link.lose(ENDED)
 

@@ -15,6 +15,8 @@ CREDIT = 100
 """Events that a trigger may send before one is acknowledged."""
 ENDED = "it ended"
 """Why a link is gone whose program is: whoever started it adds how it ended."""
+MAX_ERROR = 64 * 1024
+"""Characters of an error that are taken; what is stored is masked first, and cut then (`engine/perform.py`)."""
 MAX_MESSAGE = 16 * 1024 * 1024
 GRACE = 0.25
 """Seconds in which what a program that has ended still wrote is read: its children may hold its pipes for ever."""
@@ -93,12 +95,12 @@ def down(plugin: str, reason: str) -> StepFailed:
 def failure(plugin: str, error: Any) -> StepFailed:
     """A plugin's own error: `type`, `message`, `retryable`, `details`."""
     if not isinstance(error, dict):
-        return StepFailed("plugin.failed", str(error)[:2000], retryable=False)
+        return StepFailed("plugin.failed", str(error)[:MAX_ERROR], retryable=False)
     type = error.get("type")
     details = error.get("details")
     return StepFailed(
         type if isinstance(type, str) and type else "plugin.failed",
-        str(error.get("message") or "the plugin gave no message")[:10_000],
+        str(error.get("message") or "the plugin gave no message")[:MAX_ERROR],
         retryable=bool(error.get("retryable", False)),
         details=details if isinstance(details, dict) else {},
     )

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
-import signal
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import anyio
-import anyio.abc
 
 from plugins.environment import inherited
 from plugins.host.manifest import Manifest
+from plugins.output import explain
+from plugins.program import Program, start
 from reactor.contracts.durations import parse_duration, parse_size
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.text import shown
 
-MAX_LINE = 8 * 1024
+MAX_LINE = 64 * 1024
+"""Characters of a line that are taken. The log shows fewer: it masks first, and cuts then."""
 MANIFEST_HASH = "REACTOR_PLUGIN_MANIFEST"
 """The variable with the hash of the manifest, for a plugin that does not work it out itself."""
 
@@ -31,20 +30,16 @@ def environment(manifest: Manifest, hash: str) -> dict[str, str]:
     return {**inherited(manifest.env), "REACTOR_PLUGIN": manifest.plugin, MANIFEST_HASH: hash}
 
 
-async def spawn(
-    manifest: Manifest, hash: str, folder: Path, more: Mapping[str, str] = MappingProxyType({})
-) -> anyio.abc.Process:
+async def spawn(manifest: Manifest, hash: str, folder: Path, more: Mapping[str, str] = MappingProxyType({})) -> Program:
     """Starts it, with pipes for all three streams and `more` variables. Raises NotConnected."""
     program, *arguments = manifest.command
     if "/" in program:
         program = str((folder / program).absolute())
+    env = {**environment(manifest, hash), **more}
     try:
-        process = await anyio.open_process(
-            [program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder,
-            env={**environment(manifest, hash), **more}, start_new_session=True,
-        )  # fmt: skip
+        process = start([program, *arguments], cwd=folder, env=env, mark="REACTOR_PLUGIN")
     except OSError as error:
-        raise NotConnected(f"{manifest.plugin}: cannot start {program}: {error.strerror or error}") from None
+        raise NotConnected(f"{manifest.plugin}: cannot start: {explain(program, folder, env, error)[0]}") from None
     with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
         _bound(process.pid, manifest)
     return process
@@ -62,23 +57,20 @@ def _bound(pid: int, manifest: Manifest) -> None:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (limits.files, limits.files))
 
 
-def kill(process: anyio.abc.Process) -> None:
+def kill(process: Program) -> None:
     """It and all that it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
-async def end(process: anyio.abc.Process, patience: float = 2.0) -> None:
+async def end(process: Program, patience: float = 2.0) -> None:
     """Closes its stdin, which tells it to end; kills what is left after `patience` seconds."""
     with anyio.CancelScope(shield=True):
         if process.stdin is not None:
-            with contextlib.suppress(Exception):
-                await process.stdin.aclose()
+            process.stdin.close()
         with anyio.move_on_after(patience):
             await process.wait()
-        kill(process)
-        with contextlib.suppress(Exception):
-            await process.wait()
+        process.kill()
+        await process.wait()
         await process.aclose()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 import msgspec
 
 from plugins.host.link import GRACE, Call, Happened, down, failure
@@ -80,7 +79,7 @@ class ScriptLink:
     async def act(self, call: Call) -> Any:
         answer = await self.call({"action": call.action, "input": call.input, "context": call.context})
         if not isinstance(answer, dict) or "result" not in answer:
-            raise failure(self._manifest.plugin, f"an action answers {{result: ...}}, not {str(answer)[:200]}")
+            raise failure(self._manifest.plugin, f"an action answers {{result: ...}}, not {str(answer)[:MAX_LINE]}")
         return answer["result"]
 
     async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> ScriptListening:
@@ -142,7 +141,7 @@ class ScriptLink:
         if code:
             raise StepFailed("plugin.failed", f"{name} ended with exit code {code}{said}", retryable=False)
         if answer is None:
-            raise failure(name, f"it wrote no JSON value: {output[:100]!r}{said}")
+            raise failure(name, f"it wrote no JSON value: {output[:MAX_LINE]!r}{said}")
         return answer
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -17,6 +18,19 @@ class Memory(Protocol):
 
     async def set(self, name: str, value: Any) -> None:
         """`None` removes the value."""
+        ...
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+class Clients(Protocol):
+    """What actions keep open between calls: bounded in number, closed when nobody has used it for a while."""
+
+    def lend(self, key: Hashable, make: Callable[[], Awaitable[Closable]]) -> AbstractAsyncContextManager[Any]:
+        """The client of the key; `make` makes it when there is none. The key names all that the client may do: two
+        callers with different rights never have the same one."""
         ...
 
 
@@ -48,6 +62,11 @@ class ActionContext(msgspec.Struct, kw_only=True):
     """W3C Trace Context to send along, when the event has a trace or the daemon makes traces."""
     log: Any = None
     seed: str = ""
+    clients: Clients | None = None
+    """Without one, what an action opens is closed after the call."""
+    mask: Callable[[str], str] = lambda text: text
+    """The text without the step's secrets. What an action cuts goes through it first: a secret that was cut in two is
+    found by nobody."""
 
 
 class Action(Protocol):

@@ -8,16 +8,18 @@ from typing import Any
 
 import msgspec
 
-from reactor.contracts.action import ActionContext, Memory
+from reactor.contracts.action import ActionContext, Clients, Memory
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import traceparent
 from reactor.contracts.words import explain
-from reactor.engine.masking import mask
+from reactor.engine.masking import mask, masker
 from reactor.engine.state import Run, StepFrame
 
+MAX_MESSAGE = 10_000
+"""Characters of an error that are kept, once it is masked."""
 MAX_RESULT = 16 * 1024 * 1024
 
 
@@ -53,6 +55,7 @@ class ActionPerformer:
         connections: Any = None,
         memory: Callable[[str], Memory] | None = None,
         collections: Any = None,
+        clients: Clients | None = None,
     ) -> None:
         self._actions = actions
         self._clock = clock
@@ -62,6 +65,7 @@ class ActionPerformer:
         self._connections = connections
         self._memory = memory
         self._collections = collections
+        self._clients = clients
         self.tracing = False
         self._instances: dict[str, Any] = {}
 
@@ -109,16 +113,21 @@ class ActionPerformer:
             log=self._observer,
             traceparent=self._traceparent(run, frame),
             seed=f"{run.id}/{frame.path}/{frame.attempt}",
+            clients=self._clients,
+            mask=lambda text: str(mask(text, secrets.given)),
         )
         try:
             result = await action.run(options, context)
         except NotConnected as error:
-            message = mask(str(error), secrets.given)
+            message = mask(str(error), secrets.given)[:MAX_MESSAGE]
             raise StepFailed("connection.down", message, retryable=True) from None
         except StepFailed as error:
+            error.args = (mask(str(error), secrets.given)[:MAX_MESSAGE],)
+            error.details = mask(error.details, secrets.given)
+            raise
+        except Exception as error:  # a defect of the action; what it says is stored and logged like any other error
             if secrets.given:
                 error.args = (mask(str(error), secrets.given),)
-                error.details = mask(error.details, secrets.given)
             raise
         try:
             encoded = msgspec.json.encode(result)
@@ -127,7 +136,9 @@ class ActionPerformer:
             raise StepFailed("action.result", message, retryable=False) from None
         if len(encoded) > MAX_RESULT:
             raise StepFailed("limit", f"{body.action} gave {len(encoded):,} bytes; a result has at most 16 MiB")
-        return mask(result, secrets.given) if secrets.given else msgspec.json.decode(encoded)
+        if secrets.given and (masking := masker(secrets.given)).found(encoded):
+            return masking.value(msgspec.json.decode(encoded))
+        return msgspec.json.decode(encoded)
 
     def _traceparent(self, run: Run, frame: StepFrame) -> str | None:
         if self.tracing or "traceparent" in run.event.event.extensions:

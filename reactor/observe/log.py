@@ -14,6 +14,7 @@ from reactor.contracts.text import clean, shown
 from reactor.observe.limits import Limiter
 from reactor.observe.writer import LineWriter
 
+MAX_MESSAGE = 8 * 1024
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 FACTS: dict[str, tuple[str, str]] = {
     "event.accepted": ("debug", "event accepted"),
@@ -52,6 +53,7 @@ FACTS: dict[str, tuple[str, str]] = {
     "plugin.refused": ("error", "plugin not taken"),
     "plugin.log": ("info", ""),
     "plugin.progress": ("debug", ""),
+    "program.killed": ("warning", "a program of the daemon that was killed before was still running, and was ended"),
     "trace.failed": ("warning", "traces are not sent"),
     "request.failed": ("error", "request failed"),
     "temporary.removed": ("info", "removed what a killed process left behind"),
@@ -130,6 +132,8 @@ class Log:
         return self._limiter.admit((fact, message, repr(sorted(fields.items()))), REPEATS, now)
 
     def _line(self, fact: str, level: str, message: str, fields: dict[str, Any]) -> str:
+        if len(message) > MAX_MESSAGE:  # masked first: nobody finds a secret of which a half is left
+            message = (self._mask(message) if self._mask is not None else message)[:MAX_MESSAGE]
         moment = datetime.datetime.now(datetime.UTC)
         if self._json:
             stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

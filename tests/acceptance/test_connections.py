@@ -18,8 +18,23 @@ from tests.daemon import Daemon, eventually
 from tests.mail import MailServer
 
 CANARY = 'canary/S3cret+"value"&ü=42'
+
+
+def at(shift: int, urlsafe: bool) -> str:
+    """What of it stays the same in base64, whatever stands around it."""
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    whole = encode(b"\xff" * shift + CANARY.encode() + b"\xff\xff").decode()
+    return whole[shift + 1 if shift else 0 : (shift + len(CANARY.encode())) * 4 // 3]
+
+
 FORMS = {
     "plain": CANARY,
+    **{f"base64 at {shift} {urlsafe}": at(shift, urlsafe) for shift in range(3) for urlsafe in (True, False)},
+    "base64url padded": base64.urlsafe_b64encode(CANARY.encode()).decode(),
+    "hex upper": CANARY.encode().hex().upper(),
+    "url with slashes": urllib.parse.quote(CANARY),
+    "json twice": json.dumps(json.dumps(CANARY))[3:-3],
+    "json in utf-8": json.dumps(CANARY, ensure_ascii=False)[1:-1],
     "base64": base64.b64encode(CANARY.encode()).decode(),
     "base64url": base64.urlsafe_b64encode(CANARY.encode()).decode().rstrip("="),
     "basic": base64.b64encode(f"ada:{CANARY}".encode()).decode(),
@@ -76,8 +91,12 @@ def leaks(text: str) -> list[str]:
 
 
 def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
-    daemon = Daemon(tmp_path, "--log-level", "debug", env={"REACTOR_SECRET_CANARY": CANARY})
+    daemon = Daemon(tmp_path, "--log-level", "debug", "--allow", "shell", env={"REACTOR_SECRET_CANARY": CANARY})
     (daemon.flows / "connections").mkdir()
+    daemon.flow(
+        "refuses.yaml",
+        "flow: refuses\nwhen: [{http: {path: /refuses, verify: {basic: {user: ada, password: canary}}, accepts: {type: object, required: [b]}}}]\ndo: []\n",
+    )
     daemon.flow(
         "connections/api.yaml",
         f"kind: http\nsettings:\n  url: http://127.0.0.1:{api.server_port}/base\n"
@@ -86,27 +105,33 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
     step = "call: http.get, with: {url: '%s', connection: api}"
     daemon.flow(
         "all.yaml",
-        "flow: all\nwhen: [{http: {path: /all, verify: {bearer: canary}}}]\ndo:\n"
+        "flow: all\nwhen: [{http: {path: /all, verify: {basic: {user: ada, password: canary}}}}]\ndo:\n"
         f"  - {{id: ok, {step % '/ok'}}}\n"
         f"  - {{id: own, call: http.get, with: {{url: 'http://127.0.0.1:{api.server_port}/own', "
         "query: {key: '${{ secrets.canary }}'}}}\n"
         f"  - {{{step % '/fail'}, on_error: [{{set: {{seen: '${{{{ error }}}}'}}}}]}}\n"
         "  - {call: log, with: {message: 'the key is ${{ secrets.canary }}', fields: {key: '${{ secrets.canary }}'}}}\n"
+        "  - {call: shell.run, with: {argv: [sh, -c, 'printf %480s%s x \"$K\" >&2; exit 1'], env: {K: '${{ secrets.canary }}'}}, "
+        "on_error: [{set: {tail: '${{ error.message }}'}}]}\n"
+        "  - {call: http.get, with: {url: 'http://127.0.0.1:1/${{ secrets.canary }}'}, on_error: [{set: {url: '${{ error }}'}}]}\n"
+        "  - {call: http.get, with: {url: 'ftp://127.0.0.1/${{ secrets.canary }}'}, on_error: [{set: {ftp: '${{ error }}'}}]}\n"
         "output: {ok: '${{ steps.ok.body }}', own: '${{ steps.own }}', seen: '${{ vars.seen }}'}\n",
     )
     outputs: dict[str, str] = {}
     with daemon:
-        headers = {"Authorization": f"Bearer {CANARY}".encode().decode("latin-1")}
+        headers = {"Authorization": "Basic " + base64.b64encode(f"ada:{CANARY}".encode()).decode()}
         answer = daemon.post("/hooks/all?wait", {"a": 1}, headers=headers)
         assert answer.status == 200, answer.raw
         assert set(answer.json["ok"]["forms"].values()) == {"***"} or not leaks(answer.raw.decode())
         assert api.got[0][1]["authorization"] == "Basic " + base64.b64encode(f"ada:{CANARY}".encode()).decode()
         assert daemon.post("/hooks/all", {}, headers={"Authorization": "Bearer wrong"}).status == 401
         outputs["answer"] = answer.raw.decode()
+        outputs["refused"] = daemon.post("/hooks/refuses", {"a": 1}, headers=headers).raw.decode()
         run = answer.headers["location"]
         paths = [
             run, f"{run}/steps", "/api/v1/runs", "/api/v1/events", "/api/v1/flows", "/api/v1/flows/all", "/readyz",
             "/api/v1/connections", "/api/v1/triggers", "/api/v1/flows/all/versions", "/metrics", "/openapi.json",
+            "/api/v1/dead-letters", "/api/v1/stats", "/api/v1/queues", "/api/v1/plugins", "/api/v1/webhooks",
         ]  # fmt: skip
         for path in paths:
             outputs[path] = daemon.request("GET", path).raw.decode()
@@ -116,6 +141,15 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
             ["triggers"],
             ["connections"],
             ["run", "--show-config"],
+            ["runs", "list"],
+            ["runs", "show", run.rpartition("/")[2], "--json"],
+            ["events", "list"],
+            ["dead-letters", "list"],
+            ["queues", "list"],
+            ["doctor"],
+            ["check", str(daemon.flows)],
+            ["check", "--connect", str(daemon.flows)],
+            ["top", "--once"],
         ):
             done = daemon.cli(*command)
             outputs[" ".join(command)] = done.stdout + done.stderr
@@ -127,6 +161,74 @@ def test_no_output_has_the_canary(tmp_path: Path, api: Api) -> None:
             outputs[str(path)] = path.read_bytes().decode("utf-8", "replace")
     assert len(outputs) > 15
     assert {name: found for name, text in outputs.items() if (found := leaks(text))} == {}
+
+
+PASSWORD = "pa/ss#wd?x@y:z9"
+INLINE = "hunter/2#secret"
+PIECES = ("pa/ss", "ss#wd", "wd?x", "y:z9", "hunter", "'pa'", "2#secret", "'hunter'", "secret@")
+URLS = {
+    "redis": ("redis://:%s@127.0.0.1:1/0", "channel: x", "call: redis.get, with: {connection: named-redis, key: a}"),
+    "mqtt": ("mqtt://u:%s@127.0.0.1:1", "topic: x", None),
+    "nats": ("nats://u:%s@127.0.0.1:1", "subject: x", "call: nats.publish, with: {connection: named-nats, subject: a, data: 1}"),
+    "amqp": ("amqp://u:%s@127.0.0.1:1/", "queue: x", "call: amqp.publish, with: {connection: named-amqp, queue: a, data: 1}"),
+    "postgres": ("postgresql://u:%s@127.0.0.1:1/db", None, "call: sql.query, with: {connection: named-postgres, query: select 1}"),
+    "mysql": ("mysql://u:%s@127.0.0.1:1/db", None, "call: sql.query, with: {connection: named-mysql, query: select 1}"),
+}  # fmt: skip
+
+
+def test_a_password_with_slashes_is_understood_and_shown_nowhere(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "--log-level", "debug", env={"REACTOR_SECRET_PW": PASSWORD})
+    (daemon.flows / "connections").mkdir()
+    for kind, (url, trigger, call) in URLS.items():
+        if call is not None:
+            named = url % "${{ secrets.pw }}"
+            daemon.flow(f"connections/named-{kind}.yaml", f"kind: {kind}\nsettings: {{url: '{named}'}}\n")
+            daemon.flow(f"use-{kind}.yaml", f"flow: use-{kind}\nwhen: [{{http: POST /{kind}}}]\ndo: [{{{call}}}]\n")
+        if trigger is not None:
+            daemon.flow(
+                f"inline-{kind}.yaml",
+                f"flow: inline-{kind}\nwhen: [{{{kind}: {{connection: '{url % INLINE}', {trigger}}}}}]\ndo: [{{set: {{a: 1}}}}]\n",
+            )
+    query = "redis://127.0.0.1:1/0?password=hunter2secret"
+    daemon.flow(
+        "inline-query.yaml",
+        f"flow: inline-query\nwhen: [{{redis: {{connection: '{query}', channel: x}}}}]\ndo: [{{set: {{a: 1}}}}]\n",
+    )
+    outputs: dict[str, str] = {}
+    with daemon:
+        for kind, (_, _, call) in URLS.items():
+            if call is not None:
+                outputs[f"answer {kind}"] = (answer := daemon.post(f"/hooks/{kind}?wait", {})).raw.decode()
+                assert answer.json["error"]["type"] == "connection.down"
+        sources = [f"inline-{kind}" for kind, (_, trigger, _) in URLS.items() if trigger] + ["inline-query"]
+        eventually(
+            lambda: {f["kind"] for f in daemon.facts() if f["fact"] == "connection.lost" and "***" in f["connection"]} >= {"redis", "mqtt", "nats", "amqp"},
+            30, "the sources did not try",
+        )  # fmt: skip
+        paths = [
+            "/api/v1/runs",
+            "/api/v1/events",
+            "/api/v1/flows",
+            "/readyz",
+            "/api/v1/connections",
+            "/api/v1/triggers",
+            "/metrics",
+        ]
+        for path in [*paths, *[f"/api/v1/flows/{flow}{more}" for flow in sources for more in ("", "/versions")]]:
+            outputs[path] = daemon.request("GET", path).raw.decode()
+        for command in ("flows", "triggers", "connections", "connections --check", "runs list", "doctor"):
+            done = daemon.cli(*command.split())
+            outputs[command] = done.stdout + done.stderr
+        for options in ([], ["--connect"]):
+            done = daemon.cli("check", *options, str(daemon.flows))
+            outputs[f"check {options}"] = done.stdout + done.stderr
+        assert daemon.stop() == 0
+    outputs["log"] = daemon.log.read_text()
+    assert (
+        "redis://***@127.0.0.1:1/0" in outputs["/api/v1/triggers"]
+        and "redis://***@127.0.0.1:1/0" in outputs["/api/v1/flows/inline-redis"]
+    )
+    assert {name: found for name, text in outputs.items() if (found := [one for one in PIECES if one in text])} == {}
 
 
 def test_a_connection_is_checked_reloaded_and_left_by_nobody(tmp_path: Path, api: Api) -> None:

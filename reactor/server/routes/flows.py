@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reactor.contracts.urls import without_credentials
 from reactor.server.hooks import parse_wait
 from reactor.server.routes.events import answer_receipt
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
@@ -22,7 +23,13 @@ def routes(services: Services) -> list[Route]:
     async def versions(request: Request) -> Answer:
         records = await services.store.versions(request.params["name"])
         items = [
-            {"version": r.version, "flow": r.flow, "file": r.file, "loaded": moment(r.at), "source": r.source}
+            {
+                "version": r.version,
+                "flow": r.flow,
+                "file": r.file,
+                "loaded": moment(r.at),
+                "source": without_credentials(r.source),
+            }
             for r in records
         ]
         return answer_json({"items": items, "next": None})
