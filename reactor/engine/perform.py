@@ -10,7 +10,7 @@ import msgspec
 
 from reactor.contracts.action import ActionContext, Clients, Memory
 from reactor.contracts.clock import Clock
-from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import traceparent
@@ -118,7 +118,7 @@ class ActionPerformer:
         )
         try:
             result = await action.run(options, context)
-        except NotConnected as error:
+        except (NotConnected, NotReady) as error:
             message = mask(str(error), secrets.given)[:MAX_MESSAGE]
             raise StepFailed("connection.down", message, retryable=True) from None
         except StepFailed as error:
