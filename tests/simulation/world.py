@@ -221,10 +221,12 @@ class World:
         if not entries:
             return
         before = self.times.get(run)
-        self.times[run] = (self.deaths, trio.current_time(), entries[-1].at)
+        shifted = sum(entry.by for entry in entries if isinstance(entry, Shifted))
+        # a clock that was set back while no daemon lived is made good no further than the run's last time
+        even = self.pool._time.now() + self.store._runs[run].record.shift if self.pool is not None else 0.0
+        self.times[run] = (self.deaths, trio.current_time(), min(entries[-1].at, even))
         if before is None or before[0] != self.deaths or self.blind:
             return
-        shifted = sum(entry.by for entry in entries if isinstance(entry, Shifted))
         own = entries[-1].at - before[2] - shifted
         if abs(own - (trio.current_time() - before[1])) > 0.6:
             journal = self.store._runs[run].entries
