@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import msgspec
 
-from plugins.actions._charset import codec, declared, text_of
 from plugins.actions._place import Partial, Place, errors
+from reactor.contracts.charset import codec, parameter, text_or_none
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.names import named
 from reactor.contracts.text import is_text, not_utf8, raw
@@ -67,17 +67,19 @@ def expected(status: int, expect: str | int | list[int | str]) -> bool:
 def decode(data: bytes, content_type: str) -> Any:
     """JSON by content type, else text as it is declared, else base64."""
     kind = content_type.partition(";")[0].strip().lower()
-    charset = declared(content_type)
+    charset = parameter(content_type, "charset") or None
     if kind == "application/json" or kind.endswith("+json"):
         return _json(data, charset)
-    text = text_of(data, charset)
+    text = text_or_none(data, charset)
     return base64.b64encode(data).decode() if text is None else text
 
 
 def _json(data: bytes, charset: str | None) -> Any:
-    text = text_of(data, charset)
+    text = text_or_none(data, charset)
     if text is None:
-        reason = f"it is not {charset}" if codec(charset) not in (None, "utf-8") else not_utf8(data)
+        reason = (
+            f"it is not {charset}" if charset is not None and codec(charset) not in (None, "utf-8") else not_utf8(data)
+        )
         raise unreadable(f"the answer is JSON, and cannot be decoded: {reason}")
     try:
         return msgspec.json.decode(text.encode("utf-8")) if text.strip() else None

@@ -33,7 +33,13 @@ _TEXT = frozenset(
     }
 )  # fmt: skip
 """Python's names of charsets that senders use. Its other codecs are not for texts of strangers (`idna`, `utf-7`, …)."""
+_MEANT = {
+    "gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "shift_jis": "cp932", "shift-jis": "cp932",
+    "x-sjis": "cp932", "sjis": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949", "big5": "big5hkscs",
+}  # fmt: skip
+"""What senders mean by a name (WHATWG Encoding): the standard that contains it."""
 _WIDE = ("utf-16", "utf-32")
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _PARAMETER = re.compile(r';\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|\'[^\']*\'|[^;]*)')
 _PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}")
@@ -61,7 +67,7 @@ def parameter(value: str, name: str) -> str | None:
 def codec(charset: str) -> str | None:
     """Python's name of a charset; None for one that is not known, or not meant for text."""
     try:
-        name = codecs.lookup(charset).name
+        name = codecs.lookup(_MEANT.get(charset.strip().lower(), charset.strip())).name
     except (LookupError, ValueError):
         return None
     return name if name in _TEXT else None
@@ -96,6 +102,19 @@ def decode_text(raw: bytes, charset: str | None = None) -> str:
     except UnicodeDecodeError as error:
         raise NotText(bad_byte(error, charset)) from None
     return text.removeprefix("\ufeff")
+
+
+def text_or_none(data: bytes, charset: str | None) -> str | None:
+    """The text of an answer that is kept as bytes when it is not text: by its byte order mark, else as declared, else
+    as UTF-8; None when it is none of these."""
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    for name in (marked, codec(charset) if charset else None, "utf-8"):
+        if name is not None:
+            try:
+                return data.decode(name).removeprefix("\ufeff")
+            except (UnicodeError, ValueError):
+                continue
+    return None
 
 
 def decode_json(raw: bytes, charset: str | None = None) -> Any:
