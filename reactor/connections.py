@@ -48,7 +48,7 @@ class Entry:
         self.given: dict[str, str] = {}
 
     def keep(self, secrets: Mapping[str, str], urls: Iterable[Any] = ()) -> None:
-        """What is masked in all that is said of it: secrets, and the passwords that stand in its URLs."""
+        """What is masked wherever it is mentioned: secrets, and the passwords that stand in its URLs."""
         found = {secret for url in urls if isinstance(url, str) for secret in secrets_of(url)}
         own = sorted(secret for secret in found if len(secret) >= SHORTEST)
         self.given = {**secrets, **{f"url {place}": secret for place, secret in enumerate(own)}}
@@ -188,7 +188,7 @@ class Connections:
 
     async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
         """A client that lost its other side is opened anew for the next who asks. One that was opened since is another:
-        what is said of the old one does not touch it."""
+        reports about the old one do not touch it."""
         if entry.client is not client:
             return
         text = entry.masked(error)

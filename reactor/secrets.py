@@ -47,7 +47,7 @@ class Secrets:
         return None
 
     def exists(self, name: str) -> bool:
-        """Whether there is something of the name; what is wrong with it is said when it is used."""
+        """Whether there is something of the name; what is wrong with it is reported when it is used."""
         try:
             return self._find(name) is not None
         except StepFailed:

@@ -28,7 +28,7 @@ SIGN_OF_LIFE = 60.0
 METADATA = 5_000
 """Milliseconds after which the consumer asks again which topics and partitions there are."""
 PATIENCE = 5.0
-"""Seconds in which a topic that does not exist may be made by the broker, before that is said."""
+"""Seconds in which a topic that does not exist may be made by the broker, before it is reported."""
 MOVED = (CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError)
 
 

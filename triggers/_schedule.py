@@ -21,7 +21,7 @@ AHEAD = 1.0
 
 
 class SteadyClock:
-    """The wall clock as it was at the start, gone on with the monotonic clock: it never goes back. When the wall clock
+    """The wall clock as it was at the start, continued by the monotonic clock: it never goes back. When the wall clock
     is ahead of it (set forward, or a machine that slept), it follows."""
 
     def __init__(self, clock: Clock) -> None:

@@ -31,7 +31,7 @@ def load(db: Database, data: Any) -> Any:
 
 
 def load_or_say(db: Database, data: Any) -> Any:
-    """The value of a column for people; what is lost is said in its place."""
+    """The value of a column for people; what is lost is named in its place."""
     try:
         return decode(load(db, data))
     except CorruptRecord as error:
