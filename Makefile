@@ -8,6 +8,9 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/acceptance/test_programs.py tests/cli tests/host
 
+# Tests wait for servers more than they work: four files at once on two cores. Each worker starts servers of its own.
+SIDE_BY_SIDE := -n 4 --dist loadfile
+
 .PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 
 setup: $(STAMP)
@@ -50,7 +53,7 @@ services:
 		mvn -q -f tests/kafka.xml dependency:copy-dependencies -DoutputDirectory="$$PWD/.work/kafka/lib"; }
 
 test: setup services lint
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE)
 
 build: setup
 	@command -v objdump >/dev/null || sh build/apt.sh binutils
@@ -58,7 +61,7 @@ build: setup
 
 smoke: build services
 	$(BIN)/python build/smoke.py dist/reactor
-	REACTOR_TEST_EXECUTABLE=dist/reactor $(BIN)/python -m pytest $(FROZEN)
+	REACTOR_TEST_EXECUTABLE=dist/reactor $(BIN)/python -m pytest $(FROZEN) $(SIDE_BY_SIDE)
 
 bench: setup
 	@command -v wrk >/dev/null || sh build/apt.sh wrk

@@ -18,7 +18,13 @@ import pytest
 
 from tests.daemon import Daemon, eventually
 
-FLOW = "flow: keep\nwhen: [{http: POST /keep}]\ndo: [{call: log, with: {message: '${{ event.body.text }}'}}]\n"
+FLOW = """\
+flow: keep
+when: [{http: POST /keep}]
+do:
+  - foreach: range(event.body.lines)
+    do: [{call: log, with: {message: "${{ event.body.text }}"}}]
+"""
 
 
 def free_port() -> int:
@@ -57,12 +63,10 @@ def healthy(daemon: Daemon) -> bool:
         return False
 
 
-def fill(daemon: Daemon) -> int:
+def fill(daemon: Daemon) -> None:
     """More log than a pipe and the bounds in memory take."""
-    for _ in range(40):
-        body = {"text": "x" * 300_000}
-        assert daemon.post("/hooks/keep?wait", body).status == 200
-    return 40
+    for _ in range(3):
+        assert daemon.post("/hooks/keep?wait=2m", {"text": "x" * 4000, "lines": 1000}).status == 200
 
 
 def lost(daemon: Daemon) -> float:
@@ -100,7 +104,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path, shell: str) -
     daemon = Daemon(tmp_path)
     daemon.flow("keep.yaml", FLOW)
     with running(daemon, shell=shell) as process:
-        assert daemon.post("/hooks/keep?wait", {"text": "on the disk"}).status == 200
+        assert daemon.post("/hooks/keep?wait", {"text": "on the disk", "lines": 1}).status == 200
         if "full" in shell:
             assert lost(daemon) > 0
         process.send_signal(signal.SIGTERM)
@@ -116,6 +120,6 @@ def test_a_reader_of_the_log_that_ends_does_not_end_the_daemon(tmp_path: Path) -
         os.close(writer)
         os.close(reader)
         for _ in range(3):
-            assert daemon.post("/hooks/keep?wait", {"text": "a"}).status == 200
+            assert daemon.post("/hooks/keep?wait", {"text": "a", "lines": 1}).status == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

@@ -198,11 +198,6 @@ def a_childs_end_is_told_to_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 @bug
-def durations_follow_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Runner, "_time", lambda self, live: self._clock.now())
-
-
-@bug
 def a_clock_that_was_set_is_not_written(patch: pytest.MonkeyPatch) -> None:
     real = Runner.follow_clock
 

@@ -222,9 +222,13 @@ class World:
             return
         before = self.times.get(run)
         shifted = sum(entry.by for entry in entries if isinstance(entry, Shifted))
-        # a clock that was set back while no daemon lived is made good no further than the run's last time
-        even = self.pool._time.now() + self.store._runs[run].record.shift if self.pool is not None else 0.0
-        self.times[run] = (self.deaths, trio.current_time(), min(entries[-1].at, even))
+        at = entries[-1].at
+        known = self.store._runs[run].entries[: -len(entries)]
+        fresh = before is None or before[0] != self.deaths
+        if fresh and known and at == known[-1].at and self.pool is not None:
+            # the clock was set back while no daemon lived: the run's time waits for it, and goes on from there
+            at = min(at, self.pool._time.now() + self.store._runs[run].record.shift)
+        self.times[run] = (self.deaths, trio.current_time(), at)
         if before is None or before[0] != self.deaths or self.blind:
             return
         own = entries[-1].at - before[2] - shifted
