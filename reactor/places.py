@@ -33,7 +33,11 @@ def _folders() -> list[Path]:
     """Runtime folders, the preferred one first."""
     if given := os.environ.get("XDG_RUNTIME_DIR"):
         return [Path(given) / "reactor", *([SYSTEM] if _of_a_service(SYSTEM) else [])]
-    return [SYSTEM, Path(f"/tmp/reactor-{os.getuid()}")]
+    return [SYSTEM, _own()]
+
+
+def _own() -> Path:
+    return Path(f"/tmp/reactor-{os.getuid()}")
 
 
 def _ours(folder: Path) -> bool:
@@ -54,9 +58,12 @@ def _of_a_service(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid != os.getuid()
 
 
-def _writable() -> Path | None:
-    """The folder for pointers and short sockets; made when it is missing. None where no folder is safe."""
-    for folder in _folders():
+def _writable(longest: int = 4096) -> Path | None:
+    """The folder for pointers and short sockets, whose path has at most so many bytes; made when it is missing. None
+    where no folder is safe."""
+    for folder in (*_folders(), _own()):
+        if len(os.fsencode(folder)) > longest:
+            continue
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError:
@@ -77,7 +84,7 @@ def socket_path(data: Path) -> tuple[Path | None, str | None]:
     if length <= LONGEST:
         return usual, None
     told = f"the path of the socket {usual} has {length} bytes, and at most {LONGEST} are possible"
-    folder = _writable()
+    folder = _writable(LONGEST - len(f"/{_name(data)}.sock"))
     if folder is None:
         return None, f"{told}; commands need --server URL, or give --data a shorter path"
     short = folder / f"{_name(data)}.sock"

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFailed
 from reactor.contracts.observe import Observer
+from reactor.contracts.text import shown
 from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
 from reactor.server.auth import Unauthorized
@@ -62,12 +63,15 @@ class HttpServer:
         if admin is not None:
             self.admin_port = await self._listen(admin, the_rest(self.routes, admin.access))
         if socket is not None:
-            with contextlib.suppress(FileNotFoundError):
-                socket.unlink()
             runner = await self._runner(everything(self.routes, address.access))
-            unix = web.UnixSite(runner, str(socket))
-            await unix.start()
-            socket.chmod(0o600)
+            try:
+                socket.unlink(missing_ok=True)
+                await web.UnixSite(runner, str(socket)).start()
+                socket.chmod(0o600)
+            except OSError as error:
+                await self.close()
+                reason = f"cannot listen on the socket {shown(str(socket))}: {error.strerror or error}"
+                raise ConfigError(f"{reason}; choose another data directory with --data") from None
             self._socket = socket
 
     async def _listen(self, address: Address, front: Front) -> int:

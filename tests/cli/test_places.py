@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +21,14 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A runtime folder of the test's own, so that other daemons of this machine are not found."""
-    folder = tmp_path / "runtime"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="rt-", dir="/tmp"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     monkeypatch.delenv("REACTOR_DATA", raising=False)
     monkeypatch.delenv("REACTOR_SERVER", raising=False)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +73,19 @@ def test_a_socket_path_that_is_too_long_gets_a_shorter_place(tmp_path: Path, run
         assert f"at most {LONGEST} are possible" in warning["message"] and "the socket is" in warning["message"]
         assert cli(tmp_path, "flows", "--data", str(daemon.data)).returncode == 0
         assert cli(daemon.folder, "flows").returncode == 0
+
+
+def test_a_runtime_folder_that_is_too_long_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REACTOR_DATA", "REACTOR_SERVER"):
+        monkeypatch.delenv(name, raising=False)
+    long = tmp_path / ("r" * LONGEST)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    daemon = named(tmp_path, "d" * LONGEST)
+    with daemon:
+        place = daemon.wait_log("config.warning")["message"].rpartition(" ")[2]
+        assert len(place) <= LONGEST and Path(place).is_socket()
+        assert cli(tmp_path, "flows", "--data", str(daemon.data)).returncode == 0
 
 
 def test_init_does_not_write_into_a_package(tmp_path: Path) -> None:
