@@ -8,8 +8,8 @@ STAMP := $(VENV)/.ready
 FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py tests/acceptance/test_watching.py \
 	tests/acceptance/test_queues.py tests/acceptance/test_programs.py tests/cli tests/host
 
-# Tests wait for servers more than they work: three files at once on two cores. Each worker starts servers of its own.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# Tests wait for servers more than they work: two files at once on two cores. Each worker starts servers of its own.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 

@@ -86,6 +86,9 @@ def settled(daemon: Daemon) -> bool:
 def test_a_poisoned_run_is_paused_and_its_neighbours_go_on(daemon: Daemon, when: str) -> None:
     with daemon:
         good = [daemon.post("/hooks/work", {"n": number}).json["runs"][0]["id"] for number in range(3)]
+        if when == "performed":  # a step that runs when the daemon dies three times is left to a person too
+            for run in good:
+                daemon.wait_run(run)
         bad = send(daemon, when)
         if bad is None:
             assert when == "walked" and daemon.process is not None and daemon.process.wait(30) == 137
@@ -97,6 +100,7 @@ def test_a_poisoned_run_is_paused_and_its_neighbours_go_on(daemon: Daemon, when:
         found = daemon.get(f"/api/v1/runs/{bad}")
         assert found["status"] == "paused"
         assert found["error"]["type"] == ("broken" if when == "walked" else "crashed"), found
+        good.append(daemon.post("/hooks/work", {"n": 9}).json["runs"][0]["id"])
         for run in good:
             assert daemon.wait_run(run)["status"] == "succeeded"
         assert daemon.facts(daemon.place) and daemon.wait_log("run.paused", run=bad)
