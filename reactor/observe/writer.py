@@ -6,12 +6,15 @@ import collections
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 
 MAX_LINES = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """What waits to be written, in bytes; what comes beyond either bound is lost, and counted."""
 PIECE = 64 * 1024
+TOGETHER = 0.01
+"""Seconds that a line waits for others, before they are written."""
 
 
 class LineWriter:
@@ -45,7 +48,8 @@ class LineWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
-        self._news.set()
+        if not self._news.is_set():
+            self._news.set()
 
     def flush(self, seconds: float) -> bool:
         """Waits until all is written, at most so long. Whether it is."""
@@ -54,6 +58,7 @@ class LineWriter:
     def _run(self) -> None:
         while True:
             self._news.wait()
+            time.sleep(TOGETHER)  # lines that come close together are one write, and one turn of the interpreter lock
             self._news.clear()
             while lines := self._take():
                 written = self._put(b"".join(lines))
