@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from plugins.actions._place import Place
+from reactor.contracts.charset import deeper_than
 from reactor.contracts.errors import StepFailed
 
 ENCODINGS = Literal[
@@ -135,22 +136,6 @@ def json_value(where: str, data: str | bytes) -> Any:
 
 def too_deep(where: str) -> StepFailed:
     return over(f"{where}: lists and objects are nested more than {MAX_DEPTH} deep")
-
-
-def deeper_than(value: Any, most: int) -> bool:
-    """Whether lists and objects stand in one another more than so many levels deep."""
-    level = [value]
-    for _ in range(most):
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below.extend(inner for inner in one.values() if isinstance(inner, dict | list))
-            elif isinstance(one, list):
-                below.extend(inner for inner in one if isinstance(inner, dict | list))
-        if not below:
-            return False
-        level = below
-    return True
 
 
 class Recoded:

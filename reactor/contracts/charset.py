@@ -145,7 +145,7 @@ def _checked_json(raw: bytes, charset: str | None) -> Any:
 
 
 def _check_depth(raw: bytes, value: Any) -> None:
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise NotText(TOO_DEEP)
 
 
@@ -156,18 +156,19 @@ def _why(raw: bytes, error: Exception) -> str:
     return str(error)
 
 
-def _too_deep(value: Any) -> bool:
+def deeper_than(value: Any, most: int) -> bool:
+    """Whether lists and objects stand in one another more than so many levels deep."""
     level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(one for one in item.values() if isinstance(one, dict | list))
-            elif isinstance(item, list):
-                inner.extend(one for one in item if isinstance(one, dict | list))
-        if not inner:
+    for _ in range(most):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below.extend(inner for inner in one.values() if isinstance(inner, dict | list))
+            elif isinstance(one, list):
+                below.extend(inner for inner in one if isinstance(inner, dict | list))
+        if not below:
             return False
-        level = inner
+        level = below
     return True
 
 
