@@ -115,8 +115,8 @@ class StoredEvent(msgspec.Struct, kw_only=True):
             **event.fields,
         }
         for name, all_values in LISTED:
-            given = event.fields.get(name)
-            if all_values not in names and isinstance(given, dict):
+            given = names.get(name)
+            if given is not None and all_values not in names and type(given) is dict:
                 names[all_values] = {key: [value] for key, value in given.items()} if given else {}
         if event.alias is not None:
             names[event.alias] = event.data
@@ -139,7 +139,9 @@ _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as an RFC 3339 timestamp in UTC, to the microsecond. Beyond the years 1 to 9999, which
     it can say, the nearest instant stands: the time of a file may be anything."""
-    whole, micro = divmod(round(min(max(seconds, _FIRST), _LAST) * 1_000_000), 1_000_000)
+    if not _FIRST <= seconds <= _LAST:
+        seconds = _FIRST if seconds < _FIRST else _LAST
+    whole, micro = divmod(round(seconds * 1_000_000), 1_000_000)
     return f"{_to_the_second(whole)}.{micro:06}Z"
 
 

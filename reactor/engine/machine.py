@@ -289,12 +289,15 @@ def change(run: Run, release: bool = False) -> Change:
     error = run.error
     if state is Status.paused:
         error = next(iter(run.paused.values())).error
-    timers = {} if run.ended else run.timers
+    wake = until = None
+    if run.timers and not run.ended:
+        wake = min((due for (_, kind), due in run.timers.items() if kind != "until"), default=None)
+        until = min((due for (_, kind), due in run.timers.items() if kind == "until"), default=None)
     return Change(
         status=state,
         at=run.now,
-        wake=min((due for (_, kind), due in timers.items() if kind != "until"), default=None),
-        until=min((due for (_, kind), due in timers.items() if kind == "until"), default=None),
+        wake=wake,
+        until=until,
         output=run.output,
         error=error if run.ended or state is Status.paused else None,
         response=run.response,

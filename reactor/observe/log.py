@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -106,17 +107,23 @@ class Log:
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
         """None for a fact that is never written; `action.log` says its own level."""
-        if fact not in ("action.log", "plugin.log") and LEVELS[FACTS.get(fact, ("info", ""))[0]] < self._least:
+        default, words = FACTS.get(fact, ("info", fact))
+        if fact in ("action.log", "plugin.log"):
+            return lambda fields: self.observe(fact, **fields)
+        if LEVELS[default] < self._least:
             return None
-        return lambda fields: self.observe(fact, **fields)
+        return lambda fields: self._write(fact, default, words, fields)
 
     def observe(self, fact: str, **fields: Any) -> None:
         default, words = FACTS.get(fact, ("info", fact))
         level = str(fields.pop("level", default))
         if LEVELS.get(level, 20) < self._least:
             return
+        self._write(fact, level, words, fields)
+
+    def _write(self, fact: str, level: str, words: str, given: dict[str, Any]) -> None:
+        fields = {name: value for name, value in given.items() if name[0] != "_"}
         message = str(fields.pop("message", words))
-        fields = {name: value for name, value in fields.items() if not name.startswith("_")}
         if (fact in BURST or LEVELS.get(level, 20) >= LEVELS["warning"]) and not self._admit(fact, message, fields):
             return
         self._writer.write(self._line(fact, level, message, fields))
@@ -134,21 +141,28 @@ class Log:
     def _line(self, fact: str, level: str, message: str, fields: dict[str, Any]) -> str:
         if len(message) > MAX_MESSAGE:  # masked first: nobody finds a secret of which a half is left
             message = (self._mask(message) if self._mask is not None else message)[:MAX_MESSAGE]
-        moment = datetime.datetime.now(datetime.UTC)
         if self._json:
-            stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            record = {"time": stamp, "level": level, "fact": fact, "message": message, **fields}
-            line = _json(record)
+            whole, part = divmod(int(time.time() * 1000), 1000)
+            stamp = f"{_to_the_second(whole)}.{part:03}Z"
+            line = _json({"time": stamp, "level": level, "fact": fact, "message": message, **fields})
         else:
             extra = " ".join(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)
-            line = f"{moment.astimezone().strftime('%H:%M:%S')} {level:<7} {message} {extra}".rstrip()
+            line = f"{time.strftime('%H:%M:%S')} {level:<7} {message} {extra}".rstrip()
         return self._mask(line) if self._mask is not None else line
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+
+@functools.lru_cache(2)
+def _to_the_second(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _json(value: Any) -> str:
     """What cannot be UTF-8 is escaped: a line is never lost over one datum."""
     try:
-        return msgspec.json.encode(value, enc_hook=str).decode()
+        return _ENCODER.encode(value).decode()
     except UnicodeEncodeError:
         return msgspec.json.encode(clean(value), enc_hook=lambda other: shown(str(other))).decode()
 

@@ -13,7 +13,7 @@ MAX_LINES = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """What waits to be written, in bytes; what comes beyond either bound is lost, and counted."""
 PIECE = 64 * 1024
-TOGETHER = 0.01
+TOGETHER = 0.05
 """Seconds that a line waits for others, before they are written."""
 
 
@@ -44,7 +44,8 @@ class LineWriter:
                 return
             self._lines.append(data)
             self._size += len(data)
-            self._idle.clear()
+            if self._idle.is_set():
+                self._idle.clear()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()

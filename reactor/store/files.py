@@ -47,13 +47,17 @@ class DirectoryLock:
         self._directory = directory
         self._path = directory / "reactor.lock"
         self._held: dict[Path, int] = {}
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of the lock file."""
 
     def acquire(self) -> None:
         """Raises ConfigError, with the pid, when another daemon has the directory."""
         try:
             self._take(self._directory, os.O_RDONLY | os.O_DIRECTORY)
             descriptor = self._take(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            self._identity = status.st_dev, status.st_ino
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError("it is not a regular file")
             os.fchmod(descriptor, 0o600)
             os.ftruncate(descriptor, 0)
@@ -87,7 +91,14 @@ class DirectoryLock:
             return "unknown"
 
     def lost(self) -> str | None:
-        """Why the lock holds no more: the file or the directory is not the one that was locked. None while it does."""
+        """Why the lock holds no more: the file or the directory is not the one that was locked. None while it does.
+        Asked before each commit, so it is one system call while the file at the path is the one that was locked."""
+        try:
+            status = self._path.stat()
+            if (status.st_dev, status.st_ino) == self._identity:
+                return None
+        except OSError:
+            pass
         for path, descriptor in self._held.items():
             mine = os.fstat(descriptor)
             try:

@@ -19,4 +19,4 @@ def worn() -> ErrorObject:
 
 def earliest(wake: float | None, until: float | None) -> float | None:
     """When a run goes on by itself, for people."""
-    return min((moment for moment in (wake, until) if moment is not None), default=None)
+    return wake if until is None else until if wake is None else min(wake, until)
