@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from reactor.reference import option_table  # noqa: E402
-from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry  # noqa: E402
+from reactor.kinds.reference import option_table  # noqa: E402
+from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry  # noqa: E402
 
 KINDS = {"triggers": LazyRegistry(TRIGGERS), "plugins": LazyRegistry(ACTIONS), "connections": LazyRegistry(CONNECTIONS)}
 

@@ -27,7 +27,7 @@ import nats  # noqa: E402
 import psycopg2  # noqa: E402
 import pymysql  # noqa: E402
 
-from reactor.registry import ACTIONS, TRIGGERS  # noqa: E402
+from reactor.kinds.registry import ACTIONS, TRIGGERS  # noqa: E402
 from tests import services  # noqa: E402
 from tests.daemon import Daemon, eventually  # noqa: E402
 from tests.mail import MailServer  # noqa: E402

@@ -16,7 +16,7 @@ from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
 from reactor.contracts.plan import Template
-from reactor.contracts.words import explain
+from reactor.kit.words import explain
 
 FOLDER = "connections"
 KEYS = ("connection", "kind", "description", "settings")

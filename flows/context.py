@@ -15,7 +15,7 @@ from flows.expressions.template import Rendered, compile_template
 from flows.habits import habit, plain_braces
 from flows.nodes import Node
 from flows.problems import Problem, suggest
-from reactor.contracts.durations import DurationError, parse_duration
+from reactor.kit.durations import DurationError, parse_duration
 
 ROOTS = ("event", "trigger", "steps", "vars", "inputs", "run", "env", "events")
 LATER_ROOTS = {"remembered": "remember"}

@@ -10,7 +10,7 @@ import msgspec
 from flows.context import Reading, describe
 from flows.nodes import Node
 from flows.problems import suggest
-from reactor.contracts.words import explain
+from reactor.kit.words import explain
 
 
 @functools.lru_cache(maxsize=1024)

@@ -31,7 +31,7 @@ from flows.verbs import (
 from flows.verbs import wait as wait_
 from flows.verbs import while_ as while_verb
 from reactor.contracts import plan
-from reactor.contracts.durations import DurationError, parse_duration
+from reactor.kit.durations import DurationError, parse_duration
 
 READERS: dict[str, Any] = {
     reader.VERB: reader

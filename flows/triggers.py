@@ -14,7 +14,7 @@ from flows.options import check_options
 from flows.problems import suggest
 from flows.steps import valid_name
 from reactor.contracts import plan
-from reactor.contracts.words import explain
+from reactor.kit.words import explain
 
 LATER_KINDS = (
     "all_of", "none_of", "holds",

@@ -29,7 +29,7 @@ def main() -> int:
     _open_descriptors()
     _die_with_the_bootloader()
     if getattr(sys, "frozen", False):
-        from reactor.temporary import own_unpacked
+        from reactor.process.temporary import own_unpacked
 
         own_unpacked()
     from reactor.cli import main as command_line

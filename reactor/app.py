@@ -21,13 +21,9 @@ from flows.connections import Connection
 from flows.context import Kinds
 from plugins import survivors
 from plugins.host.host import Host
-from reactor import __version__, temporary
-from reactor.catalog import Catalog
-from reactor.clients import SharedClients
-from reactor.clock import SystemClock, SystemIds
-from reactor.collections import StoreCollections
+from reactor import __version__
+from reactor.catalog.catalog import Catalog
 from reactor.config import Config, is_loopback, url_of
-from reactor.connections import Connections
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
@@ -37,26 +33,31 @@ from reactor.contracts.text import shown
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.pool import Pool
-from reactor.engine.room import when_room
 from reactor.engine.runner import Runner
-from reactor.memory import ActionMemory
-from reactor.notify import Notify
+from reactor.engine.until_space import until_space
+from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
+from reactor.kit.clock import SystemClock, SystemIds
+from reactor.kit.json_schema import compile_schema
+from reactor.lending.action_memory import ActionMemory
+from reactor.lending.clients import SharedClients
+from reactor.lending.collections import StoreCollections
+from reactor.lending.connections import Connections
 from reactor.observe.feed import Feed
 from reactor.observe.library import told
 from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
 from reactor.observe.resources import Resources
 from reactor.observe.writer import last_words
-from reactor.operations import Operations
-from reactor.places import Pointer, publish, socket_path, withdraw
-from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
+from reactor.operations.operations import Operations
+from reactor.process import temporary
+from reactor.process.notify import Notify
+from reactor.process.places import Pointer, publish, socket_path, withdraw
 from reactor.router.inbox import Inbox, outcome_of
 from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
-from reactor.schemas import compile_schema
-from reactor.secrets import Secrets
-from reactor.store.files import half_of_volume, private_directory
-from triggers._shared import Kind
+from reactor.secrets.lookup import Secrets
+from reactor.store.sqlite.files import half_of_volume, private_directory
+from triggers.kit.shared import Kind
 
 PLAIN = (
     "{option} {host} has no TLS, so tokens and events cross the network in the clear; give --tls-cert and --tls-key,"
@@ -86,11 +87,11 @@ def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
 
 def open_store(config: Config) -> Store:
     if config.store == "memory:":
-        from reactor.store.memory import MemoryStore
+        from reactor.store.memory.store import MemoryStore
 
         return MemoryStore(temporary.make("reactor-payloads-"))
     if config.store == "sqlite" or config.store.startswith("sqlite:///"):
-        from reactor.store.sqlite import SqliteStore
+        from reactor.store.sqlite.store import SqliteStore
 
         directory = config.data if config.store == "sqlite" else Path(config.store.removeprefix("sqlite://"))
         return SqliteStore(directory, config.disk_floor)
@@ -227,7 +228,7 @@ class Daemon(Operations):
                     self.store.payloads.incoming,
                     self.tls,
                 )
-                await when_room(catalog.load, self.clock, self.observer)
+                await until_space(catalog.load, self.clock, self.observer)
                 socket, told_of = socket_path(config.data) if config.store != "memory:" else (None, None)
                 if told_of is not None:
                     self.observer.observe("config.warning", message=told_of)

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from reactor.contracts.errors import ConfigError
-from reactor.reading import Given, Option, convert, from_flag, from_variable, read_file, token, unknown_variables
+from reactor.process.option_values import (
+    Given,
+    Option,
+    convert,
+    from_flag,
+    from_variable,
+    read_file,
+    token,
+    unknown_variables,
+)
 
 ALLOW_WORDS = ("shell", "script")
 

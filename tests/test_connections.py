@@ -11,9 +11,9 @@ import pytest
 
 from flows.connections import Connection
 from flows.expressions.template import compile_template
-from reactor.clock import SystemClock
-from reactor.connections import Connections, _no_expression
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.kit.clock import SystemClock
+from reactor.lending.connections import Connections, _no_expression
 
 pytestmark = pytest.mark.anyio
 

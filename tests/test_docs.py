@@ -10,8 +10,8 @@ import pytest
 
 from flows.connections import load_connections
 from flows.loader import load_text
-from reactor.reference import option_table
-from reactor.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
+from reactor.kinds.reference import option_table
+from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from tests.flows_help import KINDS
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reactor.contracts.errors import StepFailed
-from reactor.secrets import TOGETHER, Secrets
+from reactor.secrets.lookup import TOGETHER, Secrets
 from tests.daemon import Daemon
 
 VALUE = "s3cret-vàlue"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from reactor import temporary
+from reactor.process import temporary
 
-MAKE = "from reactor.temporary import make; print(make('reactor-flows-'), flush=True); input()"
+MAKE = "from reactor.process.temporary import make; print(make('reactor-flows-'), flush=True); input()"
 
 
 def started(folder: Path) -> tuple[subprocess.Popen[str], Path]:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from reactor.contracts.durations import DurationError, parse_duration
-from triggers._days import day_fields
-from triggers._schedule import fire
-from triggers._shared import Kind
+from reactor.kit.durations import DurationError, parse_duration
+from triggers.kit.days import day_fields
+from triggers.kit.schedule import fire
+from triggers.kit.shared import Kind
 
 WORDS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from triggers._shared import Kind
+from triggers.kit.shared import Kind
 
 _TYPE = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*")
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from reactor.contracts.durations import DurationError, parse_duration
-from triggers._schedule import fire_steadily
-from triggers._shared import Kind
+from reactor.kit.durations import DurationError, parse_duration
+from triggers.kit.schedule import fire_steadily
+from triggers.kit.shared import Kind
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,14 +14,14 @@ from typing import Any, Literal
 import anyio
 import msgspec
 
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
-from reactor.contracts.globs import compile_glob, literal_root
 from reactor.contracts.names import name_of, named, text_of
 from reactor.contracts.text import is_text
-from triggers._shared import Kind, not_connected
-from triggers._watch import Bell, notice
+from reactor.kit.durations import DurationError, parse_duration
+from reactor.kit.globs import compile_glob, literal_root
+from triggers.kit.shared import Kind, not_connected
+from triggers.kit.watch import Bell, notice
 
 Change = Literal["created", "modified", "deleted", "moved"]
 MAX_FILES = 200_000

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from triggers._shared import Kind
+from triggers.kit.shared import Kind
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from reactor.contracts.event import Event, rfc3339
 from reactor.contracts.store import QUEUE_NAME
-from triggers._shared import Kind
+from triggers.kit.shared import Kind
 
 MOST = 1000
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
-from reactor.contracts.sql import Database, Dialect, Result, parse_statement
-from triggers._changes import source_fault
-from triggers._shared import Kind
+from reactor.kit.durations import DurationError, parse_duration
+from reactor.kit.sql import Database, Dialect, Result, parse_statement
+from triggers.kit.changes import source_fault
+from triggers.kit.shared import Kind
 
 DIALECTS: tuple[Dialect, ...] = ("postgres", "mysql", "sqlite")
 

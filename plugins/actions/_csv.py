@@ -9,7 +9,7 @@ from typing import Any
 from plugins.actions._decode import Text, as_json, content, over, text_of, undecodable
 from plugins.actions._place import Place
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.formulas import Formulas, csv_cell
+from reactor.kit.formulas import Formulas, csv_cell
 
 MAX_ROW = 4 * 1024 * 1024
 """Characters of a row."""

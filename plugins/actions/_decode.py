@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from plugins.actions._place import Place
-from reactor.contracts.charset import deeper_than
 from reactor.contracts.errors import StepFailed
+from reactor.kit.charset import deeper_than
 
 ENCODINGS = Literal[
     "utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "windows-1252", "iso-8859-15", "shift_jis", "gb18030"

@@ -25,8 +25,8 @@ from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.formulas import Formulas
-from reactor.contracts.xml import XmlLimit, XmlValues
+from reactor.kit.formulas import Formulas
+from reactor.kit.xml import XmlLimit, XmlValues
 
 MAX_PAGE = 10_000
 MAX_PAGE_SIZE = 15 * 1024 * 1024

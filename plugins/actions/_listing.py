@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from plugins.actions._place import Place, refused
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.globs import compile_glob
 from reactor.contracts.names import name_of, text_of
+from reactor.kit.globs import compile_glob
 
 DEEPEST = 200
 """Folders within one another that are looked into."""

@@ -11,7 +11,7 @@ import msgspec
 
 from plugins.actions._decode import as_utf8
 from plugins.actions._place import Partial, Place, errors
-from reactor.contracts.formulas import Formulas, csv_cell
+from reactor.kit.formulas import Formulas, csv_cell
 
 
 class RowFile:

@@ -20,10 +20,10 @@ from plugins.actions._paths import locate
 from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
-from reactor.contracts.durations import DurationError, parse_size
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.names import named, text_of
 from reactor.contracts.text import is_text, raw
+from reactor.kit.durations import DurationError, parse_size
 
 CHUNK = 1024 * 1024
 SUFFIXES: tuple[tuple[str, Format], ...] = (

@@ -14,7 +14,7 @@ from plugins.actions._place import Place, errors
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.formulas import Formulas
+from reactor.kit.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

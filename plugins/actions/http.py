@@ -11,7 +11,10 @@ from typing import Any, ClassVar
 import msgspec
 import yarl
 
-from plugins.actions._answer import (
+from plugins.actions._paths import locate
+from plugins.actions._place import Place
+from plugins.connections.http import Auth
+from plugins.http_client.answer import (
     decode,
     expected,
     headers_of,
@@ -22,10 +25,8 @@ from plugins.actions._answer import (
     save,
     unreadable,
 )  # fmt: skip
-from plugins.actions._guard import is_literal, parsed, refused, shortened, split
-from plugins.actions._paths import locate
-from plugins.actions._place import Place
-from plugins.actions._request import (
+from plugins.http_client.guard import is_literal, parsed, refused, shortened, split
+from plugins.http_client.request import (
     CHUNKED,
     METHODS,
     RequestOptions,
@@ -36,11 +37,10 @@ from plugins.actions._request import (
     with_query,
     wrong,
 )  # fmt: skip
-from plugins.actions._session import Session, session
-from plugins.connections.http import Auth
+from plugins.http_client.session import Session, session
 from reactor.contracts.action import ActionContext
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
+from reactor.kit.durations import DurationError, parse_duration
 
 MAX_REDIRECTS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -9,7 +9,7 @@ import msgspec
 from plugins.actions._decode import ENCODINGS
 from plugins.actions._items import ConvertItems, Items, ReadItems, json_values
 from plugins.actions._place import Place
-from reactor.contracts.formulas import Formulas
+from reactor.kit.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

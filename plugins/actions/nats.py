@@ -9,9 +9,9 @@ import msgspec
 
 from plugins.actions._message import raw, sendable, shown
 from reactor.contracts.action import ActionContext
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.text import shown as escaped
+from reactor.kit.durations import DurationError, parse_duration
 
 
 class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

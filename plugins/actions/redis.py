@@ -9,8 +9,8 @@ import msgspec
 
 from plugins.actions._message import raw, shown
 from reactor.contracts.action import ActionContext
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.kit.durations import DurationError, parse_duration
 
 PING = 5.0
 """Seconds in which a server that is there answers."""

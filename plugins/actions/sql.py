@@ -10,11 +10,11 @@ import msgspec
 from plugins.actions._paths import locate
 from plugins.actions._rows import RowFile
 from reactor.contracts.action import ActionContext
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.formulas import Formulas
 from reactor.contracts.names import named
-from reactor.contracts.sql import Database, Result, Session, quote_name, quote_part
+from reactor.kit.durations import DurationError, parse_duration
+from reactor.kit.formulas import Formulas
+from reactor.kit.sql import Database, Result, Session, quote_name, quote_part
 
 MAX_ROWS = 10_000
 AT_ONCE = 500

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from plugins.actions._guard import is_literal
-from plugins.actions._request import RequestOptions, through, wrong
 from plugins.actions.http import Post
+from plugins.http_client.guard import is_literal
+from plugins.http_client.request import RequestOptions, through, wrong
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339

@@ -10,7 +10,7 @@ from plugins.actions._decode import ENCODINGS
 from plugins.actions._items import ConvertItems, Items, ReadItems
 from plugins.actions._place import Place
 from plugins.actions._yaml import yaml_documents
-from reactor.contracts.formulas import Formulas
+from reactor.kit.formulas import Formulas
 
 
 class ReadOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

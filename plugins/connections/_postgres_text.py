@@ -1,7 +1,7 @@
 """A connection that has all values as text, in both directions. asyncpg would read the binary form of the types that it
 knows into Python's, which hold less than the server's: no infinity, no year 10000 or before Christ, no 24:00, and a
 range or a composite has no form in JSON. The text form is the server's own, for types that it has learned of itself too
-(`reactor.contracts.postgres`)."""
+(`reactor.kit.pg_texts`)."""
 
 from __future__ import annotations
 

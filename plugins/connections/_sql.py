@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.sql import Large, Result
+from reactor.kit.sql import Large, Result
 
 MAX_BYTES = 16 * 1024 * 1024
 """The most that one result may take in memory; larger ones go to a file."""

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 from anyio.streams.tls import TLSStream
 
-from plugins.actions._guard import Guard, parsed, shortened, split
+from plugins.http_client.guard import Guard, parsed, shortened, split
 from reactor import __version__
 from reactor.contracts.errors import NotConnected, StepFailed
 
@@ -91,7 +91,7 @@ class Http:
 
 async def _connect(client: Settings) -> None:
     """TCP, and TLS for https: a GET of the base URL may be a webhook that somebody listens to."""
-    from plugins.actions._session import tls_context
+    from plugins.http_client.session import tls_context
 
     scheme, host, port = split(client.url)
     guard = Guard(frozenset({host}), ())
@@ -117,8 +117,8 @@ async def _connect(client: Settings) -> None:
 async def _ask(client: Settings, health: str) -> None:
     import aiohttp
 
-    from plugins.actions._request import joined, request_auth
-    from plugins.actions._session import Session, tls_context
+    from plugins.http_client.request import joined, request_auth
+    from plugins.http_client.session import Session, tls_context
 
     url = parsed(joined(client.url, health))
     given = {name.lower() for name in client.headers}

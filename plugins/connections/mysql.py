@@ -15,7 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_json, plain_value
+from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_json, plain_value
 
 LOST = frozenset({1053, 1077, 1079, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055})
 """Error numbers of a server that is gone or going."""

@@ -16,9 +16,9 @@ import msgspec
 from plugins.connections._postgres_values import bind
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
-from reactor.contracts.postgres import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
-from reactor.contracts.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
 from reactor.contracts.text import shown
+from reactor.kit.pg_texts import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
+from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
 
 FIRST = 10
 """Rows that a result begins with, more and more after them: a few large ones must not fill the memory."""

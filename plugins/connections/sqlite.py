@@ -15,7 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import Dialect, Large, Params, Result, parse_statement, plain_value
+from reactor.kit.sql import Dialect, Large, Params, Result, parse_statement, plain_value
 
 STATES = {
     "ConstraintError": "23000", "BusyError": "40001", "LockedError": "40001", "SQLError": "42000",

@@ -14,8 +14,8 @@ from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
-from reactor.contracts.durations import parse_duration
 from reactor.contracts.observe import Observer
+from reactor.kit.durations import parse_duration
 
 LOOK = 1.0
 """Seconds between two looks at the directories."""

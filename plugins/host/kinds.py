@@ -11,9 +11,9 @@ from plugins.host.link import Call
 from plugins.host.manifest import ActionSpec, TriggerSpec
 from plugins.host.options import given_options, options_struct
 from plugins.host.plugin import Plugin
-from reactor.contracts.durations import parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
+from reactor.kit.durations import parse_duration
 
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
 OPENING = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"})

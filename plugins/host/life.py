@@ -19,8 +19,8 @@ from plugins.host.link import ENDED, StandingLink
 from plugins.host.manifest import Manifest, Tls, is_loopback
 from plugins.host.process import end, kill, pump_lines, spawn
 from plugins.program import Program
-from reactor.contracts.durations import parse_duration
 from reactor.contracts.errors import NotConnected
+from reactor.kit.durations import parse_duration
 
 SOCKET = "REACTOR_PLUGIN_SOCKET"
 """The variable with the path of the unix socket on which a plugin of protocol grpc serves."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from reactor.contracts.durations import DurationError, parse_duration, parse_size
+from reactor.kit.durations import DurationError, parse_duration, parse_size
 
 FILE = "plugin.yaml"
 MAX_FILE = 1024 * 1024

@@ -15,9 +15,9 @@ from plugins.environment import inherited
 from plugins.host.manifest import Manifest
 from plugins.output import explain
 from plugins.program import Program, start
-from reactor.contracts.durations import parse_duration, parse_size
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.text import shown
+from reactor.kit.durations import parse_duration, parse_size
 
 MAX_LINE = 64 * 1024
 """Characters of a line that are taken. The log shows fewer: it masks first, and cuts then."""

@@ -14,9 +14,9 @@ import msgspec
 from plugins.host.link import GRACE, Call, Happened, down, failure
 from plugins.host.manifest import Manifest
 from plugins.host.process import MAX_LINE, end, kill, pump_lines, spawn
-from reactor.contracts.durations import parse_duration
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.text import shown, without_bom
+from reactor.kit.durations import parse_duration
 
 MAX_OUTPUT = 16 * 1024 * 1024
 MAX_STRAY = 100

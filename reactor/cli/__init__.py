@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     if not arguments:
-        from reactor.bundles import bundled
+        from reactor.catalog.bundles import bundled
 
         if bundled():
             arguments = ["run"]

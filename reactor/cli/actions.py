@@ -16,8 +16,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Any) -> int:
     from flows.problems import suggest
-    from reactor.reference import action_item, action_items
-    from reactor.registry import ACTIONS, LazyRegistry
+    from reactor.kinds.reference import action_item, action_items
+    from reactor.kinds.registry import ACTIONS, LazyRegistry
 
     registry = LazyRegistry(ACTIONS)
     if options.name is None:

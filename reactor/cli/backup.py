@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Any) -> int:
-    from reactor.store.backup import backup
+    from reactor.store.sqlite.backup import backup
 
     directory = Path(options.data or os.environ.get("REACTOR_DATA") or "./data")
     found = backup(directory, Path(options.file))

@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: Any) -> int:
     from flows.check import check_paths
     from reactor.app import make_kinds
-    from reactor.bundles import append, executable
+    from reactor.catalog.bundles import append, executable
 
     source = Path(options.executable) if options.executable else executable()
     if source is None:

@@ -67,9 +67,9 @@ def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
     import anyio
 
     from plugins.host.host import Host
-    from reactor.clock import SystemClock
+    from reactor.kit.clock import SystemClock
     from reactor.observe.log import Observers
-    from triggers._shared import Kind
+    from triggers.kit.shared import Kind
 
     host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None, Kind)
     anyio.run(host.load)
@@ -93,10 +93,10 @@ def try_connections(options: Any, paths: list[Path], kinds: Any) -> list[Any]:
 
     from flows.check import load_connection_paths
     from flows.problems import Problem
-    from reactor.clock import SystemClock
-    from reactor.connections import Connections
+    from reactor.kit.clock import SystemClock
+    from reactor.lending.connections import Connections
     from reactor.observe.log import Observers
-    from reactor.secrets import Secrets
+    from reactor.secrets.lookup import Secrets
 
     found = load_connection_paths(paths, kinds, flows_directories())
     secrets = Secrets(Path(options.secrets or os.environ.get("REACTOR_SECRETS") or "/run/secrets"))

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from reactor.cli.server import BadServer, add_papers, connect, papers, unreached
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.text import not_utf8, raw, shown
-from reactor.places import daemons, listens
-from reactor.reading import token
+from reactor.kit.durations import DurationError, parse_duration
+from reactor.process.option_values import token
+from reactor.process.places import daemons, listens
 
 START = "start one with `reactor run`, or name it with --server URL or --data DIR"
 

@@ -83,9 +83,9 @@ def _directory(config: Any) -> Path:
 def _store(config: Any) -> Iterator[Finding]:
     import apsw
 
-    from reactor.store.files import refuse_network
-    from reactor.store.schema import migrations
-    from reactor.store.sqlite import library_is_safe
+    from reactor.store.sqlite.files import refuse_network
+    from reactor.store.sqlite.schema import migrations
+    from reactor.store.sqlite.store import library_is_safe
 
     version = apsw.sqlite_lib_version()
     safe = library_is_safe(tuple(int(part) for part in version.split(".")))  # type: ignore[arg-type]
@@ -136,9 +136,9 @@ def _unreadable(config: Any) -> Iterator[Finding]:
 
     import apsw
 
-    from reactor.store.database import Database
-    from reactor.store.look import look_through
     from reactor.store.payloads import Payloads
+    from reactor.store.sqlite.database import Database
+    from reactor.store.sqlite.look import look_through
 
     directory = _directory(config)
     database = Database(str(directory / "reactor.db"), flags=apsw.SQLITE_OPEN_READONLY)
@@ -235,7 +235,7 @@ def _secrets(config: Any) -> Iterator[Finding]:
 def _flows(config: Any) -> Iterator[Finding]:
     from flows.check import check_paths
     from reactor.app import make_kinds
-    from reactor.secrets import Secrets
+    from reactor.secrets.lookup import Secrets
 
     paths = [Path(flows) for flows in config.flows if Path(flows).is_dir()]
     if not paths:

@@ -147,7 +147,7 @@ async def _check(options: Any) -> int:
     from plugins.host.bench import bench
     from plugins.host.manifest import load_manifest
     from reactor.contracts.errors import NotConnected
-    from reactor.schemas import compile_schema
+    from reactor.kit.json_schema import compile_schema
     from reactor.testing.plugin_suite import CHECKS, LIMIT
 
     folder = Path(options.folder)
@@ -212,7 +212,7 @@ def _checked(spec: Any, given: dict[str, Any]) -> dict[str, Any]:
     import msgspec
 
     from plugins.host.options import given_options, options_struct
-    from reactor.schemas import compile_schema
+    from reactor.kit.json_schema import compile_schema
 
     try:
         found = given_options(msgspec.convert(given, options_struct("Options", spec.options)))

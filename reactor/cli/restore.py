@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Any) -> int:
-    from reactor.store.backup import restore
+    from reactor.store.sqlite.backup import restore
 
     directory = Path(options.data or os.environ.get("REACTOR_DATA") or "./data")
     found = restore(Path(options.file), directory)

@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Any) -> int:
-    from reactor.bundles import unpack
+    from reactor.catalog.bundles import unpack
 
     config = load(vars(options))
     if options.show_config:

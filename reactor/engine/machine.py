@@ -31,7 +31,7 @@ from reactor.contracts.plan import Plan
 from reactor.contracts.run import Begun, Change, Status
 from reactor.engine import ending, policy
 from reactor.engine.state import Run, StepFrame, push
-from reactor.engine.trace import Trace
+from reactor.engine.step_tree import Trace
 
 PREFIX_STEPS = 1_000
 """Pure steps that the accepting transaction may wait for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,32 +14,14 @@ from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.observe import Observer
 from reactor.contracts.tracing import traceparent
-from reactor.contracts.words import explain
-from reactor.engine.masking import mask, masker
 from reactor.engine.state import Run, StepFrame
+from reactor.kit.words import explain
+from reactor.secrets.given import Secrets
+from reactor.secrets.masking import mask, masker
 
 MAX_MESSAGE = 10_000
 """Characters of an error that are kept, once it is masked."""
 MAX_RESULT = 16 * 1024 * 1024
-
-
-class Secrets(Mapping[str, str]):
-    """Looks a secret up when a template reads it, and remembers what was given out."""
-
-    def __init__(self, lookup: Callable[[str], str]) -> None:
-        self._lookup = lookup
-        self.given: dict[str, str] = {}
-
-    def __getitem__(self, name: str) -> str:
-        value = self._lookup(name)
-        self.given[name] = value
-        return value
-
-    def __iter__(self) -> Any:
-        return iter(self.given)
-
-    def __len__(self) -> int:
-        return len(self.given)
 
 
 class ActionPerformer:

@@ -18,10 +18,10 @@ from reactor.contracts.run import Change, Start, Status
 from reactor.contracts.store import Claim, Claimed, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
-from reactor.engine.room import when_room
 from reactor.engine.runner import Live, Runner
 from reactor.engine.state import Run
 from reactor.engine.timeline import Timeline
+from reactor.engine.until_space import until_space
 
 CLAIM_BATCH = 64
 LONG_JOURNAL = 2_000
@@ -286,7 +286,7 @@ class Pool:
             self._observer.observe("run.lost", run=claim.run)
 
     async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
-        await when_room(
+        await until_space(
             lambda: self._store.append(claim, seq, [], change, consumed=consumed),
             self._clock, self._observer, run=claim.run,
         )  # fmt: skip

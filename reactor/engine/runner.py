@@ -32,8 +32,8 @@ from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Si
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
-from reactor.engine.room import when_room
 from reactor.engine.state import Run, StepFrame
+from reactor.engine.until_space import until_space
 
 WAITS = ("wake", "until")
 LOOK = 5.0
@@ -266,7 +266,7 @@ class Runner:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
         signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
         outbox = [one.acceptance for one in prepared]
-        appended = await when_room(
+        appended = await until_space(
             lambda: self._store.append(
                 live.claim, live.seq, live.pending, change, outbox, signals, live.consumed, live.pushes
             ),

@@ -12,7 +12,7 @@ from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import StoredEvent, rfc3339
 from reactor.contracts.plan import BOUNDS_NAME, Block, Plan, Step
 from reactor.contracts.run import Status
-from reactor.engine.trace import Trace
+from reactor.engine.step_tree import Trace
 
 BLOCKED: Any = object()
 """Returned by a verb that goes on later: through a child block, an entry or a timer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from reactor.contracts.histogram import Histogram
+from reactor.kit.histogram import Histogram
 
 REMOVED = "(removed)"
 """The label of flows that are not loaded any more, under which their last runs count."""

@@ -13,8 +13,8 @@ MAX_LINES = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """What waits to be written, in bytes; what comes beyond either bound is lost, and counted."""
 PIECE = 64 * 1024
-TOGETHER = 0.05
-"""Seconds that a line waits for others, before they are written."""
+TOGETHER = 0.02
+"""Seconds between two writes while lines come: one that comes after a pause is written at once."""
 
 
 class LineWriter:
@@ -57,9 +57,12 @@ class LineWriter:
         return self._idle.wait(seconds)
 
     def _run(self) -> None:
+        written_at = 0.0
         while True:
             self._news.wait()
-            time.sleep(TOGETHER)  # lines that come close together are one write, and one turn of the interpreter lock
+            pause = written_at + TOGETHER - time.monotonic()
+            if pause > 0:  # lines that come close together are one write, and one turn of the interpreter lock
+                time.sleep(pause)
             self._news.clear()
             while lines := self._take():
                 written = self._put(b"".join(lines))
@@ -67,6 +70,7 @@ class LineWriter:
                     with self._lock:
                         self._dropped += len(lines)
                         self.lost += len(lines)
+            written_at = time.monotonic()
             with self._lock:
                 if not self._lines:
                     self._idle.set()

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from reactor.contracts.charset import NotText, decode_json, decode_text, parameter, unquoted
 from reactor.contracts.event import Event, rfc3339
+from reactor.kit.charset import NotText, decode_json, decode_text, parameter, unquoted
 
 CONTEXT = frozenset({"specversion", "id", "source", "type", "datacontenttype", "dataschema", "subject", "time"})
 _NAME = re.compile(r"[a-z0-9]{1,40}")

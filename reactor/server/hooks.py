@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from reactor.contracts.durations import DurationError, parse_duration
-from reactor.contracts.paths import part_value, plain_path
 from reactor.contracts.trigger import HttpRequest, HttpRoute
+from reactor.kit.durations import DurationError, parse_duration
+from reactor.kit.paths import part_value, plain_path
 from reactor.server.auth import origin_host
 from reactor.server.routing import Answer, Problem
 

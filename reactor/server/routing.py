@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from reactor.contracts.charset import NotText, decode_json, parameter
-from reactor.contracts.paths import part_value
+from reactor.kit.charset import NotText, decode_json, parameter
+from reactor.kit.paths import part_value
 
 Right = Literal["public", "send", "admin"]
 """public: anyone who reaches the port. send: the ways in. admin: all else. Both need the token where one is set."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from reactor.contracts.charset import NotText, unquoted
-from reactor.contracts.paths import plain_path
+from reactor.kit.charset import NotText, unquoted
+from reactor.kit.paths import plain_path
 from reactor.server.routing import Problem
 
 MAX_HEADERS = 100

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reactor.contracts.event import Upload
 from reactor.store.codec import CorruptRecord
-from reactor.store.files import owner_only, private, sync_folder
+from reactor.store.sqlite.files import owner_only, private, sync_folder
 
 LARGE = 64 * 1024
 """Bytes from which a value stands in a file."""

@@ -38,7 +38,7 @@ def has_frozen_options_that_refuse_unknown_fields(cls: Any) -> None:
 
 @check
 def describes_each_option(cls: Any) -> None:
-    from reactor.reference import option_rows
+    from reactor.kinds.reference import option_rows
 
     for row in option_rows(cls.Options):
         require(row["description"], f"{cls.name}: the option {row['name']} has no description")

@@ -13,7 +13,7 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
 from reactor.engine.state import BlockFrame, Run, Scope, StepFrame
-from reactor.engine.trace import Trace
+from reactor.engine.step_tree import Trace
 
 Script = Callable[[str, Any, int], Any]
 """From the step's id (or path), the rendered `with` and the attempt to a result; raise StepFailed to fail."""

@@ -9,11 +9,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from reactor.clock import SystemClock
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Cursor, Event, Upload
 from reactor.contracts.store import QueueMessage
 from reactor.contracts.trigger import Receipt
+from reactor.kit.clock import SystemClock
 
 
 class Mount:
@@ -249,7 +249,7 @@ async def notices_what_is_taken_away(
 
 def says_what_it_is(kind: Any) -> None:
     """Name, summary, closed and frozen options with a description each, an example."""
-    from reactor.reference import option_rows
+    from reactor.kinds.reference import option_rows
 
     config = kind.Options.__struct_config__
     if not (

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from flows.definitions import definition_files, files_under
-from reactor.catalog import Catalog
-from reactor.clock import SystemClock
-from reactor.store.memory import MemoryStore
+from reactor.catalog.catalog import Catalog
+from reactor.kit.clock import SystemClock
+from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.faults.test_full import Facts
 from tests.flows_help import KINDS

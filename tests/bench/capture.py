@@ -29,11 +29,11 @@ from tests import services  # noqa: E402
 from tests.bench.order_flow import cpu  # noqa: E402
 from tests.brokers.harness import settle  # noqa: E402
 from tests.daemon import Daemon  # noqa: E402
-from triggers import _pgoutput as wire  # noqa: E402
-from triggers._changes import TableName  # noqa: E402
-from triggers._mysql_reader import Reader  # noqa: E402
-from triggers._mysql_rows import Reading, Rows, reading  # noqa: E402
-from triggers._mysql_table import read_columns  # noqa: E402
+from triggers.kit.changes import TableName  # noqa: E402
+from triggers.mysql.reader import Reader  # noqa: E402
+from triggers.mysql.rows import Reading, Rows, reading  # noqa: E402
+from triggers.mysql.table import read_columns  # noqa: E402
+from triggers.postgres import pgoutput as wire  # noqa: E402
 
 COUNT = 50_000
 SINGLE = 100

@@ -68,7 +68,7 @@ def questions(store: Any, size: int) -> dict[str, Any]:
 async def measure(folder: Path) -> dict[str, float]:
     import apsw
 
-    from reactor.store.sqlite import SqliteStore
+    from reactor.store.sqlite.store import SqliteStore
 
     found: dict[str, float] = {}
     for size in (SMALL, LARGE):

@@ -24,12 +24,12 @@ sys.path.insert(0, str(ROOT))
 
 from plugins.host.host import Host  # noqa: E402
 from reactor.app import make_kinds  # noqa: E402
-from reactor.clock import SystemClock  # noqa: E402
+from reactor.kit.clock import SystemClock  # noqa: E402
 from reactor.observe.log import Observers  # noqa: E402
 from tests.bench.order_flow import cpu  # noqa: E402
 from tests.daemon import Daemon, eventually  # noqa: E402
 from tests.host.test_host import make  # noqa: E402
-from triggers._shared import Kind  # noqa: E402
+from triggers.kit.shared import Kind  # noqa: E402
 
 CALLS = 20_000
 GRPC_CALLS = 5_000

@@ -35,7 +35,7 @@ from tests.brokers.raw_amqp import Raw, table, text
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Amqp as Server
-from triggers.amqp import Amqp
+from triggers.amqp.kind import Amqp
 
 pytestmark = pytest.mark.anyio
 

@@ -41,8 +41,8 @@ from tests.brokers.harness import (
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
-from triggers._kafka import Member
-from triggers.kafka import Kafka
+from triggers.kafka.consumer import Member
+from triggers.kafka.kind import Kafka
 
 pytestmark = pytest.mark.anyio
 

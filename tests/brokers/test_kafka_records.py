@@ -10,7 +10,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
 
 from reactor.contracts.text import shown
-from triggers._kafka_records import Records, Undecodable
+from triggers.kafka.records import Records, Undecodable
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 WEIGHTS = {"good": b"good", "name": b"NAME", "size": b"SIZE"}

@@ -39,7 +39,7 @@ from tests.brokers.harness import (
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Nats as Server
-from triggers.nats import Nats
+from triggers.nats.kind import Nats
 
 pytestmark = pytest.mark.anyio
 

@@ -33,7 +33,7 @@ from tests.brokers.harness import (
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Redis as Server
-from triggers.redis import Redis
+from triggers.redis.kind import Redis
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reactor.places import LONGEST
+from reactor.process.places import LONGEST
 from tests.acceptance.test_logging import free_port
 from tests.daemon import COMMAND, Daemon, eventually
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from flows.loader import load_text
-from reactor.registry import ACTIONS, TRIGGERS, LazyRegistry
+from reactor.kinds.registry import ACTIONS, TRIGGERS, LazyRegistry
 from reactor.testing import action_suite, trigger_suite
 from tests.flows_help import KINDS
 
@@ -69,7 +69,7 @@ async def test_files_resume_where_they_were(tmp_path: Path, anyio_backend: str) 
 
 @pytest.mark.parametrize("path", sorted({t.partition(":")[0] for t in [*ACTIONS.values(), *TRIGGERS.values()]}))
 def test_each_kind_has_its_page(path: str) -> None:
-    module = path.rpartition(".")[2]
+    module = path.removesuffix(".kind").rpartition(".")[2]
     folder = ROOT / ("triggers/docs" if path.startswith("triggers") else "plugins/docs")
     page = folder / f"{module}.md"
     assert page.exists(), page

@@ -11,8 +11,8 @@ import pytest
 
 from reactor.contracts.errors import StoreFull
 from reactor.contracts.plan import BOUNDS
-from reactor.store.memory import MemoryStore
-from reactor.store.sqlite import SqliteStore
+from reactor.store.memory.store import MemoryStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.faults import FaultyStore
 from reactor.testing.store_suite import CHECKS, accept, over, start
 

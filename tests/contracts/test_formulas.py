@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reactor.contracts.formulas import csv_cell
+from reactor.kit.formulas import csv_cell
 
 
 @pytest.mark.parametrize(

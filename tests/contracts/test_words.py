@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from plugins.actions.log import LogOptions
-from reactor.contracts.words import choices, explain
-from reactor.schemas import compile_schema
+from reactor.kit.json_schema import compile_schema
+from reactor.kit.words import choices, explain
 
 
 class Inner(msgspec.Struct):

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from reactor.contracts.errors import StepFailed
-from reactor.registry import TRIGGERS, LazyRegistry
+from reactor.kinds.registry import TRIGGERS, LazyRegistry
 from reactor.testing import trigger_suite
 from tests.databases.conftest import Known
 

@@ -21,8 +21,8 @@ from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests import services
 from tests.brokers.harness import Lent
-from triggers._mysql_position import MariaPosition, MysqlPosition
-from triggers.mysql import Mysql
+from triggers.mysql.kind import Mysql
+from triggers.mysql.position import MariaPosition, MysqlPosition
 
 pytestmark = pytest.mark.anyio
 Server = services.Mariadb

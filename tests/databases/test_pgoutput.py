@@ -7,9 +7,9 @@ import struct
 import pytest
 from hypothesis import given, strategies
 
-from triggers import _pgoutput as wire
-from triggers._changes import Durable
-from triggers._pgtypes import Types, parse_array
+from triggers.kit.changes import Durable
+from triggers.postgres import pgoutput as wire
+from triggers.postgres.types import Types, parse_array
 
 
 def text(value: str) -> bytes:

@@ -18,8 +18,8 @@ from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
 from tests.services import Postgres as Server
-from triggers._postgres_snapshot import Snapshot
-from triggers.postgres import Notify, Postgres
+from triggers.postgres.kind import Notify, Postgres
+from triggers.postgres.snapshot import Snapshot
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 
@@ -230,7 +230,7 @@ async def test_a_partitioned_table_is_one(postgres_server: Server, given: str | 
 
 
 async def test_a_table_made_again_is_followed_again(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("triggers._postgres.LOOK", 0.1)
+    monkeypatch.setattr("triggers.postgres.replication.LOOK", 0.1)
     await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)")
     async with listening(postgres_server) as made:
         await sql(postgres_server, "DROP TABLE orders")
@@ -329,7 +329,7 @@ async def test_quiet_and_filtered_tables_hold_nothing_back(postgres_server: Serv
 async def test_more_than_max_lag_is_warned_of_and_given_up(
     postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from triggers import _postgres
+    from triggers.postgres import replication as _postgres
 
     monkeypatch.setattr(_postgres, "LOOK", 0.1)
     await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY, t text)")

@@ -21,7 +21,7 @@ from tests.databases.conftest import Known
 from tests.databases.test_postgres import listening, options, sql
 from tests.databases.test_sql import act
 from tests.services import Postgres as Server
-from triggers.postgres import Postgres
+from triggers.postgres.kind import Postgres
 from triggers.sql import Sql
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
@@ -106,7 +106,7 @@ async def test_what_has_no_changes_is_said(postgres_server: Server, made: str, s
 async def test_a_table_that_becomes_a_view_is_said_and_taken_up_again(
     postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triggers._postgres.LOOK", 0.05)
+    monkeypatch.setattr("triggers.postgres.replication.LOOK", 0.05)
     await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE other (id int PRIMARY KEY)")
     async with listening(postgres_server, tables=["orders", "other"]) as made:
         await sql(postgres_server, "ALTER TABLE orders RENAME TO old", "CREATE VIEW orders AS SELECT * FROM old")

@@ -16,7 +16,7 @@ from plugins.connections.mysql import Settings as MysqlSettings
 from plugins.connections.postgres import Postgres
 from plugins.connections.sqlite import Sqlite
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.sql import parse_statement
+from reactor.kit.sql import parse_statement
 from tests.databases.conftest import Known
 from tests.plugins.test_file import call, context
 

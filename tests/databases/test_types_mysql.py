@@ -16,15 +16,15 @@ from reactor.contracts.errors import NotReady
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
 from tests.databases.test_mysql import Kind, Server, clean, listening, options, sql
-from triggers._changes import TableName
-from triggers._mysql import Stream
-from triggers._mysql_charsets import _codec
-from triggers._mysql_json import read_json
-from triggers._mysql_position import MysqlPosition
-from triggers._mysql_rows import read_rows, reading
-from triggers._mysql_table import VARCHAR, Column
-from triggers._mysql_wire import RowsEvent
-from triggers.mysql import Mysql
+from triggers.kit.changes import TableName
+from triggers.mysql.charsets import _codec
+from triggers.mysql.json import read_json
+from triggers.mysql.kind import Mysql
+from triggers.mysql.position import MysqlPosition
+from triggers.mysql.replication import Stream
+from triggers.mysql.rows import read_rows, reading
+from triggers.mysql.table import VARCHAR, Column
+from triggers.mysql.wire import RowsEvent
 
 pytestmark = pytest.mark.anyio
 __all__ = ["clean"]
@@ -189,7 +189,7 @@ async def test_a_compressed_log_is_refused_and_loses_nothing(
     mariadb_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the start, and when it is switched on in the middle; what was written so meanwhile comes afterwards."""
-    monkeypatch.setattr("triggers._mysql.LOOK", 0.05)
+    monkeypatch.setattr("triggers.mysql.replication.LOOK", 0.05)
     await sql(mariadb_server, "CREATE TABLE orders (id int PRIMARY KEY, t text)")
     position: dict[str, Any] = {}
     recorder = Recorder(position)
@@ -250,7 +250,7 @@ async def test_an_xa_transaction_is_events_only_when_it_is_committed(mariadb_ser
 async def test_a_table_that_becomes_a_view_is_said_and_taken_up_again(
     mariadb_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("triggers._mysql.LOOK", 0.05)
+    monkeypatch.setattr("triggers.mysql.replication.LOOK", 0.05)
     await sql(mariadb_server, "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE other (id int PRIMARY KEY)")
     async with listening(mariadb_server, tables=["orders", "other"]) as made:
         await sql(mariadb_server, "RENAME TABLE orders TO old", "CREATE VIEW orders AS SELECT * FROM old")

@@ -15,7 +15,7 @@ from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.runner import Live, Runner
 from reactor.observe.feed import Feed
-from reactor.store.memory import MemoryStore
+from reactor.store.memory.store import MemoryStore
 from tests.flows_help import begin
 
 ODD = ["name \udcff", {"k\ud83d": 1}]

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from reactor.contracts.urls import quoted, secrets_of, shown_url, without_credentials
-from reactor.engine.masking import MASK, Masker, mask, parts
+from reactor.kit.urls import quoted, secrets_of, shown_url, without_credentials
+from reactor.secrets.masking import MASK, Masker, mask, parts
 
 SECRETS = [
     'canary/S3cret+"value"&ü=42', "hunter2hunter2", "pa/ss#w?rd@x:y", "spaces and\ttabs", "Łódź-你好-\U0001f600", "back\\slash'quote\"",

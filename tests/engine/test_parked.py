@@ -15,8 +15,8 @@ from reactor.contracts.store import Claim
 from reactor.engine.parked import BASE, BOUND, Parked, weight
 from reactor.engine.pool import Pool
 from reactor.router.match import FlowSet
-from reactor.store.memory import MemoryStore
-from reactor.store.sqlite import SqliteStore
+from reactor.store.memory.store import MemoryStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import accept, start
 from tests.daemon import Daemon
 from tests.flows_help import begin, documents

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
-from reactor.store.sqlite import SqliteStore, library_is_safe
+from reactor.store.sqlite.store import SqliteStore, library_is_safe
 from reactor.testing.store_suite import accept, over, start
 
 CALLS = 70

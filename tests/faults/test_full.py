@@ -10,15 +10,15 @@ from typing import Any
 import anyio
 import pytest
 
-from reactor.catalog import Catalog
-from reactor.clock import SystemClock
+from reactor.catalog.catalog import Catalog
 from reactor.contracts.errors import StepFailed, StoreFull
 from reactor.contracts.run import Status
 from reactor.contracts.store import Retention
 from reactor.engine.pool import Pool
-from reactor.memory import ActionMemory
-from reactor.store.memory import MemoryStore
-from reactor.store.sqlite import SqliteStore
+from reactor.kit.clock import SystemClock
+from reactor.lending.action_memory import ActionMemory
+from reactor.store.memory.store import MemoryStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import accept, over, start
 from tests.daemon import Daemon, eventually
 from tests.flows_help import KINDS

@@ -13,7 +13,7 @@ import pytest
 
 from reactor.contracts.errors import StoreFull
 from reactor.observe.resources import Resources
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import BIG, accept, over, start
 from tests.daemon import Daemon, eventually
 

@@ -9,11 +9,11 @@ import pytest
 
 from flows.collections import load_collections
 from plugins.actions import data
-from reactor.clock import SystemClock
-from reactor.collections import StoreCollections
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.store.memory import MemoryStore
+from reactor.kit.clock import SystemClock
+from reactor.lending.collections import StoreCollections
+from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.flows_help import KINDS
 from tests.plugins.test_file import call, context

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from plugins.actions import file as actions
-from reactor.clock import SystemClock
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.kit.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from plugins.actions import _guard
 from plugins.actions import http as actions
+from plugins.http_client import guard as _guard
 from reactor.contracts.errors import StepFailed
 from tests.plugins.answers import Raw, answer
 from tests.plugins.test_http import call, context

@@ -16,10 +16,10 @@ import pytest
 import trustme
 
 from plugins.actions import http as actions
-from plugins.actions._guard import is_literal, judge, split
-from reactor.clock import SystemClock
+from plugins.http_client.guard import is_literal, judge, split
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.kit.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
 

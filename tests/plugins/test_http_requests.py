@@ -10,11 +10,11 @@ import anyio
 import pytest
 
 from plugins.actions import http as actions
-from plugins.actions._request import joined, pairs
 from plugins.connections.http import Http, Settings
-from reactor.clients import IDLE, MOST, SharedClients
-from reactor.clock import SystemClock
+from plugins.http_client.request import joined, pairs
 from reactor.contracts.errors import StepFailed
+from reactor.kit.clock import SystemClock
+from reactor.lending.clients import IDLE, MOST, SharedClients
 from tests.plugins.answers import Raw, answer
 from tests.plugins.test_http import call, context
 

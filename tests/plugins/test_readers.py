@@ -29,7 +29,7 @@ from plugins.actions._decode import MAX_ITEM
 from plugins.actions._items import MAX_TAG
 from plugins.actions._place import Place
 from plugins.actions._yaml import MAX_VALUES
-from reactor.contracts.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
+from reactor.kit.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
 from tests.plugins.test_file import call, context
 from tests.plugins.test_items import fails
 

@@ -12,14 +12,14 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from reactor.clock import SystemClock, SystemIds
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, StoreFailed
 from reactor.contracts.event import Event
 from reactor.contracts.store import Acceptance, Accepted
+from reactor.kit.clock import SystemClock, SystemIds
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
-from reactor.store.memory import MemoryStore
+from reactor.store.memory.store import MemoryStore
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.engine.steps.parallel import Parallel
 from reactor.router.inbox import Inbox
-from reactor.store.memory import MemoryStore
+from reactor.store.memory.store import MemoryStore
 from tests.simulation.world import run_seed
 
 SEEDS = int(os.environ.get("REACTOR_TEST_SEEDS", "300"))

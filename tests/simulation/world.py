@@ -27,7 +27,7 @@ from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
-from reactor.store.memory import MemoryStore
+from reactor.store.memory.store import MemoryStore
 from reactor.testing.replay import fingerprint
 from tests.flows_help import documents
 from tests.simulation.generate import flows

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from reactor.contracts.errors import ConfigError, StoreFailed
-from reactor.store.backup import backup, restore
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite.backup import backup, restore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import BIG, accept, over, start
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 from reactor.contracts.event import Upload
 from reactor.contracts.store import Acceptance, Claim, Retention
 from reactor.store.payloads import Payloads
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import BIG, OWNER, accept, event, live, over, start
 
 pytestmark = pytest.mark.anyio

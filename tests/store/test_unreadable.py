@@ -10,7 +10,7 @@ import pytest
 
 from reactor.contracts.store import PlanRecord, QueueMessage, RunFilter
 from reactor.server.views import event_item, run_item
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import OWNER, accept, over, start
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 
 from reactor.contracts.run import Change, Status
 from reactor.contracts.store import QueueMessage, Retention, RunFilter
-from reactor.store.sqlite import SqliteStore
+from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_suite import BIG, OWNER, accept, live, over, start
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ import pytest
 import stripe
 from slack_sdk.signature import SignatureVerifier
 
-from triggers._verify import TOLERANCE, Unverified, Verify, check, identity_in
+from triggers.http.verify import TOLERANCE, Unverified, Verify, check, identity_in
 
 NOW = 1_531_420_618.0
 

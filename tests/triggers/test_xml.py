@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reactor.contracts.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
-from triggers._body import BadBody
-from triggers._xml import decode_xml
+from reactor.kit.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
+from triggers.kit.body import BadBody
+from triggers.kit.xml import decode_xml
 
 
 def test_the_convention() -> None:

@@ -18,7 +18,7 @@ from flows.expressions.bounds import CHARACTERS, MAX_DEPTH, MAX_SIZE, VALUE, Bud
 from flows.expressions.functions._arguments import sequence, string
 from flows.expressions.table import function
 from flows.expressions.values import fault, show, text
-from reactor.contracts.formulas import csv_cell
+from reactor.kit.formulas import csv_cell
 
 
 @function("json(x)", "A value as JSON text.", "json([1, null])", "[1,null]", steps=10)

@@ -11,8 +11,8 @@ from flows.expressions.bounds import Budget
 from flows.expressions.functions._arguments import numeric, string
 from flows.expressions.table import function
 from flows.expressions.values import fault, hiding, show
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.event import rfc3339
+from reactor.kit.durations import DurationError, parse_duration
 
 LONGEST = 200
 FORMATS = 5

@@ -6,10 +6,10 @@ import datetime
 from typing import Any
 
 from reactor.contracts import plan
-from reactor.contracts.durations import DurationError, parse_duration
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Plain
+from reactor.kit.durations import DurationError, parse_duration
 
 
 class Wait(Plain):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reactor.contracts.charset import NotText, decode_json
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event
 from reactor.contracts.trigger import Receipt
 from reactor.contracts.verdicts import none_started, verdict_item
+from reactor.kit.charset import NotText, decode_json
 from reactor.server.cloudevents import BadEvent, binary, structured
 from reactor.server.hooks import parse_wait
 from reactor.server.routes import PAGING, paging, whole_id

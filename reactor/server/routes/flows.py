@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reactor.contracts.urls import without_credentials
+from reactor.kit.urls import without_credentials
 from reactor.server.hooks import parse_wait
 from reactor.server.routes.events import answer_receipt
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json

@@ -1,0 +1,1 @@
+"""Outgoing HTTP, for actions and connections."""

@@ -1,0 +1,1 @@
+"""The flows: found, read, watched, kept in versions and in bundles."""

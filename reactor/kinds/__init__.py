@@ -1,0 +1,1 @@
+"""Which kinds of triggers, actions and connections there are, and their reference."""

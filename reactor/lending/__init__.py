@@ -1,0 +1,1 @@
+"""What actions and triggers borrow: connections, collections, clients, a memory."""

@@ -1,0 +1,1 @@
+"""The daemon as a process of its machine: its folders, its address, its supervisor."""

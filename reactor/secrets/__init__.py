@@ -1,0 +1,1 @@
+"""Where secrets are found, and how they are kept out of texts."""

@@ -1,0 +1,97 @@
+"""NATS: JetStream consumers (none lost), core subjects (at most once) with request and reply, key-value buckets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+
+from reactor.kit.durations import DurationError, parse_duration
+from triggers.kit.decode import Decode
+from triggers.kit.position import position_problem
+from triggers.kit.shared import Kind
+
+_DURABLE = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    connection: str
+    """A connection of the kind nats, or its URL."""
+    subject: str | None = None
+    """A subject, such as `orders.>`; with `stream`, what of the stream is read."""
+    queue_group: str | None = None
+    """Core subjects: daemons of one group share the messages."""
+    stream: str | None = None
+    """Reads a JetStream stream with a durable consumer,"""
+    bucket: str | None = None
+    """or the changes of a key-value bucket."""
+    keys: str = ">"
+    """Which keys of the bucket."""
+    durable: str = "reactor"
+    """The consumer's name; daemons with one name share the work."""
+    start: str = msgspec.field(name="from", default="latest")
+    """Where a new consumer begins: latest, earliest or an RFC 3339 time. Meant once."""
+    decode: Decode = "auto"
+    """auto, json, text or bytes."""
+    deliveries: int = 10
+    """A message that was delivered more often is kept as a dead letter."""
+    ack_wait: str = "30s"
+    """After so long an unacknowledged message is delivered again; extended while it waits here."""
+
+    @property
+    def jetstream(self) -> bool:
+        return self.stream is not None or self.bucket is not None
+
+
+class Nats(Kind):
+    name = "nats"
+    summary = "NATS: JetStream and key-value buckets (none lost), core subjects (at most once), replies by `respond`."
+    Options = Options
+    connection_kinds: ClassVar[tuple[str, ...]] = ("nats",)
+    example = "nats: {connection: nats://localhost, stream: ORDERS, durable: reactor}"
+    event_type = "nats.message"
+    identity = True
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        found = []
+        if options.stream is not None and options.bucket is not None:
+            found.append(("stream", "one of stream and bucket"))
+        if not options.jetstream and options.subject is None:
+            found.append(("subject", "a subject, a stream or a bucket is given"))
+        if options.jetstream and options.queue_group is not None:
+            found.append(("queue_group", "queue_group is for core subjects; consumers share by `durable`"))
+        if not _DURABLE.fullmatch(options.durable):
+            found.append(("durable", "a consumer's name is made of letters, digits, _ and -"))
+        given = [one for one in (options.subject, options.keys) if one is not None]
+        found += [("subject", f"{s!r} is no subject") for s in given if not s or any(c.isspace() for c in s)]
+        if options.deliveries < 1:
+            found.append(("deliveries", "at least 1"))
+        try:
+            if parse_duration(options.ack_wait) < 1:
+                found.append(("ack_wait", "at least 1s"))
+        except DurationError as error:
+            found.append(("ack_wait", str(error)))
+        message = position_problem(options.start)
+        return [*found, ("from", message)] if message else found
+
+    @classmethod
+    def claim(cls, options: Any) -> str | None:
+        if not options.jetstream:
+            return None
+        return f"the consumer {options.durable} of {options.stream or options.bucket} ({options.connection})"
+
+    async def listen(self, ctx: Any) -> None:
+        from nats.errors import Error
+
+        from triggers.nats import consumer as _nats
+
+        async with ctx.connection(self.options.connection) as client:
+            try:
+                if self.options.jetstream:
+                    await _nats.listen_jetstream(ctx, client, self.options)
+                else:
+                    await _nats.listen_core(ctx, client, self.options)
+            except* (Error, OSError, TimeoutError) as errors:
+                raise _nats.fault(client, self.options, errors) from None
