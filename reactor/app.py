@@ -27,7 +27,6 @@ from reactor.config import Config, is_loopback, url_of
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
-from reactor.contracts.run import Change
 from reactor.contracts.store import Retention, Store
 from reactor.contracts.text import shown
 from reactor.engine import machine
@@ -52,8 +51,10 @@ from reactor.operations.operations import Operations
 from reactor.process import temporary
 from reactor.process.notify import Notify
 from reactor.process.places import Pointer, publish, socket_path, withdraw
-from reactor.router.inbox import Inbox, outcome_of
+from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
+from reactor.router.prepare import Preparer
+from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.secrets.lookup import Secrets
 from reactor.store.sqlite.files import half_of_volume, private_directory
@@ -169,10 +170,11 @@ class Daemon(Operations):
                     config.max_active_runs,
                 )
                 self.pool = pool
-                inbox = Inbox(
-                    self.store, machine.MachineDecider(), self.clock, self.ids, lambda: catalog.flows, pool,
-                    self.owner, environment, self.observer,
-                )  # fmt: skip
+                preparer = self.preparer = Preparer(
+                    machine.MachineDecider(), self.ids, lambda: catalog.flows, pool, self.owner, environment
+                )
+                settlement = Settlement(pool, self.clock, self.observer)
+                inbox = Inbox(self.store, preparer, settlement, self.clock, self.observer)
                 self.inbox = inbox
                 await pool.begin()
                 settings = SimpleNamespace(
@@ -194,7 +196,7 @@ class Daemon(Operations):
                 self.metrics.gauges = self._gauges
                 self.metrics.log_lost = lambda: self.log.lost
                 self.metrics.commits = self.store.commit_times
-                pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
+                pool.runner = Runner(self.store, preparer, performer, self.clock, self.observer, settlement)
                 if config.otlp is not None:
                     from reactor.observe.trace import Tracer
 
@@ -411,15 +413,12 @@ class Daemon(Operations):
         for event in events:
             while True:
                 try:
-                    await self.inbox.commit(self.inbox.prepare("event", event, self.clock.now(), own=True))
+                    await self.inbox.tell(event.type, event.source, event.data)
                     break
                 except Overloaded as error:
                     if self.stopping.is_set():
                         return
                     await self.clock.sleep(error.retry_after)
-
-    def _told(self, run: str, flow: str, change: Change) -> None:
-        self.inbox.waiters.tell(outcome_of(run, flow, change))
 
 
 def _unwrap(errors: BaseExceptionGroup[Any]) -> None:

@@ -43,6 +43,14 @@ class Publisher(Protocol):
         """A sub-flow's start; None when there is no such flow. Raises StepFailed when its inputs do not fit."""
         ...
 
+
+class Settler(Protocol):
+    """Who is told when a commit is done."""
+
     def settle(self, prepared: Sequence[Prepared], accepted: Sequence[Accepted]) -> None:
-        """After the commit: goes on with what was started."""
+        """Goes on with what was started by what was prepared."""
+        ...
+
+    def told(self, run: str, flow: str, change: Change) -> None:
+        """A run answered or ended: those who wait for it get that."""
         ...

@@ -6,7 +6,6 @@ is durable (but for `repeat: safe`); what is cancelled has ended before the jour
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
@@ -26,8 +25,8 @@ from reactor.contracts.errors import (
 from reactor.contracts.event import Event
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Shifted, Started
 from reactor.contracts.observe import Observer
-from reactor.contracts.publish import Prepared, Publisher
-from reactor.contracts.run import Change, Parent, Status
+from reactor.contracts.publish import Prepared, Publisher, Settler
+from reactor.contracts.run import Parent, Status
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
@@ -101,14 +100,14 @@ class Runner:
         performer: Performer,
         clock: Clock,
         observer: Observer,
-        told: Callable[[str, str, Change], None],
+        settler: Settler,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._performer = performer
         self._clock = clock
         self._observer = observer
-        self._told = told
+        self._settler = settler
         self.tracing = False
 
         self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
@@ -280,10 +279,10 @@ class Runner:
             self._observer.observe("queue.pushed", queue=message.queue, message_id=message.id)
         live.pushes = []
         run.outgoing.clear()
-        self._publisher.settle(prepared, appended.accepted)
+        self._settler.settle(prepared, appended.accepted)
         if run.ended or (run.response is not None and not live.answered):
             live.answered = run.response is not None
-            self._told(run.id, run.plan.flow, change)
+            self._settler.told(run.id, run.plan.flow, change)
         if change.status is Status.paused and change.error is not None:
             self._observer.observe("run.paused", run=run.id, error=change.error["message"])
         if run.ended:

@@ -30,8 +30,9 @@ from reactor.lending.action_memory import ActionMemory
 from reactor.lending.connections import Connections
 from reactor.observe.feed import Feed
 from reactor.observe.metrics import Gauge, Metrics
+from reactor.router.explain import explain
 from reactor.router.inbox import Inbox
-from reactor.router.match import explain
+from reactor.router.prepare import Preparer
 from reactor.router.sources import Sources
 
 
@@ -42,6 +43,7 @@ class Operations:
     store: Store
     catalog: Catalog
     inbox: Inbox
+    preparer: Preparer
     kinds: Kinds
     clock: Clock
     sources: Sources
@@ -93,13 +95,13 @@ class Operations:
                 raise Refused(422, "The inputs do not fit", f"{flow} cannot start: {_inputs_said(problems)}")
         event = Event(type="manual", source=f"/flows/{flow}", data=inputs, key=key)
         try:
-            prepared = self.inbox.start(plan, event, "manual", self.clock.now())
+            prepared = self.preparer.start(plan, event, "manual", self.clock.now())
         except StepFailed as error:
             raise Refused(422, "The inputs do not fit", str(error)) from None
         return await self.inbox.commit(prepared, wait)
 
     async def _push(self, queue: str, data: Any, key: str | None) -> str:
-        message = self.inbox.message(queue, data, None, self.clock.now())
+        message = self.preparer.message(queue, data, None, self.clock.now())
         if key is not None:
             message.id = "msg_" + hashlib.sha256(f"{queue}\0{key}".encode("utf-8", "replace")).hexdigest()[:32]
         await self.store.push([message])

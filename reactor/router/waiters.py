@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import anyio
 
+from reactor.contracts.publish import Prepared
+from reactor.contracts.run import Change, RunRecord
+from reactor.contracts.store import Accepted
 from reactor.contracts.trigger import RunOutcome
 
 
@@ -42,6 +45,11 @@ class Waiters:
             self._by_run.setdefault(run, []).append(watch)
         return watch
 
+    def watch_all(self, accepted: Accepted) -> Watch | None:
+        """For the runs of an accepted event; None where it started none."""
+        runs = [outcome.run for outcome in accepted.outcomes if outcome.run is not None]
+        return self.watch(runs) if runs else None
+
     def anyone(self, run: str) -> bool:
         """Whether somebody waits for the run."""
         return run in self._by_run
@@ -57,3 +65,26 @@ class Waiters:
                 self._by_run[run] = rest
             else:
                 self._by_run.pop(run, None)
+
+
+def outcome_of(run: str, flow: str, state: Change | RunRecord) -> RunOutcome:
+    """How a run stands, for those who wait for it."""
+    return RunOutcome(
+        run=run,
+        flow=flow,
+        status=state.status.value,
+        output=state.output,
+        error=state.error,
+        response=state.response,
+    )
+
+
+def ended_at_once(accepted: Accepted, prepared: Prepared) -> list[RunOutcome] | None:
+    """The outcomes, when all runs ended in the accepting transaction: nobody has to wait then."""
+    found = []
+    for outcome in accepted.outcomes:
+        change = prepared.changes.get(outcome.run or "")
+        if change is None or not (change.status.ended or change.response is not None):
+            return None
+        found.append(outcome_of(str(outcome.run), outcome.flow, change))
+    return found or None

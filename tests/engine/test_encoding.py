@@ -70,7 +70,7 @@ async def test_a_result_or_an_error_that_is_not_utf_8_is_a_failed_step(
     run = begin("flow: f\nwhen: [{event: x}]\ndo:\n  - {call: log, with: {message: hi}}\n")
     (command,) = machine.commands(run)
     performer = ActionPerformer({"log": action}, Clock(), lambda name: name, None, Silent())
-    runner = Runner(MemoryStore(), None, performer, Clock(), Silent(), lambda *told: None)  # type: ignore[arg-type]
+    runner = Runner(MemoryStore(), None, performer, Clock(), Silent(), None)  # type: ignore[arg-type]
     entry = await runner._perform(Live(run, None, 0, None), command.frame, None)  # type: ignore[arg-type]
     assert isinstance(entry, Failed)
     assert (entry.error["type"], entry.error["retryable"]) == (type, retryable)

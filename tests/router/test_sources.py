@@ -18,6 +18,8 @@ from reactor.contracts.store import Acceptance, Accepted
 from reactor.kit.clock import SystemClock, SystemIds
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
+from reactor.router.prepare import Preparer
+from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.store.memory.store import MemoryStore
 
@@ -67,7 +69,8 @@ async def listening(store: MemoryStore, listen: Callable[[Any], Awaitable[None]]
     """A daemon's sources with one of them, whose kind is `listen`."""
     clock, facts = Clock(), Facts()
     engine: Any = SimpleNamespace(has_room=lambda: True)
-    inbox = Inbox(store, None, clock, SystemIds(), lambda: FlowSet([]), engine, "one", {}, facts)  # type: ignore[arg-type]
+    preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
+    inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
     kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
     trigger = SimpleNamespace(kind="own", source="own:1", options=None)
     plan = SimpleNamespace(flow="flow", folder="/", enabled=True, responds=False)

@@ -27,6 +27,8 @@ from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
+from reactor.router.prepare import Preparer
+from reactor.router.settle import Settlement
 from reactor.store.memory.store import MemoryStore
 from reactor.testing.replay import fingerprint
 from tests.flows_help import documents
@@ -274,8 +276,10 @@ class World:
             pool.chance, pool.world = self.random, self
             await pool.begin()
             self.pool = pool
-            self.inbox = Inbox(store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self)
-            pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
+            preparer = Preparer(SimDecider(self), self.ids, lambda: self.flows, pool, owner, {})
+            settlement = Settlement(pool, self.clock, self)
+            self.inbox = Inbox(store, preparer, settlement, self.clock, self)
+            pool.runner = Runner(store, preparer, self, self.clock, self, settlement)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
             await self.cut.wait()
