@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +87,16 @@ def test_only_the_allowed_arrows() -> None:
                 wrong.append(f"{path} imports {name}")
     assert count > 300
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_page_shows_the_same_arrows() -> None:
+    page = (ROOT / "reactor" / "docs" / "architecture.md").read_text("utf-8")
+    table = page[page.index("| room | may import |") :].partition("\n\n")[0]
+    shown = {}
+    for line in table.splitlines()[2:]:
+        room, arrows = line.strip("| ").split(" | ")
+        shown[room.strip("`")] = tuple(re.findall(r"`([^`]+)`", arrows))
+    assert shown == ALLOWED
 
 
 def test_the_machine_reads_nothing_but_its_arguments() -> None:
