@@ -24,10 +24,10 @@ from reactor.contracts.trigger import HttpRequest, HttpRoute
 from reactor.server import hooks as _hooks
 from reactor.server.auth import Unauthorized
 from reactor.server.bodies import inflate, read_body, ready_body, spool_body
-from reactor.server.connection import Connection, CutOff, Server
 from reactor.server.failures import Failures
-from reactor.server.front import Address, Front, everything, the_rest, ways_in
+from reactor.server.front import Address, Front, everything, only_events, without_hooks
 from reactor.server.hooks import Hooks
+from reactor.server.protocol import CutOff, HttpProtocol, Server
 from reactor.server.proxies import Sender
 from reactor.server.response import Response
 from reactor.server.routing import SECURITY, Answer, Problem, Request, Route
@@ -56,12 +56,12 @@ class HttpServer:
         self._socket: Path | None = None
 
     async def open(self, address: Address, admin: Address | None, socket: Path | None) -> None:
-        """`admin` takes all but the ways in away from `address`; the socket has everything. Raises ConfigError when an
-        address is taken."""
-        outer = everything if admin is None else ways_in
+        """`admin` takes all except hooks and sent events away from `address`; the socket has everything. Raises
+        ConfigError when an address is taken."""
+        outer = everything if admin is None else only_events
         self.port = self.admin_port = await self._listen(address, outer(self.routes, address.access))
         if admin is not None:
-            self.admin_port = await self._listen(admin, the_rest(self.routes, admin.access))
+            self.admin_port = await self._listen(admin, without_hooks(self.routes, admin.access))
         if socket is not None:
             runner = await self._runner(everything(self.routes, address.access))
             try:
@@ -148,8 +148,8 @@ class HttpServer:
             answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         unread = not request.content.at_eof()
         protocol = request.protocol
-        assert isinstance(protocol, Connection)
-        return Response(answer.status, answer.headers, answer.body, unread or cut, protocol.last)
+        assert isinstance(protocol, HttpProtocol)
+        return Response(answer.status, answer.headers, answer.body, unread or cut, protocol.is_final)
 
     @staticmethod
     def _sender(front: Front, request: web.BaseRequest, headers: dict[str, str]) -> Sender:
@@ -168,7 +168,7 @@ class HttpServer:
         """Sends parts as they come. A client that takes none for `STUCK` seconds is let go."""
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         protocol = request.protocol
-        assert isinstance(protocol, Connection)
+        assert isinstance(protocol, HttpProtocol)
         protocol.streaming = True
         try:
             if protocol.half_closed:
@@ -188,7 +188,7 @@ class HttpServer:
 
     async def _answer(self, front: Front, request: web.BaseRequest) -> Answer:
         protocol = request.protocol
-        assert isinstance(protocol, Connection)
+        assert isinstance(protocol, HttpProtocol)
         protocol.begun()
         method = request.method
         headers = read_headers(request)

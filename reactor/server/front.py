@@ -27,7 +27,7 @@ class Address:
     option: str = "--listen"
 
 
-def ways_in(routes: list[Route], access: Access) -> Front:
+def only_events(routes: list[Route], access: Access) -> Front:
     """For the outside, when --admin-listen is set: /hooks, and events that are sent."""
     return Front(Table([route for route in routes if (route.method, route.path) == ("POST", EVENTS)]), True, access)
 
@@ -36,6 +36,6 @@ def everything(routes: list[Route], access: Access) -> Front:
     return Front(Table(routes), True, access)
 
 
-def the_rest(routes: list[Route], access: Access) -> Front:
+def without_hooks(routes: list[Route], access: Access) -> Front:
     """All but /hooks; /api/v1/events too, since listing them shares its path."""
     return Front(Table(routes), False, access)

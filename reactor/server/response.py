@@ -23,18 +23,23 @@ def _never() -> bool:
 
 
 class Response(web.StreamResponse):
-    """Status, headers and body, known whole. `close` ends the connection behind it; so does `last`, asked when all
+    """Status, headers and body, known whole. `close` ends the connection behind it; so does `is_final`, asked when all
     is sent: a client that has sent its last request gets no more than its answers."""
 
     def __init__(
-        self, status: int, headers: dict[str, str], body: bytes, close: bool = False, last: Callable[[], bool] = _never
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        close: bool = False,
+        is_final: Callable[[], bool] = _never,
     ) -> None:
         # the parent's own state is not made: all that aiohttp asks of a response in one piece is below
         self._status = status
         self._given = headers
         self._whole = body
         self._close = close
-        self._last = last
+        self._is_final = is_final
         self._request: web.BaseRequest | None = None
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -68,7 +73,7 @@ class Response(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        return bool(self._keep_alive) and not self._last()
+        return bool(self._keep_alive) and not self._is_final()
 
     async def write_eof(self, data: bytes = b"") -> None:
         """All was sent; waits while the client is slow to take it."""

@@ -30,7 +30,7 @@ class CutOff(Exception):
     """The client stopped, or broke the framing, before the body was complete."""
 
 
-class Connection(RequestHandler):
+class HttpProtocol(RequestHandler):
     """One connection; slow and surplus ones are closed."""
 
     _slow: asyncio.TimerHandle | None = None
@@ -69,7 +69,7 @@ class Connection(RequestHandler):
         self._slow = None
         transport.abort()
 
-    def last(self) -> bool:
+    def is_final(self) -> bool:
         """Whether no further request may follow: the answer that is being sent ends the connection."""
         return (self.half_closed and not self._messages) or self.payload is self._unclean
 
@@ -171,8 +171,8 @@ class Server(web.Server):
         self._observer = observer
         self._bursts = Bursts()
 
-    def __call__(self) -> Connection:
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def __call__(self) -> HttpProtocol:
+        return HttpProtocol(self, loop=self._loop, **self._kwargs)
 
     def malformed(self, reason: str, address: str | None) -> None:
         self._say("request.malformed", "malformed", reason, address)
