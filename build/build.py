@@ -20,7 +20,7 @@ from pathlib import Path
 import sbom
 from PyInstaller.archive.readers import CArchiveReader
 
-from reactor.catalog.catalog import bundles
+from reactor.catalog import bundles
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = "1700000000"
