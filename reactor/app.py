@@ -58,7 +58,6 @@ from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.secrets.lookup import Secrets
 from reactor.store.sqlite.files import half_of_volume, private_directory
-from triggers.kit.shared import Kind
 
 PLAIN = (
     "{option} {host} has no TLS, so tokens and events cross the network in the clear; give --tls-cert and --tls-key,"
@@ -217,7 +216,7 @@ class Daemon(Operations):
                 )
                 self.observer.add(self.sources)
                 plugins = self.plugins = Host(
-                    [Path(one) for one in config.plugins], self.kinds, self.clock, self.observer, self._published, Kind
+                    [Path(one) for one in config.plugins], self.kinds, self.clock, self.observer, self._published
                 )
                 await plugins.load(group)
                 plugins.changed = self._plugins_changed

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import DurationError, parse_duration
 from triggers.kit.days import day_fields
 from triggers.kit.schedule import fire
-from triggers.kit.shared import Kind
 
 WORDS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
@@ -136,20 +137,20 @@ class Schedule:
         return float(low)
 
 
-class Cron(Kind):
+class Cron(TriggerKind[Options]):
     name = "cron"
     summary = "Fires at the instants of a cron expression."
-    Options = Options
     example = 'cron: "0 6 * * 1-5"'
     event_type = "cron.tick"
     identity = True
+    event_fields = ("scheduled_at",)
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
         return {"at": text}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         try:
             Schedule(options.at, options.zone).following(0.0)
@@ -162,7 +163,7 @@ class Cron(Kind):
                 found.append((field, str(error)))
         return found
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         schedule = Schedule(self.options.at, self.options.zone)
         within, jitter = parse_duration(self.options.within), parse_duration(self.options.jitter)
         await fire(ctx, schedule.following, "cron", self.options.missed, within, jitter)

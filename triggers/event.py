@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from triggers.kit.shared import Kind
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 
 _TYPE = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)*")
 
@@ -21,21 +22,22 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """An expression, or a list of them that must all hold."""
 
 
-class EventKind(Kind):
+class EventKind(TriggerKind[Options]):
     """Has no source of its own: the router matches every event of the fitting type."""
 
     name = "event"
     summary = "An event of a type, sent by HTTP, emitted by a flow, or the daemon's own (reactor.run.failed …)."
-    Options = Options
     example = "event: order.created"
+    event_type = ""
     identity = True
+    passive = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
         return {"type": text}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         if not _TYPE.fullmatch(options.type):
             return [("type", f"{options.type!r} is no event type; write order.created, order.* or order.**")]
         parts = options.type.split(".")
@@ -44,9 +46,17 @@ class EventKind(Kind):
         return []
 
     @classmethod
-    def source(cls, options: Any, folder: str) -> str:
+    def source(cls, options: Options, folder: str) -> str:
         return "event"
 
-    async def listen(self, ctx: Any) -> None:
+    @classmethod
+    def pattern(cls, options: Options) -> str | None:
+        return options.type
+
+    @classmethod
+    def sender(cls, options: Options) -> str | None:
+        return options.source
+
+    async def listen(self, ctx: TriggerContext) -> None:
         await ctx.ready()
         await ctx.clock.sleep(float("inf"))

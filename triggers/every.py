@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import DurationError, parse_duration
 from triggers.kit.schedule import fire_steadily
-from triggers.kit.shared import Kind
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -19,27 +20,27 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """What becomes of ticks that came due while the daemon was down."""
 
 
-class Every(Kind):
+class Every(TriggerKind[Options]):
     name = "every"
     summary = "Fires at a fixed period."
-    Options = Options
     example = "every: 10s"
     event_type = "every.tick"
     identity = True
+    event_fields = ("scheduled_at",)
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
         return {"period": text}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         try:
             seconds = parse_duration(options.period)
         except DurationError as error:
             return [("period", str(error))]
         return [] if seconds >= 0.1 else [("period", "the shortest period is 100ms")]
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         period = parse_duration(self.options.period)
 
         def following(moment: float) -> float:

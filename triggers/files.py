@@ -16,11 +16,13 @@ import msgspec
 
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.event import Event, rfc3339
+from reactor.contracts.kinds import TriggerKind
 from reactor.contracts.names import name_of, named, text_of
 from reactor.contracts.text import is_text
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import DurationError, parse_duration
 from reactor.kit.globs import compile_glob, literal_root
-from triggers.kit.shared import Kind, not_connected
+from triggers.kit.faults import not_connected
 from triggers.kit.watch import Bell, notice
 
 Change = Literal["created", "modified", "deleted", "moved"]
@@ -48,20 +50,21 @@ class Seen(msgspec.Struct, frozen=True, array_like=True):
     inode: int
 
 
-class Files(Kind):
+class Files(TriggerKind[Options]):
     name = "files"
     summary = "Files that appear, change, go or move."
-    Options = Options
     example = 'files: "inbox/*.csv"'
     event_type = "file.created"
     identity = True
+    event_fields = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "from", "from_bytes")
+    path_options = ("path",)
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
         return {"path": text}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         for field in ("settle", "poll"):
             try:
@@ -78,12 +81,7 @@ class Files(Kind):
             found.append(("events", "no change would ever start the flow"))
         return found
 
-    @classmethod
-    def source(cls, options: Any, folder: str) -> str:
-        path = str(Path(folder, options.path).absolute()) if folder else options.path
-        return super().source(msgspec.structs.replace(options, path=path), folder)
-
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         try:
             await _Watch(ctx, self.options).run()
         except* NotConnected as errors:
@@ -91,7 +89,7 @@ class Files(Kind):
 
 
 class _Watch:
-    def __init__(self, ctx: Any, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, options: Options) -> None:
         self._ctx = ctx
         self._options = options
         pattern = name_of(str(Path(ctx.folder, options.path).absolute()))

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from triggers.kit.shared import Kind
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -14,17 +15,23 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """JSON Schema of the inputs; a start that does not fit is refused."""
 
 
-class Manual(Kind):
+class Manual(TriggerKind[Options]):
     name = "manual"
     summary = "Started by hand, over the API, or by another flow; `inputs` is a JSON Schema."
-    Options = Options
     example = "manual:\n  inputs: {type: object, required: [sku]}"
     event_type = "manual"
+    event_fields = ()
+    passive = True
+    by_name = True
 
     @classmethod
-    def source(cls, options: Any, folder: str) -> str:
+    def source(cls, options: Options, folder: str) -> str:
         return "manual"
 
-    async def listen(self, ctx: Any) -> None:
+    @classmethod
+    def inputs(cls, options: Options) -> dict[str, Any] | None:
+        return options.inputs
+
+    async def listen(self, ctx: TriggerContext) -> None:
         await ctx.ready()
         await ctx.clock.sleep(float("inf"))

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from reactor.contracts.event import Event, rfc3339
+from reactor.contracts.kinds import TriggerKind
 from reactor.contracts.store import QUEUE_NAME
-from triggers.kit.shared import Kind
+from reactor.contracts.trigger import TriggerContext
 
 MOST = 1000
 
@@ -20,20 +21,21 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """How many messages may have runs that have not ended."""
 
 
-class Queue(Kind):
+class Queue(TriggerKind[Options]):
     name = "queue"
     summary = "Messages of a named durable queue, in order, so many at once."
-    Options = Options
     example = "queue: mails"
     event_type = "queue.message"
     identity = True
+    event_fields = ("queue", "message", "pushed")
+    takes_messages = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
         return {"name": text.strip()}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         if not QUEUE_NAME.fullmatch(options.name):
             found.append(("name", f"the queue {options.name!r} is not made of a-z, 0-9, ., _ and -"))
@@ -42,10 +44,10 @@ class Queue(Kind):
         return found
 
     @classmethod
-    def claim(cls, options: Any) -> str | None:
+    def claim(cls, options: Options) -> str | None:
         return f"the queue {options.name}"
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         options = self.options
         await ctx.ready()
         while True:

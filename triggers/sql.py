@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import DurationError, parse_duration
 from reactor.kit.sql import Database, Dialect, Result, parse_statement
 from triggers.kit.changes import source_fault
-from triggers.kit.shared import Kind
 
 DIALECTS: tuple[Dialect, ...] = ("postgres", "mysql", "sqlite")
 
@@ -52,20 +53,21 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return list(self.start) if isinstance(self.start, list) else [self.start]
 
 
-class Sql(Kind):
+class Sql(TriggerKind[Options]):
     name = "sql"
     summary = "Rows of a database, asked for every so often: by a cursor, or claimed in a transaction."
-    Options = Options
-    connection_kinds: ClassVar[tuple[str, ...]] = ("postgres", "mysql", "sqlite")
+    connection_kinds = ("postgres", "mysql", "sqlite")
+    takes_messages = True
     example = (
         'sql: {connection: "postgresql://db/shop", query: "SELECT * FROM orders WHERE id > :cursor ORDER BY id",'
         " cursor: id}"
     )
     event_type = "sql.row"
+    event_fields = ("row",)
     identity = True
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         for name in ("every", "timeout"):
             try:
@@ -95,7 +97,7 @@ class Sql(Kind):
             found.append(("query", f"there is no parameter :{wrong[0]}; there are {', '.join(sorted(allowed))}"))
         return found
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         async with ctx.connection(self.options.connection) as database:
             try:
                 await _Poll(ctx, database, self.options).run()
@@ -104,7 +106,7 @@ class Sql(Kind):
 
 
 class _Poll:
-    def __init__(self, ctx: Any, database: Database, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, database: Database, options: Options) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options

@@ -37,15 +37,12 @@ def plugin_folders(directories: Sequence[Path]) -> list[Path]:
 class Host:
     """`publish` takes an event that a plugin sends by itself."""
 
-    def __init__(
-        self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any, base: type
-    ) -> None:
+    def __init__(self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any) -> None:
         self._directories = list(directories)
         self._kinds = kinds
         self._clock = clock
         self._observer = observer
         self._publish = publish
-        self._base = base
         self._group: anyio.abc.TaskGroup | None = None
         self._stamps: dict[Path, Stamp] = {}
         self.plugins: dict[str, Plugin] = {}
@@ -176,7 +173,7 @@ class Host:
         for action, spec in plugin.manifest.actions.items():
             self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.schema))
         for trigger, given in plugin.manifest.triggers.items():
-            made = trigger_class(plugin, trigger, given, self._kinds.schema, self._base)
+            made = trigger_class(plugin, trigger, given, self._kinds.schema)
             self._kinds.triggers.add(f"{name}.{trigger}", made)
 
     def _unregister(self, plugin: Plugin) -> None:

@@ -13,6 +13,8 @@ from plugins.host.options import given_options, options_struct
 from plugins.host.plugin import Plugin
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.kinds import AnyTrigger, TriggerKind
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_duration
 
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
@@ -63,22 +65,29 @@ def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | Non
     return tuple(schema["properties"])
 
 
-def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: Any, base: type) -> type:
-    """A trigger that the plugin listens for. `base` has the defaults of all kinds."""
-    full = f"{plugin.name}.{name}"
+def trigger_class(plugin: Plugin, trigger: str, spec: TriggerSpec, compile_schema: Any) -> type[AnyTrigger]:
+    """A trigger that the plugin listens for."""
+    full = f"{plugin.name}.{trigger}"
     type_ = spec.event_type or full
     validator = compile_schema(spec.options) if spec.options else None
 
-    class PluginTrigger(base):  # type: ignore[misc]
+    class PluginTrigger(TriggerKind[msgspec.Struct]):
+        name = full
+        summary = spec.summary
+        example = _example(full, spec.options, trigger=True)
+        Options = options_struct(full.replace(".", "_"), spec.options)
+        event_type = type_
+        identity = spec.identity
+
         @classmethod
-        def problems(cls, options: Any) -> list[tuple[str, str]]:
+        def problems(cls, options: msgspec.Struct) -> list[tuple[str, str]]:
             return [("", one) for one in validator.problems(given_options(options))] if validator is not None else []
 
-        async def listen(self, ctx: Any) -> None:
+        async def listen(self, ctx: TriggerContext) -> None:
             try:
                 link = await plugin.link()
                 cursor = (await ctx.cursor()).get("cursor")
-                listening = await link.listen(name, given_options(self.options), cursor)
+                listening = await link.listen(trigger, given_options(self.options), cursor)
             except StepFailed as error:
                 raise NotConnected(str(error)) from None
             try:
@@ -97,9 +106,7 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
                 with anyio.CancelScope(shield=True), anyio.move_on_after(2):
                     await listening.close()
 
-    return _named(PluginTrigger, full, spec, spec.options, {
-        "event_type": type_, "identity": spec.identity, "example": _example(full, spec.options, trigger=True),
-    })  # fmt: skip
+    return PluginTrigger
 
 
 async def _until_retired(plugin: Plugin) -> None:

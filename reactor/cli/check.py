@@ -69,9 +69,8 @@ def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
     from plugins.host.host import Host
     from reactor.kit.clock import SystemClock
     from reactor.observe.log import Observers
-    from triggers.kit.shared import Kind
 
-    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None, Kind)
+    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None)
     anyio.run(host.load)
     return host.problems
 

@@ -1,4 +1,4 @@
-"""The contract of a trigger: one file, one class, one `listen`."""
+"""What passes between a trigger and the daemon. What a kind of trigger is, says `contracts/kinds.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -171,27 +171,4 @@ class TriggerContext(Protocol):
 
     def random(self) -> float:
         """A number in [0, 1), from the injected source of randomness."""
-        ...
-
-
-class TriggerKind(Protocol):
-    """A kind of trigger. `shorthand` turns the short form into options; `source` names the shared source.
-
-    A kind that leaves something at the other side (a replication slot) has `async retire(ctx)` too: called after
-    `listen` was stopped because no flow names the source any longer, not when the daemon stops.
-    """
-
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    Options: ClassVar[type[msgspec.Struct]]
-    example: ClassVar[str]
-    event_type: ClassVar[str]
-    identity: ClassVar[bool]
-    """Whether its events carry a key of their own."""
-
-    def __init__(self, options: Any) -> None: ...
-
-    async def listen(self, ctx: TriggerContext) -> None:
-        """Emits events until cancelled. Called again after a pause when it raises NotConnected (the connection is lost)
-        or NotReady (the connection is fine, what this source reads is not there)."""
         ...

@@ -29,7 +29,6 @@ from reactor.observe.log import Observers  # noqa: E402
 from tests.bench.order_flow import cpu  # noqa: E402
 from tests.daemon import Daemon, eventually  # noqa: E402
 from tests.host.test_host import make  # noqa: E402
-from triggers.kit.shared import Kind  # noqa: E402
 
 CALLS = 20_000
 GRPC_CALLS = 5_000
@@ -160,7 +159,7 @@ async def measure(call: Any, calls: int) -> tuple[float, float]:
 
 async def hosted(folder: Path, calls: int) -> tuple[float, float]:
     kinds = make_kinds(None)
-    host = Host([folder], kinds, SystemClock(), Observers(), None, Kind)
+    host = Host([folder], kinds, SystemClock(), Observers(), None)
     context: Any = SimpleNamespace(run="r", flow="f", step="s", attempt=1, idempotency_key="k", deadline=None)
     async with anyio.create_task_group() as group:
         await host.load(group)

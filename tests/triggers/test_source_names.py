@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from plugins.host.kinds import trigger_class
+from plugins.host.manifest import TriggerSpec
 from reactor.kinds.registry import TRIGGERS, LazyRegistry
+from reactor.kit.json_schema import compile_schema
 
 KINDS = LazyRegistry(TRIGGERS)
 FOLDER = "/srv/flows"
@@ -233,3 +237,15 @@ def test_a_source_keeps_its_name(kind: str, given: dict[str, Any], name: str, cl
 
 def test_each_kind_is_held_to_its_names() -> None:
     assert {kind for kind, *_ in NAMED} == set(TRIGGERS)
+
+
+def test_kinds_of_plugins_keep_their_names_too() -> None:
+    properties = {"city": {"type": "string"}, "every": {"type": "integer", "default": 60}}
+    spec = TriggerSpec(summary="Weather.", options={"type": "object", "properties": properties, "required": ["city"]})
+    plugin: Any = SimpleNamespace(name="weather")
+    cls = trigger_class(plugin, "changed", spec, compile_schema)
+    named = [
+        cls.source(msgspec.convert(given, cls.Options), FOLDER)
+        for given in ({"city": "Rome"}, {"city": "Rome", "every": 5})
+    ]
+    assert named == ["weather.changed:01a3d65c21395461", "weather.changed:9b9bd83ea32a41ba"]

@@ -12,13 +12,15 @@ from aiormq.exceptions import AMQPChannelError
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event, rfc3339
 from reactor.contracts.text import named, shown
+from reactor.contracts.trigger import TriggerContext
 from triggers.amqp.frames import tolerate, undecodable
+from triggers.amqp.options import Options
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.decode import decode
 from triggers.kit.letters import base64_of, event_of, gap, plain
 
 
-def fault(client: Any, options: Any, error: BaseException) -> NotConnected | NotReady:
+def fault(client: Any, options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised: a channel that the broker closed is this source's own matter."""
     error = leading(error)
     if isinstance(error, NotConnected | NotReady):
@@ -35,7 +37,7 @@ def said(error: BaseException) -> str:
     return next((str(part) for part in reversed(error.args) if isinstance(part, str)), str(error))
 
 
-async def listen(ctx: Any, client: Any, options: Any) -> None:
+async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
     tolerate()
     channel = await client.connection.channel(publisher_confirms=False)
     wire = await channel.get_underlay_channel()
@@ -90,7 +92,7 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
             await channel.close()
 
 
-async def _taken_away(ctx: Any, acknowledger: Acknowledger, options: Any) -> None:
+async def _taken_away(ctx: TriggerContext, acknowledger: Acknowledger, options: Options) -> None:
     """The broker ended the subscription (Basic.Cancel): the queue was deleted, or its node is gone."""
     with anyio.move_on_after(5):
         await acknowledger.quiet()
@@ -99,7 +101,7 @@ async def _taken_away(ctx: Any, acknowledger: Acknowledger, options: Any) -> Non
     raise NotReady(text)
 
 
-def event_of_message(message: Any, options: Any) -> Event:
+def event_of_message(message: Any, options: Options) -> Event:
     """`message` is aiormq's, not aio_pika's, which raises for properties that are odd."""
     source = f"amqp:{options.queue}"
     place = f"the queue {options.queue}, routing key {shown(message.routing_key)}, delivery {message.delivery_tag}"

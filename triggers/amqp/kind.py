@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import msgspec
-
-from triggers.kit.decode import Decode
-from triggers.kit.shared import Kind
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
+from triggers.amqp.options import Options
 
 
-class Bind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    exchange: str
-    keys: list[str] = msgspec.field(default_factory=lambda: [""])
-    """Routing keys; patterns for a topic exchange."""
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    connection: str
-    """A connection of the kind amqp, or its URL."""
-    queue: str
-    """The queue; made, durable, when it is not there."""
-    bind: Bind | None = None
-    """`exchange` (which must be there) and routing `keys` that the queue is bound to."""
-    prefetch: int = 100
-    """Messages that the broker may send before we acknowledge one."""
-    arguments: dict[str, Any] = {}
-    """Arguments of a queue that is made, such as `x-queue-type: quorum` or `x-dead-letter-exchange`."""
-    declare: bool = True
-    """False takes the queue as it is, and fails when it is not there."""
-    decode: Decode = "auto"
-    """auto, json, text or bytes."""
-
-
-class Amqp(Kind):
+class Amqp(TriggerKind[Options]):
     name = "amqp"
     summary = "Messages of a RabbitMQ queue; acknowledged after the events are durable."
-    Options = Options
-    connection_kinds: ClassVar[tuple[str, ...]] = ("amqp",)
+    connection_kinds = ("amqp",)
+    takes_messages = True
     example = "amqp: {connection: amqp://localhost, queue: orders, bind: {exchange: shop, keys: ['order.*']}}"
     event_type = "amqp.message"
+    event_fields = (
+        "exchange", "exchange_bytes", "routing_key", "routing_key_bytes", "redelivered", "headers", "headers_bytes",
+        "message_id", "message_id_bytes",
+    )  # fmt: skip
     identity = False
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         if not options.queue or len(options.queue.encode()) > 255 or options.queue.startswith("amq."):
             found.append(("queue", f"{options.queue!r} is no name of a queue"))
@@ -52,10 +30,10 @@ class Amqp(Kind):
         return found
 
     @classmethod
-    def claim(cls, options: Any) -> str | None:
+    def claim(cls, options: Options) -> str | None:
         return f"the queue {options.queue} ({options.connection})"
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         from aiormq.exceptions import AMQPError
 
         from triggers.amqp import consumer as _amqp

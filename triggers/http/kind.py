@@ -13,15 +13,15 @@ import msgspec
 
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Event, Upload
+from reactor.contracts.kinds import TriggerKind
 from reactor.contracts.tracing import parse_traceparent
-from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome
+from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome, TriggerContext
 from reactor.contracts.verdicts import none_started
 from reactor.kit.charset import NotText
 from reactor.kit.durations import DurationError, parse_duration, parse_size
 from reactor.kit.paths import plain_path
 from triggers.http.verify import Unverified, Verify, check, identity_in, verify_problems
 from triggers.kit.body import BadBody, decode_body
-from triggers.kit.shared import Kind
 
 _PATH = re.compile(
     r"(/((?:[A-Za-z0-9._~!$&'()+,;=:@-]|[^\x00-\xa0\ud800-\udfff]|%[0-9A-Fa-f]{2})+|\{[a-z][a-z0-9_]*\}))+/?|/"
@@ -52,12 +52,16 @@ def origins(options: Options) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-class Http(Kind):
+class Http(TriggerKind[Options]):
     name = "http"
     summary = "An HTTP request under /hooks starts the flow; it is answered 202 once the event is durable."
-    Options = Options
     example = "http: POST /orders"
     event_type = "http.request"
+    event_fields = (
+        "body", "headers", "headers_all", "query", "query_all", "params", "path", "method", "files",
+    )  # fmt: skip
+    shorthand_form = r"^\s*([A-Za-z]+\s+)?/"
+    answers_sender = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:
@@ -65,7 +69,7 @@ class Http(Kind):
         return {"method": method.strip().upper() or "POST", "path": path}
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = verify_problems(options.verify)
         if not _PATH.fullmatch(options.path):
             found.append(("path", f"{options.path!r} is no path such as /orders/{{region}}"))
@@ -99,15 +103,15 @@ class Http(Kind):
         return found
 
     @classmethod
-    def claim(cls, options: Any) -> str | None:
+    def claim(cls, options: Options) -> str | None:
         shape = re.sub(r"\{.*?\}", "{}", plain_path(options.path.rstrip("/")))
         return f"{options.method} /hooks{shape}"
 
     @classmethod
-    def secrets(cls, options: Any) -> list[tuple[str, str]]:
+    def secrets(cls, options: Options) -> list[tuple[str, str]]:
         return [("verify", name) for name in (options.verify.secret_names() if options.verify else [])]
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         options = self.options
         route = HttpRoute(
             method=options.method,
@@ -128,7 +132,7 @@ class Http(Kind):
 class _Handler:
     """Answers the requests of one route."""
 
-    def __init__(self, ctx: Any, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, options: Options) -> None:
         self._ctx = ctx
         self._verify = options.verify
         self._scheme = options.verify.scheme() if options.verify is not None else None

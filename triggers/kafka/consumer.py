@@ -12,6 +12,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInPro
 
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event, rfc3339
+from reactor.contracts.trigger import TriggerContext
+from triggers.kafka.options import Options
 from triggers.kafka.records import Undecodable, tolerate
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.decode import decode
@@ -35,7 +37,7 @@ MOVED = (CommitFailedError, IllegalStateError, RebalanceInProgressError, Unknown
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     """This daemon in its group: which partitions are its own, and what happens when they come and go."""
 
-    def __init__(self, consumer: Any, options: Any, places: Places) -> None:
+    def __init__(self, consumer: Any, options: Options, places: Places) -> None:
         self.consumer = consumer
         self.places = places
         self.options = options
@@ -129,7 +131,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 class Places:
     """Where this daemon was in each partition, kept here too: for the day on which the group's offsets are gone."""
 
-    def __init__(self, ctx: Any, items: dict[str, Any]) -> None:
+    def __init__(self, ctx: TriggerContext, items: dict[str, Any]) -> None:
         self._ctx = ctx
         self._items = items
         self._news: dict[str, Any] = {}
@@ -167,7 +169,7 @@ class Places:
             await self._ctx.move(news)
 
 
-def fault(options: Any, error: BaseException) -> NotConnected | NotReady:
+def fault(options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised, in words: whether the brokers cannot be reached, or what they say to this source."""
     from aiokafka.errors import (
         KafkaConnectionError,
@@ -187,7 +189,7 @@ def fault(options: Any, error: BaseException) -> NotConnected | NotReady:
     return NotReady(f"kafka: {what}: {error or type(error).__name__}")
 
 
-async def listen(ctx: Any, settings: dict[str, Any], options: Any) -> None:
+async def listen(ctx: TriggerContext, settings: dict[str, Any], options: Options) -> None:
     tolerate()
     consumer = AIOKafkaConsumer(
         **{**settings, "metadata_max_age_ms": METADATA}, group_id=options.group, enable_auto_commit=False,
@@ -211,7 +213,7 @@ async def listen(ctx: Any, settings: dict[str, Any], options: Any) -> None:
             await consumer.stop()
 
 
-async def _read(ctx: Any, member: Member, options: Any) -> None:
+async def _read(ctx: TriggerContext, member: Member, options: Options) -> None:
     ready = False
     missing = Missing(ctx, member, options)
     while True:
@@ -237,7 +239,7 @@ async def _read(ctx: Any, member: Member, options: Any) -> None:
 class Missing:
     """Topics that do not exist, or that somebody deleted: the library would wait for them without a word."""
 
-    def __init__(self, ctx: Any, member: Member, options: Any) -> None:
+    def __init__(self, ctx: TriggerContext, member: Member, options: Options) -> None:
         self._ctx, self._member, self._options = ctx, member, options
         self._topics: set[str] = set()
         self._since: float | None = None
@@ -263,7 +265,7 @@ class Missing:
             raise NotReady(f"kafka: the topic {', '.join(sorted(topics))} does not exist")
 
 
-async def _stay(ctx: Any, member: Member) -> None:
+async def _stay(ctx: TriggerContext, member: Member) -> None:
     """A reader that is held up by a full store polls with all partitions paused: its group must not give them away."""
     while True:
         await ctx.clock.sleep(SIGN_OF_LIFE / 2)
@@ -275,7 +277,7 @@ async def _stay(ctx: Any, member: Member) -> None:
             member.consumer.resume(*[one for one in paused if one in member.consumer.assignment()])
 
 
-def _event(message: Any, options: Any) -> Event:
+def _event(message: Any, options: Options) -> Event:
     source = f"kafka:{message.topic}"
     key = f"{message.partition}/{message.offset}/{message.timestamp}"
     where = {"topic": message.topic, "partition": message.partition, "offset": message.offset}

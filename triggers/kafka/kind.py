@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
 
-import msgspec
-
-from triggers.kit.decode import Decode
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
+from triggers.kafka.options import Options
 from triggers.kit.position import position_problem
-from triggers.kit.shared import Kind
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    connection: str
-    """A connection of the kind kafka, or its URL."""
-    topic: str | list[str] | None = None
-    """A topic, or several,"""
-    pattern: str | None = None
-    """or all topics whose names fit a regular expression."""
-    group: str = "reactor"
-    """The consumer group; daemons of one group share the partitions."""
-    start: str = msgspec.field(name="from", default="latest")
-    """Where a new group begins: latest, earliest or an RFC 3339 time. Meant once."""
-    decode: Decode = "auto"
-    """auto, json, text or bytes."""
-    batch: int = 500
-    """The most messages that are taken at once."""
-
-    @property
-    def topics(self) -> list[str]:
-        return [self.topic] if isinstance(self.topic, str) else list(self.topic or [])
-
-
-class Kafka(Kind):
+class Kafka(TriggerKind[Options]):
     name = "kafka"
     summary = "Messages of Kafka topics, by a consumer group; offsets are committed after the events are durable."
-    Options = Options
-    connection_kinds: ClassVar[tuple[str, ...]] = ("kafka",)
+    connection_kinds = ("kafka",)
+    takes_messages = True
     example = 'kafka: {connection: "kafka://localhost:9092", topic: orders, group: reactor}'
     event_type = "kafka.message"
+    event_fields = (
+        "key", "key_bytes", "headers", "headers_all", "headers_bytes", "topic", "partition", "offset", "timestamp",
+    )  # fmt: skip
     identity = True
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         if bool(options.topics) == bool(options.pattern):
             found.append(("topic", "one of topic and pattern"))
@@ -61,11 +41,11 @@ class Kafka(Kind):
         return [*found, ("from", message)] if message else found
 
     @classmethod
-    def claim(cls, options: Any) -> str | None:
+    def claim(cls, options: Options) -> str | None:
         topics = options.pattern or ", ".join(sorted(options.topics))
         return f"the group {options.group} of the topic {topics} ({options.connection})"
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         from aiokafka.errors import KafkaError
 
         from triggers.kafka import consumer as _kafka

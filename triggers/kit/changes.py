@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple
 
-from reactor.contracts.errors import NotConnected, NotReady
+from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event, rfc3339
 from reactor.contracts.text import shown
 from reactor.kit.sql import Dialect, quote_part, split_name
-from triggers.kit.shared import first_of
 
 Operation = Literal["insert", "update", "delete", "truncate"]
 OPERATIONS: tuple[Operation, ...] = ("insert", "update", "delete", "truncate")
 TYPES = {"insert": "row.inserted", "update": "row.updated", "delete": "row.deleted", "truncate": "row.truncated"}
+CHANGE_FIELDS = ("table", "old", "new", "position", "committed", "transaction", "snapshot", "unchanged")
+"""What `event` has of a change."""
 _BARE = {"postgres": re.compile(r"[^\W\d][\w$]*"), "mysql": re.compile(r"[\w$-]+")}
 """What a part of a name may be without quotes."""
 _LONGEST = {"postgres": 63, "mysql": 64}
@@ -83,7 +84,7 @@ def source_fault(kind: str, error: BaseException) -> NotConnected | NotReady:
     """What ended a source, as the supervisor takes it. Only what the shared client itself calls a lost connection is
     one: a missing table, a refused statement, a stream of the source's own that ended are the source's, and nobody
     else's who uses the connection."""
-    error = first_of(error)
+    error = leading(error)
     if isinstance(error, (NotConnected, NotReady)):
         return error
     return NotReady(f"{kind}: {str(error).strip() or type(error).__name__}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import anyio
 
+from reactor.contracts.trigger import TriggerContext
+
 EVERY = 1.0
 """Seconds between two times that it is written."""
 
@@ -19,7 +21,7 @@ class Kept:
     """`place` is what is behind us: all before it is durable. It may be a little behind; what is read again is known by
     its key."""
 
-    def __init__(self, ctx: Any, place: Any) -> None:
+    def __init__(self, ctx: TriggerContext, place: Any) -> None:
         self._ctx = ctx
         self._written = place
         self.place = place

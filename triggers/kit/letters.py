@@ -11,6 +11,7 @@ import msgspec
 from reactor.contracts.errors import words
 from reactor.contracts.event import Event
 from reactor.contracts.text import is_text, raw, shown
+from reactor.contracts.trigger import TriggerContext
 
 
 def event_of(make: Callable[[], Event], letter: Callable[[], Event], place: str) -> Event:
@@ -69,7 +70,7 @@ def texts(data: Mapping[bytes, bytes]) -> tuple[dict[str, str], dict[str, str]]:
     return found, odd
 
 
-def gap(ctx: Any, text: str) -> None:
+def gap(ctx: TriggerContext, text: str) -> None:
     """Says that the other side took away what the source reads; messages of that time may be missing."""
     ctx.warn(None)  # one that was said before is another
     ctx.warn(text)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import Event, rfc3339
+from reactor.contracts.trigger import TriggerContext
 
 MAX_MISSED = 1000
 """Missed instants that `missed: all` makes up for at most."""
@@ -38,7 +38,7 @@ class SteadyClock:
 
 
 async def fire(
-    ctx: Any, following: Callable[[float], float], kind: str, missed: str, within: float, jitter: float
+    ctx: TriggerContext, following: Callable[[float], float], kind: str, missed: str, within: float, jitter: float
 ) -> None:
     """Emits one event for each instant of the wall clock. The instant is the event's key, so none is doubled; the
     position is committed with the event, so none is lost. An instant that is older than `within` seconds counts as
@@ -51,7 +51,7 @@ async def fire(
     await _fire(ctx, ctx.clock.now, last, following, kind, missed, within, jitter, 0)
 
 
-async def fire_steadily(ctx: Any, following: Callable[[float], float], kind: str, missed: str) -> None:
+async def fire_steadily(ctx: TriggerContext, following: Callable[[float], float], kind: str, missed: str) -> None:
     """The same by the steady clock, so that a wall clock that is set back stalls nothing. A position in the future at
     the start (the clock was set back while the daemon was down, or in its last life) begins a new turn: what fires
     once more at the same instants has other keys."""
@@ -69,7 +69,7 @@ async def fire_steadily(ctx: Any, following: Callable[[float], float], kind: str
 
 
 async def _fire(
-    ctx: Any,
+    ctx: TriggerContext,
     clock: Callable[[], float],
     last: float,
     following: Callable[[float], float],
@@ -116,7 +116,9 @@ def _overdue(following: Callable[[float], float], last: float, now: float, withi
         window *= 4
 
 
-async def _make_up(ctx: Any, late: list[float], kind: str, missed: str, within: float, now: float, turn: int) -> float:
+async def _make_up(
+    ctx: TriggerContext, late: list[float], kind: str, missed: str, within: float, now: float, turn: int
+) -> float:
     recent = [instant for instant in late if now - instant <= within]
     if missed == "all":
         chosen = recent
@@ -131,7 +133,7 @@ async def _make_up(ctx: Any, late: list[float], kind: str, missed: str, within: 
     return late[-1]
 
 
-async def _emit(ctx: Any, instant: float, kind: str, turn: int) -> None:
+async def _emit(ctx: TriggerContext, instant: float, kind: str, turn: int) -> None:
     stamp = rfc3339(instant)
     event = Event(
         type=f"{kind}.tick",

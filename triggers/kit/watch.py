@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from triggers.kit.shared import first_of
+from reactor.contracts.errors import leading
 
 AGAIN = 1.0
 """Seconds until the library is asked again after it gave up at a name."""
@@ -70,5 +70,5 @@ async def _notice(
                 told(None)
             begun = True
     except* (OSError, RuntimeError, UnicodeError) as errors:
-        reasons.append(str(first_of(errors)))
+        reasons.append(str(leading(errors)))
     return reasons[0] if reasons else None

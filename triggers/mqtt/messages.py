@@ -7,9 +7,10 @@ from typing import Any
 
 from reactor.contracts.event import Cursor, Event
 from reactor.contracts.text import named, shown
+from reactor.contracts.trigger import TriggerContext
 from triggers.kit.decode import decode
 from triggers.kit.letters import base64_of, event_of, headers_of
-from triggers.mqtt.kind import topic_filter
+from triggers.mqtt.options import Options, topic_filter
 
 MAX_TOPICS = 10_000
 """Topics of which a hash is remembered."""
@@ -20,7 +21,7 @@ class Seen:
     keeps the session sends a retained message once (`trusted`), so that only those are remembered; otherwise each
     subscription brings them all again, and what came live may be one of them."""
 
-    def __init__(self, ctx: Any, position: dict[str, Any], trusted: bool) -> None:
+    def __init__(self, ctx: TriggerContext, position: dict[str, Any], trusted: bool) -> None:
         self._ctx = ctx
         self._trusted = trusted
         self._last = {item[2:]: value for item, value in position.items() if item.startswith("r:")}
@@ -48,7 +49,7 @@ def _hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=9).hexdigest()
 
 
-def event_of_message(message: Any, odd: str | None, options: Any) -> Event:
+def event_of_message(message: Any, odd: str | None, options: Options) -> Event:
     topic = bytes(message._topic)  # the library's own `topic` raises for one that is not UTF-8
     source = f"mqtt:{shown(topic)}"
     where = {**named("topic", topic), "qos": message.qos, "retain": bool(message.retain)}

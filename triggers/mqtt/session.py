@@ -16,10 +16,11 @@ from paho.mqtt.properties import Properties, VariableByteIntegers
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from reactor.contracts.errors import NotConnected, NotReady, leading, words
+from reactor.contracts.trigger import TriggerContext
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.letters import gap
-from triggers.mqtt.kind import topic_filter
 from triggers.mqtt.messages import Seen, event_of_message
+from triggers.mqtt.options import Options, topic_filter
 
 IN_FLIGHT = 500
 """Messages that the broker may send before we acknowledge one."""
@@ -98,7 +99,7 @@ class Lost(NamedTuple):
 class Session:
     """Bridges the client's thread and the loop."""
 
-    def __init__(self, ctx: Any, client: Any, options: Any) -> None:
+    def __init__(self, ctx: TriggerContext, client: Any, options: Options) -> None:
         self.settings = client.settings
         self.options = options
         self.loop = asyncio.get_running_loop()
@@ -217,7 +218,7 @@ class Session:
         await anyio.to_thread.run_sync(work)
 
 
-async def listen(ctx: Any, client: Any, options: Any) -> None:
+async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
     session = Session(ctx, client, options)
     position = await ctx.cursor()
     seen = Seen(ctx, position, session.five and options.qos > 0 and options.session > 0)
@@ -285,7 +286,7 @@ async def listen(ctx: Any, client: Any, options: Any) -> None:
             await session.close()
 
 
-async def _say_session(ctx: Any, session: Session, position: dict[str, Any], options: Any) -> None:
+async def _say_session(ctx: TriggerContext, session: Session, position: dict[str, Any], options: Options) -> None:
     if "session" not in position:
         await ctx.move({"session": 1})
     elif not session.present:

@@ -4,10 +4,10 @@ has what a query has, to the last odd character; the others are Python's."""
 from __future__ import annotations
 
 import codecs
-from typing import Any
 
 from reactor.contracts.errors import NotReady, StepFailed
 from reactor.contracts.text import not_utf8
+from reactor.kit.sql import Session
 from triggers.mysql.table import BINARY
 from triggers.mysql.values import Decode
 
@@ -31,7 +31,7 @@ class Charsets:
         self._names: dict[int, str] = {}
         self._known: dict[str, Decode] = {}
 
-    async def learn(self, session: Any) -> None:
+    async def learn(self, session: Session) -> None:
         """The names by the numbers of the collations."""
         for query in (COLLATIONS_QUERY, MORE_QUERY):
             try:
@@ -40,7 +40,7 @@ class Charsets:
                 continue
             self._names |= {int(row["id"]): row["name"] for row in rows if row["name"]}
 
-    async def decode(self, session: Any, collation: int | None) -> Decode | None:
+    async def decode(self, session: Session, collation: int | None) -> Decode | None:
         """None for bytes."""
         if collation is None or collation == BINARY:
             return None
@@ -66,7 +66,7 @@ def _codec(name: str) -> Decode:
     return decode
 
 
-async def _table(session: Any, name: str) -> Decode:
+async def _table(session: Session, name: str) -> Decode:
     """All bytes at once, as the server reads them."""
     if not name.isalnum():
         raise NotReady(f"mysql: the character set {name} is not known")

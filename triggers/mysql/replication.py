@@ -7,12 +7,13 @@ from typing import Any
 
 import anyio
 
-from reactor.contracts.errors import NotReady, StepFailed
+from reactor.contracts.errors import NotReady, StepFailed, leading
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_size
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.changes import Durable, TableName, change_event, patterns
-from triggers.kit.shared import first_of
 from triggers.mysql.charsets import Charsets
+from triggers.mysql.options import Options
 from triggers.mysql.position import Position
 from triggers.mysql.reader import Lost, Reader
 from triggers.mysql.rows import Reading, Rows, check_form, reading
@@ -37,7 +38,7 @@ _XA = re.compile(r"XA\s+(START|BEGIN|END|COMMIT|ROLLBACK)\s+(.*?)\s*(ONE\s+PHASE
 
 
 class Stream:
-    def __init__(self, ctx: Any, database: Any, options: Any) -> None:
+    def __init__(self, ctx: TriggerContext, database: Any, options: Options) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
@@ -99,7 +100,7 @@ class Stream:
                 await self._keep()
 
     async def _lost(self, errors: BaseException) -> None:
-        error = first_of(errors)
+        error = leading(errors)
         assert isinstance(error, Lost)
         if error.code != GONE or _PASSING.search(str(error)):
             raise NotReady(f"mysql: {error}")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reactor.contracts.errors import NotReady
+from reactor.contracts.trigger import TriggerContext
+from reactor.kit.sql import Session
 from triggers.kit.changes import TableName, patterns
+from triggers.mysql.options import Options
 from triggers.mysql.position import MariaPosition, MysqlPosition, Position
 
 TABLES_QUERY = """
@@ -41,7 +44,7 @@ class Server(NamedTuple):
         return MariaPosition(text) if self.maria else MysqlPosition(text)
 
 
-async def check_server(session: Any) -> Server:
+async def check_server(session: Session) -> Server:
     """Raises NotReady with the setting to change."""
     (row,) = (await session.run("SELECT version() AS version, @@GLOBAL.log_bin AS log")).rows
     maria = "mariadb" in str(row["version"]).lower()
@@ -59,7 +62,7 @@ async def check_server(session: Any) -> Server:
     return Server(maria)
 
 
-async def find_tables(session: Any, options: Any, database: str) -> list[TableName]:
+async def find_tables(session: Session, options: Options, database: str) -> list[TableName]:
     """The tables that the options name. Raises NotReady when one is not there."""
     found = []
     for text, pattern in zip(options.tables, patterns(options, "mysql"), strict=True):
@@ -82,13 +85,13 @@ class Declared(NamedTuple):
     """Of a second."""
 
 
-async def declared_types(session: Any, table: TableName) -> dict[str, Declared]:
+async def declared_types(session: Session, table: TableName) -> dict[str, Declared]:
     """The types of a table's columns as it is now."""
     rows = (await session.run(TYPES_QUERY, {"schema": table.schema, "name": table.name})).rows
     return {row["name"]: Declared(row["type"], int(row["digits"] or 0)) for row in rows}
 
 
-async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str, str | None]:
+async def begin(ctx: TriggerContext, session: Session, server: Server) -> tuple[str, str, str | None]:
     """Where to go on, and the name of this beginning, which tells its changes from those of another server whose
     identifiers are the same; and the gap, where it begins anew. The start is committed before anything is read."""
     known = await ctx.cursor()
@@ -102,6 +105,6 @@ async def begin(ctx: Any, session: Any, server: Server) -> tuple[str, str, str |
     return position, birth, gap
 
 
-def server_id(ctx: Any, options: Any) -> int:
+def server_id(ctx: TriggerContext, options: Options) -> int:
     """A number that this daemon and source always has."""
     return options.server_id or 2**31 + zlib.crc32(ctx.identity().encode()) % 2**31

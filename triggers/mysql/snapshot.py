@@ -10,8 +10,10 @@ from typing import Any
 import anyio
 
 from reactor.contracts.errors import NotReady
-from reactor.kit.sql import quote_part
+from reactor.contracts.trigger import TriggerContext
+from reactor.kit.sql import Session, quote_part
 from triggers.kit.changes import TableName, change_event
+from triggers.mysql.options import Options
 from triggers.mysql.position import Position
 from triggers.mysql.rows import convert_asked
 from triggers.mysql.setup import Server
@@ -42,7 +44,7 @@ class Chunk:
 
 class Snapshot:
     def __init__(
-        self, ctx: Any, database: Any, options: Any, server: Server, birth: str, tables: list[TableName]
+        self, ctx: TriggerContext, database: Any, options: Options, server: Server, birth: str, tables: list[TableName]
     ) -> None:
         self._ctx = ctx
         self._birth = birth
@@ -97,7 +99,7 @@ class Snapshot:
             return "done"
         return last
 
-    async def _low(self, session: Any) -> str:
+    async def _low(self, session: Session) -> str:
         """The position of the log at which the transaction sees the tables."""
         if self._server.maria:
             rows = (await session.run("SHOW STATUS LIKE 'binlog_snapshot_%'")).rows

@@ -12,12 +12,14 @@ import msgspec
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, leading
 from reactor.contracts.event import Event
 from reactor.contracts.text import is_text, named, shown
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_duration
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.decode import decode
 from triggers.kit.kept import Kept
 from triggers.kit.letters import base64_of, event_of, gap, headers_of
 from triggers.kit.position import parse_time
+from triggers.nats.options import Options
 
 BATCH = 500
 FETCH = 2.0
@@ -27,11 +29,11 @@ REPLY = 30.0
 AT_ONCE = 1000
 
 
-def stream_of(options: Any) -> str:
+def stream_of(options: Options) -> str:
     return options.stream if options.stream is not None else f"KV_{options.bucket}"
 
 
-def fault(client: Any, options: Any, error: BaseException) -> NotConnected | NotReady:
+def fault(client: Any, options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised: while the connection stands, it is this source's own matter."""
     from nats.errors import ConnectionClosedError
     from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
@@ -61,9 +63,10 @@ async def _until_gone(client: Any) -> None:
     raise NotConnected("nats: the connection is lost")
 
 
-async def listen_core(ctx: Any, client: Any, options: Any) -> None:
+async def listen_core(ctx: TriggerContext, client: Any, options: Options) -> None:
     from nats.errors import SlowConsumerError
 
+    subject = options.subject or ""
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     subscription: Any = None
 
@@ -71,8 +74,8 @@ async def listen_core(ctx: Any, client: Any, options: Any) -> None:
         """The server took the right to the subject away, or the library dropped what nobody could take."""
         if isinstance(error, SlowConsumerError):
             if subscription is not None and error.sub is subscription:
-                ctx.warn(f"nats: messages of {options.subject} were dropped: they came faster than they can be stored")
-        elif f'for subscription to "{options.subject.lower()}"' in str(error) and not refused.done():
+                ctx.warn(f"nats: messages of {subject} were dropped: they came faster than they can be stored")
+        elif f'for subscription to "{subject.lower()}"' in str(error) and not refused.done():
             refused.set_result(str(error))
 
     async def until_refused() -> None:
@@ -91,7 +94,7 @@ async def listen_core(ctx: Any, client: Any, options: Any) -> None:
                 await ctx.offer(event)
 
         client.connection.hear.add(heard)
-        subscription = await client.connection.subscribe(options.subject, queue=options.queue_group or "", cb=received)
+        subscription = await client.connection.subscribe(subject, queue=options.queue_group or "", cb=received)
         try:
             await client.connection.flush(timeout=5)
             if refused.done():
@@ -106,7 +109,7 @@ async def listen_core(ctx: Any, client: Any, options: Any) -> None:
                     await subscription.unsubscribe()
 
 
-def _core_event(message: Any, options: Any) -> Event:
+def _core_event(message: Any, options: Options) -> Event:
     source = f"nats:{shown(message.subject)}"
 
     def make() -> Event:
@@ -121,17 +124,17 @@ def _core_event(message: Any, options: Any) -> Event:
     return event_of(make, letter, f"the subject {shown(message.subject)}")
 
 
-async def _answer(ctx: Any, client: Any, message: Any, event: Event) -> None:
+async def _answer(ctx: TriggerContext, client: Any, message: Any, event: Event) -> None:
     """Request and reply: the flow's `respond` is the reply; an error is said in headers, as NATS services do."""
     headers: dict[str, str] = {}
     body = b""
     try:
         receipt = await ctx.emit(event, wait=REPLY)
-        answered = next((one for one in receipt.outcomes or [] if one.response is not None), None)
+        answered = next((one.response for one in receipt.outcomes or [] if one.response is not None), None)
         if answered is not None:
-            content = answered.response["content"]
+            content = answered["content"]
             body = shown(content).encode() if isinstance(content, str) else msgspec.json.encode(content)
-            headers = {str(name): str(value) for name, value in answered.response["headers"].items()}
+            headers = {str(name): str(value) for name, value in answered["headers"].items()}
         elif receipt.outcomes and all(one.status == "succeeded" for one in receipt.outcomes):
             body = msgspec.json.encode(receipt.outcomes[0].output)
         else:
@@ -146,7 +149,7 @@ async def _answer(ctx: Any, client: Any, message: Any, event: Event) -> None:
         await _reply(ctx, client, message.reply, body, headers)
 
 
-async def _reply(ctx: Any, client: Any, to: str, body: bytes, headers: dict[str, str]) -> None:
+async def _reply(ctx: TriggerContext, client: Any, to: str, body: bytes, headers: dict[str, str]) -> None:
     """A reply that cannot be sent is a matter of this one request."""
     from nats.errors import Error
 
@@ -159,7 +162,7 @@ async def _reply(ctx: Any, client: Any, to: str, body: bytes, headers: dict[str,
             await client.connection.publish(to, b"", headers=reason)
 
 
-async def _consumer(ctx: Any, client: Any, options: Any) -> tuple[Any, str, Kept]:
+async def _consumer(ctx: TriggerContext, client: Any, options: Options) -> tuple[Any, str, Kept]:
     """The durable consumer, made at the first time, and when its stream was made. `from` is meant once: a consumer that
     the server has no more goes on where this daemon was, and in a stream that was made anew at its beginning."""
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -207,13 +210,13 @@ async def _consumer(ctx: Any, client: Any, options: Any) -> tuple[Any, str, Kept
     return subscription, created, Kept(ctx, place)
 
 
-def _what_is_gone(stream: str, options: Any, same: bool) -> str:
+def _what_is_gone(stream: str, options: Options, same: bool) -> str:
     if same:
         return f"nats: the consumer {options.durable} of {stream} was deleted; it is made anew where this daemon was"
     return f"nats: the stream {stream} was deleted and made anew; what was in it and was not read is lost"
 
 
-async def listen_jetstream(ctx: Any, client: Any, options: Any) -> None:
+async def listen_jetstream(ctx: TriggerContext, client: Any, options: Options) -> None:
     subscription, created, kept = await _consumer(ctx, client, options)
     waiting: dict[int, Any] = {}
 
@@ -254,7 +257,7 @@ async def listen_jetstream(ctx: Any, client: Any, options: Any) -> None:
             ctx.lag(messages[-1].metadata.num_pending)
 
 
-def _event(message: Any, options: Any, created: str) -> Event:
+def _event(message: Any, options: Options, created: str) -> Event:
     meta = message.metadata
     sequence = meta.sequence.stream
     source, key = f"nats:{stream_of(options)}", f"{created}/{sequence}"

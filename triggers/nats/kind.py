@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
 
-import msgspec
-
+from reactor.contracts.kinds import TriggerKind
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import DurationError, parse_duration
-from triggers.kit.decode import Decode
 from triggers.kit.position import position_problem
-from triggers.kit.shared import Kind
+from triggers.nats.options import Options
 
 _DURABLE = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    connection: str
-    """A connection of the kind nats, or its URL."""
-    subject: str | None = None
-    """A subject, such as `orders.>`; with `stream`, what of the stream is read."""
-    queue_group: str | None = None
-    """Core subjects: daemons of one group share the messages."""
-    stream: str | None = None
-    """Reads a JetStream stream with a durable consumer,"""
-    bucket: str | None = None
-    """or the changes of a key-value bucket."""
-    keys: str = ">"
-    """Which keys of the bucket."""
-    durable: str = "reactor"
-    """The consumer's name; daemons with one name share the work."""
-    start: str = msgspec.field(name="from", default="latest")
-    """Where a new consumer begins: latest, earliest or an RFC 3339 time. Meant once."""
-    decode: Decode = "auto"
-    """auto, json, text or bytes."""
-    deliveries: int = 10
-    """A message that was delivered more often is kept as a dead letter."""
-    ack_wait: str = "30s"
-    """After so long an unacknowledged message is delivered again; extended while it waits here."""
-
-    @property
-    def jetstream(self) -> bool:
-        return self.stream is not None or self.bucket is not None
-
-
-class Nats(Kind):
+class Nats(TriggerKind[Options]):
     name = "nats"
     summary = "NATS: JetStream and key-value buckets (none lost), core subjects (at most once), replies by `respond`."
-    Options = Options
-    connection_kinds: ClassVar[tuple[str, ...]] = ("nats",)
+    connection_kinds = ("nats",)
+    takes_messages = True
     example = "nats: {connection: nats://localhost, stream: ORDERS, durable: reactor}"
     event_type = "nats.message"
+    event_fields = (
+        "subject", "subject_bytes", "headers", "headers_all", "headers_bytes", "sequence", "key", "key_bytes",
+        "operation",
+    )  # fmt: skip
     identity = True
 
     @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
+    def problems(cls, options: Options) -> list[tuple[str, str]]:
         found = []
         if options.stream is not None and options.bucket is not None:
             found.append(("stream", "one of stream and bucket"))
@@ -77,12 +50,12 @@ class Nats(Kind):
         return [*found, ("from", message)] if message else found
 
     @classmethod
-    def claim(cls, options: Any) -> str | None:
+    def claim(cls, options: Options) -> str | None:
         if not options.jetstream:
             return None
         return f"the consumer {options.durable} of {options.stream or options.bucket} ({options.connection})"
 
-    async def listen(self, ctx: Any) -> None:
+    async def listen(self, ctx: TriggerContext) -> None:
         from nats.errors import Error
 
         from triggers.nats import consumer as _nats

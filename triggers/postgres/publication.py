@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts.errors import NotReady
-from reactor.kit.sql import quote_part
+from reactor.kit.sql import Session, quote_part
 from triggers.kit.changes import TableName, patterns
+from triggers.postgres.options import Options
 from triggers.postgres.setup import WHOLE_SCHEMAS, Server
 
 PUBLICATION_QUERY = """
@@ -25,7 +24,7 @@ JOIN pg_namespace n ON n.oid = s.pnnspid WHERE p.pubname = :name
 """
 
 
-async def make_publication(session: Any, name: str, options: Any, server: Server) -> list[str]:
+async def make_publication(session: Session, name: str, options: Options, server: Server) -> list[str]:
     """Makes one of our own, or changes it to these tables and operations; before the slot, which needs it at each
     position. Gives what was not there yet: a table that was dropped and made again is among it. Raises
     NotReady when a given one is not there: the server would stop at the first change."""
@@ -59,7 +58,7 @@ async def make_publication(session: Any, name: str, options: Any, server: Server
     return [table.written("postgres") for table in tables if table not in present]
 
 
-def _wanted(options: Any) -> tuple[list[TableName], list[str]]:
+def _wanted(options: Options) -> tuple[list[TableName], list[str]]:
     """Tables, and whole schemas."""
     tables, schemas = list[TableName](), list[str]()
     for pattern in patterns(options, "postgres"):

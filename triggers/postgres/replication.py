@@ -13,15 +13,16 @@ import msgspec
 import psycopg2
 import psycopg2.errors
 
-from reactor.contracts.errors import NotReady, StepFailed
+from reactor.contracts.errors import NotReady, StepFailed, leading
 from reactor.contracts.event import Event
 from reactor.contracts.text import shown
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_size
-from reactor.kit.sql import plain_row
+from reactor.kit.sql import Session, plain_row
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.changes import Durable, TableName, change_event, patterns
-from triggers.kit.shared import first_of
 from triggers.postgres import pgoutput as wire
+from triggers.postgres.options import Options
 from triggers.postgres.pgoutput import lsn_text
 from triggers.postgres.publication import make_publication
 from triggers.postgres.setup import (
@@ -64,7 +65,7 @@ class Table(msgspec.Struct):
 
 
 class Stream:
-    def __init__(self, ctx: Any, database: Any, options: Any) -> None:
+    def __init__(self, ctx: TriggerContext, database: Any, options: Options) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
@@ -122,7 +123,7 @@ class Stream:
     async def _without_publication(self, errors: BaseException) -> None:
         """The server reads the log with the publications of that time: what was written while there was none can never
         be read, also when it is made again."""
-        error = first_of(errors)
+        error = leading(errors)
         if self._publication in str(error):
             await self._ctx.move({"lost": f"its publication {self._publication} was dropped"})
         raise NotReady(f"postgres: {str(error).strip()}")
@@ -281,7 +282,7 @@ class Stream:
                 self._ctx.warn("; ".join(warnings) or None)
             await self._ctx.clock.sleep(LOOK)
 
-    async def _follow_tables(self, session: Any) -> list[str]:
+    async def _follow_tables(self, session: Session) -> list[str]:
         """What to warn of."""
         try:
             await find_tables(session, self._options)

@@ -6,8 +6,10 @@ import hashlib
 from typing import Any, NamedTuple
 
 from reactor.contracts.errors import NotReady
-from reactor.kit.sql import quote_part
+from reactor.contracts.trigger import TriggerContext
+from reactor.kit.sql import Session, quote_part
 from triggers.kit.changes import TableName, patterns
+from triggers.postgres.options import Options
 
 OLDEST = 140_000
 SLOW = 60.0
@@ -45,14 +47,14 @@ class Server(NamedTuple):
     """SQL_ASCII: the server says nothing of its texts' encoding, and would refuse to send what is not UTF-8 as that."""
 
 
-def slot_name(ctx: Any, options: Any) -> str:
+def slot_name(ctx: TriggerContext, options: Options) -> str:
     """The given one, or one that this daemon and source always has."""
     if options.slot:
         return str(options.slot)
     return f"reactor_{hashlib.sha256(ctx.identity().encode()).hexdigest()[:20]}"
 
 
-async def check_server(session: Any) -> Server:
+async def check_server(session: Session) -> Server:
     """Raises NotReady for a server that cannot be followed."""
     (row,) = (await session.run(
         "SELECT current_setting('server_version_num')::int AS version, current_setting('wal_level') AS level,"
@@ -81,7 +83,7 @@ class Found(NamedTuple):
         return ("" if self.parted else "ONLY ") + self.table.quoted("postgres")
 
 
-async def find_tables(session: Any, options: Any) -> list[Found]:
+async def find_tables(session: Session, options: Options) -> list[Found]:
     """The tables that the options name; a partition goes with the table that it is a part of. Raises NotReady when one
     is not there, or when a publication of it would make the server refuse the application's updates."""
     found: dict[int, tuple[Found, list[int]]] = {}
@@ -107,7 +109,7 @@ async def find_tables(session: Any, options: Any) -> list[Found]:
     return [one for one, above in found.values() if not any(oid in found for oid in above)]
 
 
-async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any) -> str | None:
+async def make_slot(ctx: TriggerContext, session: Session, name: str, system: str, options: Options) -> str | None:
     """The slot, made once: one that is gone took changes with it. Gives the gap, where it began anew."""
     known = await ctx.cursor()
     rows = (await session.run(SLOT_QUERY, {"slot": name})).rows
@@ -138,11 +140,11 @@ async def make_slot(ctx: Any, session: Any, name: str, system: str, options: Any
     return f"the slot {name} was gone ({lost}): changes before {rows[0]['confirmed']} are lost" if lost else None
 
 
-async def forget(ctx: Any) -> None:
+async def forget(ctx: TriggerContext) -> None:
     await ctx.move(dict.fromkeys(await ctx.cursor()))
 
 
-async def drop_slot(session: Any, name: str) -> None:
+async def drop_slot(session: Session, name: str) -> None:
     """Waits until nobody follows it."""
     for _ in range(50):
         rows = (await session.run(SLOT_QUERY, {"slot": name})).rows
@@ -155,7 +157,7 @@ async def drop_slot(session: Any, name: str) -> None:
     raise NotReady(f"postgres: the slot {name} is still followed by someone")
 
 
-async def give_up(ctx: Any, database: Any, options: Any) -> None:
+async def give_up(ctx: TriggerContext, database: Any, options: Options) -> None:
     """Drops slot and publication if they are the trigger's own. The publication of a slot that stays is what its
     changes are read with: it stays too."""
     name = slot_name(ctx, options)

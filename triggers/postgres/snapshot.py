@@ -12,9 +12,11 @@ import anyio
 
 from reactor.contracts.errors import NotReady
 from reactor.contracts.text import shown
-from reactor.kit.sql import plain_row, quote_part
+from reactor.contracts.trigger import TriggerContext
+from reactor.kit.sql import Session, plain_row, quote_part
 from triggers.kit.changes import TableName, change_event
 from triggers.postgres import pgoutput as wire
+from triggers.postgres.options import Options
 from triggers.postgres.pgoutput import lsn_text
 from triggers.postgres.setup import Found
 from triggers.postgres.types import Types, learn
@@ -42,7 +44,9 @@ class Chunk:
 
 
 class Snapshot:
-    def __init__(self, ctx: Any, database: Any, options: Any, slot: str, types: Types, tables: list[Found]) -> None:
+    def __init__(
+        self, ctx: TriggerContext, database: Any, options: Options, slot: str, types: Types, tables: list[Found]
+    ) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
@@ -91,7 +95,7 @@ class Snapshot:
             return "done"
         return [chunk.rows[-1][name] for name in chunk.keys]
 
-    async def _write(self, session: Any, mark: str) -> None:
+    async def _write(self, session: Session, mark: str) -> None:
         await session.run(
             "SELECT pg_logical_emit_message(true, :slot, :mark::text)", {"slot": self._slot, "mark": mark}
         )

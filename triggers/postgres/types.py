@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.kit.pg_texts import TYPES_QUERY, Convert, Types, parse_array
+from reactor.kit.sql import Session
 
 __all__ = ["Convert", "Types", "learn", "parse_array"]
 
 
-async def learn(session: Any, types: Types, oids: set[int]) -> None:
+async def learn(session: Session, types: Types, oids: set[int]) -> None:
     """Afterwards `types` can convert all of these."""
     asked = types.missing(oids)
     while asked:

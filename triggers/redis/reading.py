@@ -13,12 +13,14 @@ import anyio
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event
 from reactor.contracts.text import named, shown
+from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_duration
 from triggers.kit.acknowledge import Acknowledger
 from triggers.kit.decode import decode, text
 from triggers.kit.kept import Kept
 from triggers.kit.letters import base64_of, event_of, gap, texts
 from triggers.kit.position import parse_time
+from triggers.redis.options import Options
 
 BATCH = 500
 BLOCK = 2.0
@@ -57,7 +59,7 @@ return #left / 2
 """KEYS: a dead consumer's elements, own elements, its sign of life, the set of consumers. Takes its elements over."""
 
 
-async def consumer_name(ctx: Any) -> str:
+async def consumer_name(ctx: TriggerContext) -> str:
     """A name that is kept over restarts, so that what was delivered to it is its own again."""
     position = await ctx.cursor()
     name = position.get("consumer")
@@ -78,11 +80,11 @@ async def _listening(client: Any) -> AsyncIterator[Any]:
             await listener.aclose()
 
 
-def what_is_read(options: Any) -> str:
-    return f"the {options.mode} {getattr(options, options.mode)}"
+def what_is_read(options: Options) -> str:
+    return f"the {options.mode} {getattr(options, options.mode or '', '')}"
 
 
-async def fault(ctx: Any, client: Any, options: Any, error: BaseException) -> NotConnected | NotReady:
+async def fault(ctx: TriggerContext, client: Any, options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised. The server's answer to this source is the source's own matter, and a lost socket is not
     yet a lost server."""
     from redis.exceptions import DataError, MaxConnectionsError, RedisError, ResponseError
@@ -103,7 +105,7 @@ async def fault(ctx: Any, client: Any, options: Any, error: BaseException) -> No
     return NotReady(f"redis: {what}: the server ended the connection of this source: {error or type(error).__name__}")
 
 
-async def _messages(ctx: Any, listener: Any) -> AsyncGenerator[Any, None]:
+async def _messages(ctx: TriggerContext, listener: Any) -> AsyncGenerator[Any, None]:
     """What is published, from when the server has taken the subscription."""
     while True:
         message = await listener.get_message(timeout=BLOCK)
@@ -115,7 +117,7 @@ async def _messages(ctx: Any, listener: Any) -> AsyncGenerator[Any, None]:
             await ctx.ready()
 
 
-async def listen_channel(ctx: Any, client: Any, options: Any) -> None:
+async def listen_channel(ctx: TriggerContext, client: Any, options: Options) -> None:
     async with _listening(client) as listener:
         if options.channel is not None:
             await listener.subscribe(options.channel)
@@ -126,7 +128,7 @@ async def listen_channel(ctx: Any, client: Any, options: Any) -> None:
                 await ctx.offer(_channel_event(message, options))
 
 
-def _channel_event(message: Any, options: Any) -> Event:
+def _channel_event(message: Any, options: Options) -> Event:
     fields: dict[str, Any] = named("channel", message["channel"])
     source = f"redis:{fields['channel']}"
 
@@ -140,7 +142,7 @@ def _channel_event(message: Any, options: Any) -> Event:
     return event_of(make, letter, f"the channel {fields['channel']}")
 
 
-async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
+async def listen_keyspace(ctx: TriggerContext, client: Any, options: Options) -> None:
     if not hasattr(client, "connection_pool"):
         raise NotReady("redis: in a cluster each node tells of its own keys alone; name one server's URL")
     found = await client.config_get("notify-keyspace-events")
@@ -157,7 +159,7 @@ async def listen_keyspace(ctx: Any, client: Any, options: Any) -> None:
                 await ctx.offer(Event(type="redis.key", source=f"redis:{fields['key']}", data=happened, fields=fields))
 
 
-async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
+async def listen_stream(ctx: TriggerContext, client: Any, options: Options) -> None:
     name = await consumer_name(ctx)
     kept = await _make_group(ctx, client, options)
 
@@ -189,7 +191,7 @@ async def listen_stream(ctx: Any, client: Any, options: Any) -> None:
                 await _lag(ctx, client, options)
 
 
-async def _make_group(ctx: Any, client: Any, options: Any) -> Kept:
+async def _make_group(ctx: TriggerContext, client: Any, options: Options) -> Kept:
     """`from` is meant once: a group that the server has no more goes on where this daemon was, and in a stream that was
     made anew at its beginning."""
     from redis.exceptions import ResponseError
@@ -229,13 +231,13 @@ def _order(id: str) -> tuple[int, int]:
 
 
 async def _offer_entry(
-    ctx: Any, acknowledger: Acknowledger, options: Any, id: bytes, fields: Any, times: int = 1
+    ctx: TriggerContext, acknowledger: Acknowledger, options: Options, id: bytes, fields: Any, times: int = 1
 ) -> None:
     key = id.decode()
     if not fields and times <= options.deliveries:
         await acknowledger.add(_nothing(), id)  # deleted from the stream meanwhile
         return
-    where = {**named("stream", options.stream), "id": key}
+    where = {**named("stream", options.stream or ""), "id": key}
     source = f"redis:{options.stream}"
 
     def make() -> Event:
@@ -255,7 +257,7 @@ async def _nothing() -> Any:
     return None
 
 
-async def _take_over(ctx: Any, client: Any, options: Any, name: str, acknowledger: Acknowledger) -> None:
+async def _take_over(ctx: TriggerContext, client: Any, options: Options, name: str, acknowledger: Acknowledger) -> None:
     """What consumers left that are gone."""
     idle = parse_duration(options.claim_after)
     while True:
@@ -277,13 +279,13 @@ async def _take_over(ctx: Any, client: Any, options: Any, name: str, acknowledge
                 break
 
 
-async def _lag(ctx: Any, client: Any, options: Any) -> None:
+async def _lag(ctx: TriggerContext, client: Any, options: Options) -> None:
     for group in await client.xinfo_groups(options.stream):
         if text(group["name"]) == options.group:
             ctx.lag(group.get("lag"))
 
 
-def _element(options: Any, birth: str, number: int, value: bytes) -> Event:
+def _element(options: Options, birth: str, number: int, value: bytes) -> Event:
     # a server that loses its last second counts on from before: the same number, but another element
     key = f"{birth}/{number}/{hashlib.blake2b(value, digest_size=8).hexdigest()}"
     source, fields = f"redis:{options.list}", {"list": options.list, "number": number}
@@ -298,14 +300,15 @@ def _element(options: Any, birth: str, number: int, value: bytes) -> Event:
     return event_of(make, letter, f"the list {options.list}, element {number}")
 
 
-async def listen_list(ctx: Any, client: Any, options: Any) -> None:
+async def listen_list(ctx: TriggerContext, client: Any, options: Options) -> None:
     from redis.exceptions import ResponseError
 
     name = await consumer_name(ctx)
-    tag = options.list if "{" in options.list else f"{{{options.list}}}"
+    source = options.list or ""
+    tag = source if "{" in source else f"{{{source}}}"
     arrivals, counter, consumers = f"{tag}:reactor:in", f"{tag}:reactor:number", f"{tag}:reactor:consumers"
     own, alive = f"{tag}:reactor:of:{name}", f"{tag}:reactor:alive:{name}"
-    keys = [options.list, arrivals, own, counter, f"{tag}:reactor:birth"]
+    keys = [source, arrivals, own, counter, f"{tag}:reactor:birth"]
     take, adopt = client.register_script(TAKE), client.register_script(ADOPT)
 
     async def acknowledge(numbers: list[Any]) -> None:
@@ -348,11 +351,11 @@ async def listen_list(ctx: Any, client: Any, options: Any) -> None:
                 birth, found = await elements("new")
                 if not found:
                     ctx.lag(0)
-                    await client.blmove(options.list, arrivals, BLOCK, "LEFT", "RIGHT")
+                    await client.blmove(source, arrivals, BLOCK, "LEFT", "RIGHT")
             except ResponseError as error:
                 if "WRONGTYPE" in str(error):
                     gap(ctx, f"redis: the list {options.list} was deleted, and something else has its key now")
                 raise
             await offer(birth, found, acknowledger)
             if len(found) == 2 * BATCH:
-                ctx.lag(await client.llen(options.list))
+                ctx.lag(await client.llen(source))

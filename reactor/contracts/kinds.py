@@ -1,0 +1,150 @@
+"""The contracts of what flows name: base classes with all that others read of a kind, and its defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import typing
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from reactor.contracts.trigger import TriggerContext
+
+Given = TypeVar("Given", bound=msgspec.Struct, contravariant=True)
+"""The struct of a kind's options."""
+
+
+class Kind(ABC):
+    """What every kind says of itself."""
+
+    name: ClassVar[str]
+    """How flows name it."""
+    summary: ClassVar[str]
+    """A sentence, with its full stop."""
+    example: ClassVar[str]
+    """YAML that can be used as it is."""
+    Options: ClassVar[type[msgspec.Struct]]
+    """Frozen, without unknown fields; the text under each field is what the reference says of it."""
+
+    @classmethod
+    def problems(cls, options: Any) -> list[tuple[str, str]]:
+        """What is wrong with `Options` whose types are right: (option, message)."""
+        return []
+
+
+class TriggerKind(Kind, Generic[Given]):
+    """A kind of trigger: one class, one `listen`. `class Kafka(TriggerKind[Options])` names its options once; a class
+    that leaves out what has no default is refused when it is defined."""
+
+    event_type: ClassVar[str]
+    """The type of its events; `*` for one of several parts (`row.*`), empty where senders choose it."""
+    identity: ClassVar[bool] = False
+    """Whether its events carry a key of their own."""
+    event_fields: ClassVar[tuple[str, ...] | None] = None
+    """Names that its events have under `event` besides those of all events, the second name of `data` included; None:
+    any."""
+    connection_kinds: ClassVar[tuple[str, ...]] = ()
+    """The kinds of connection that its option `connection` may name; empty: it has no such option."""
+    path_options: ClassVar[tuple[str, ...]] = ()
+    """Options that are paths of files or folders, relative to the flow's folder."""
+    shorthand_form: ClassVar[str | None] = None
+    """A regular expression of the short form, for editors, where it is not one option written alone."""
+    passive: ClassVar[bool] = False
+    """Whether nothing of it listens: its events come by the API, by `emit` and by hand."""
+    by_name: ClassVar[bool] = False
+    """Whether it lets people and other flows start its flow by name; what it accepts are then the flow's inputs."""
+    answers_sender: ClassVar[bool] = False
+    """Whether someone waits for the answer to each event: it is told what was refused or finds no room, and is not
+    cut off when the source stops. For any other kind the router keeps what is refused, and waits for room."""
+    takes_messages: ClassVar[bool] = False
+    """Whether listening takes what others would have had: for a flow that is disabled it must not."""
+    retires: ClassVar[bool] = False
+    """Whether it leaves something at the other side (a replication slot) that `retire` gives back."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "Options" not in cls.__dict__:
+            for base in cls.__dict__.get("__orig_bases__", ()):
+                for given in typing.get_args(base):
+                    if isinstance(given, type) and issubclass(given, msgspec.Struct):
+                        cls.Options = given
+        missing = [name for name in REQUIRED if not hasattr(cls, name)]
+        if missing:
+            raise TypeError(f"the trigger kind {cls.__name__} has no {', '.join(missing)}")
+
+    def __init__(self, options: Given) -> None:
+        """`options` has no problems."""
+        self.options = options
+
+    @classmethod
+    def shorthand(cls, text: str) -> dict[str, Any]:
+        """Options from the short form. Raises ValueError."""
+        raise ValueError("has no short form; write its options")
+
+    @classmethod
+    def problems(cls, options: Given) -> list[tuple[str, str]]:
+        """What is wrong with options of the right types: (option, message)."""
+        return []
+
+    @classmethod
+    def source(cls, options: Given, folder: str) -> str:
+        """The name of the shared source: equal for equal options, written out or not. An option that a later release
+        adds changes no name, and no position is lost with it. `folder` is the flow's."""
+        data = msgspec.json.encode(_given(options, cls.path_options, folder), order="deterministic")
+        return f"{cls.name}:{hashlib.sha256(data).hexdigest()[:16]}"
+
+    @classmethod
+    def claim(cls, options: Given) -> str | None:
+        """What only one source may have, whatever its other options (`POST /hooks/orders`)."""
+        return None
+
+    @classmethod
+    def secrets(cls, options: Given) -> list[tuple[str, str]]:
+        """Secrets that the options name: (option, secret)."""
+        return []
+
+    @classmethod
+    def inputs(cls, options: Given) -> dict[str, Any] | None:
+        """The JSON Schema that its events have to fit, where the options have one."""
+        return None
+
+    @classmethod
+    def pattern(cls, options: Given) -> str | None:
+        """The types of the events that it takes, wherever they come from, as `type_matches` reads them; None: those of
+        its own source."""
+        return None
+
+    @classmethod
+    def sender(cls, options: Given) -> str | None:
+        """With a pattern: the one `source` whose events it takes; None: any."""
+        return None
+
+    @abstractmethod
+    async def listen(self, ctx: TriggerContext) -> None:
+        """Emits events until cancelled. Called again after a pause when it raises NotConnected (the connection is lost)
+        or NotReady (the connection is fine, what this source reads is not there)."""
+
+    async def retire(self, ctx: TriggerContext) -> None:
+        """Gives back what it left at the other side. Called (of a kind that `retires`) after `listen` was stopped
+        because no flow names the source any longer, not when the daemon stops."""
+
+
+REQUIRED = ("name", "summary", "example", "Options", "event_type")
+"""What each kind of trigger says itself."""
+
+
+def _given(options: msgspec.Struct, paths: tuple[str, ...], folder: str) -> dict[str, Any]:
+    """The options that are not what they would be by themselves; paths from the root on, where the folder is known."""
+    given = {}
+    for field in msgspec.structs.fields(options):
+        value = getattr(options, field.name)
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        if value != default:
+            in_folder = folder and field.name in paths and isinstance(value, str)
+            given[field.encode_name] = str(Path(folder, value).absolute()) if in_folder else value
+    return given
+
+
+AnyTrigger: TypeAlias = TriggerKind[Any]
