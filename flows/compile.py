@@ -101,7 +101,7 @@ def compile_flow(
     if enabled is not None and not isinstance(enabled.value, bool):
         reading.problem(enabled, "enabled is true or false")
     description = document.get("description")
-    inputs = next((t.accepts for t in triggers if t.kind == "manual" and t.accepts is not None), None)
+    inputs = next((t.accepts for t in triggers if kinds.triggers.get(t.kind).by_name and t.accepts is not None), None)
     compiled = plan.Plan(
         flow=name,
         version=version_of(document.plain(), reading.files, name),
@@ -272,7 +272,7 @@ def _environment(reading: Reading, document: Node) -> None:
 
 def _warn(reading: Reading, document: Node, compiled: plan.Plan) -> None:
     for trigger in compiled.triggers:
-        if trigger.kind == "event" and trigger.options.type in ("*", "**") and not trigger.where:
+        if trigger.pattern in ("*", "**") and not trigger.where:
             reading.problem(document.get("when") or document, "this trigger matches every event", "warning")
     if not compiled.do.steps and document.get("do") is not None:
         reading.problem(document.get("do") or document, "`do` has no steps", "warning")

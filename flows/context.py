@@ -15,6 +15,8 @@ from flows.expressions.template import Rendered, compile_template
 from flows.habits import habit, plain_braces
 from flows.nodes import Node
 from flows.problems import Problem, suggest
+from reactor.contracts.kinds import AnyTrigger
+from reactor.contracts.registry import Registry
 from reactor.kit.durations import DurationError, parse_duration
 
 ROOTS = ("event", "trigger", "steps", "vars", "inputs", "run", "env", "events")
@@ -26,7 +28,7 @@ class Kinds:
     """What the daemon brings: action and trigger kinds by name, allowed words, secrets."""
 
     actions: Any
-    triggers: Any
+    triggers: Registry[AnyTrigger]
     allow: frozenset[str] = frozenset()
     secret_exists: Callable[[str], bool] | None = None
     environment: frozenset[str] | None = None

@@ -248,7 +248,8 @@ def _emit_loops(pool: list[Document]) -> None:
         if document.plan is None:
             continue
         for trigger in document.plan.triggers:
-            if trigger.kind == "event" and any(type_matches(trigger.options.type, type) for type in document.emits):
+            pattern = trigger.pattern
+            if pattern is not None and any(type_matches(pattern, type) for type in document.emits):
                 _refuse(
                     document,
                     trigger.line,

@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from flows.context import Reading, Visible
     from flows.nodes import Node
 
-EVENT_FIELDS: dict[str, tuple[str, ...]] = {
-    "http": ("body", "headers", "headers_all", "query", "query_all", "params", "path", "method", "files"),
-    "files": ("path", "name", "size", "modified", "from"),
-    "cron": ("scheduled_at",),
-    "every": ("scheduled_at",),
-}
 RUN_FIELDS = ("id", "flow", "version", "started", "attempt", "trigger", "scheduled_at")
 ERROR_FIELDS = ("type", "message", "status", "step", "attempt", "retryable", "details")
 

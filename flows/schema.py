@@ -10,6 +10,7 @@ import msgspec
 from flows.options import fields
 from flows.steps import COMMON, READERS
 from flows.verbs import DURATION, EXPRESSION, SHORT_DURATION, STEPS
+from reactor.contracts.kinds import AnyTrigger
 
 _SIZE = r"\s*\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*"
 _FIELD = r"[0-9A-Za-z*?][0-9A-Za-z*?/,#-]*"
@@ -37,8 +38,6 @@ _SPECIAL: dict[tuple[str, str], dict[str, Any]] = {
     ("mqtt.publish", "qos"): {"enum": [0, 1, 2]},
 }
 """Options whose values have a form that their type does not say."""
-_SHORTHANDS: dict[str, dict[str, Any]] = {"http": {"type": "string", "pattern": r"^\s*([A-Za-z]+\s+)?/"}}
-"""Short forms that are not one option written alone."""
 _PROBE = "probe"
 
 
@@ -87,12 +86,12 @@ def _by_default(default: str) -> dict[str, Any] | None:
     return _SIZE_TEXT if re.fullmatch(_SIZE, default) else None
 
 
-def _trigger(name: str, cls: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def _trigger(name: str, cls: type[AnyTrigger], definitions: dict[str, Any]) -> dict[str, Any]:
     options = _options(name, cls, definitions, False)
     forms = [options]
     if not options.get("required"):
         forms.append({"type": "null"})
-    short = _short(name, cls, options)
+    short = _short(cls, options)
     if short is not None:
         forms.append(short)
     return {
@@ -107,10 +106,10 @@ def _takes_nothing(name: str, kind: dict[str, Any]) -> bool:
     return {"type": "null"} in kind["properties"][name]["anyOf"]
 
 
-def _short(name: str, cls: Any, options: dict[str, Any]) -> dict[str, Any] | None:
+def _short(cls: type[AnyTrigger], options: dict[str, Any]) -> dict[str, Any] | None:
     """The schema of a kind's short form; None when it has none."""
-    if name in _SHORTHANDS:
-        return _SHORTHANDS[name]
+    if cls.shorthand_form is not None:
+        return {"type": "string", "pattern": cls.shorthand_form}
     try:
         found = cls.shorthand(_PROBE)
     except ValueError:

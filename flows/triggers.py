@@ -14,6 +14,7 @@ from flows.options import check_options
 from flows.problems import suggest
 from flows.steps import valid_name
 from reactor.contracts import plan
+from reactor.contracts.kinds import AnyTrigger
 from reactor.kit.words import explain
 
 LATER_KINDS = (
@@ -82,7 +83,7 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
     accepts_node = node.get("accepts") if node.kind == "map" else None
     if accepts_node is not None:
         accepts = read_schema(reading, accepts_node)
-    for field, secret in cls.secrets(options) if hasattr(cls, "secrets") else ():
+    for field, secret in cls.secrets(options):
         reading.secrets.add(secret)
         exists = reading.kinds.secret_exists
         if exists is not None and not exists(secret):
@@ -92,7 +93,7 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
     where_node = options_node.get("where") if options_node is not None and options_node.kind == "map" else None
     if where_node is not None:
         where = reading.clauses(where_node, Visible(), "where")
-    inputs = getattr(options, "inputs", None)
+    inputs = cls.inputs(options)
     if inputs is not None:
         at = options_node.get("inputs") if options_node is not None else None
         accepts = compile_schema(reading, at or kind_node, inputs)
@@ -105,10 +106,18 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         where=where,
         accepts=accepts,
         line=node.line,
+        pattern=cls.pattern(options),
+        sender=cls.sender(options),
+        passive=cls.passive,
+        answers_sender=cls.answers_sender,
+        takes_messages=cls.takes_messages,
+        retires=cls.retires,
     )
 
 
-def _options(reading: Reading, cls: Any, kind: str, kind_node: Node, node: Node | None) -> Any:
+def _options(
+    reading: Reading, cls: type[AnyTrigger], kind: str, kind_node: Node, node: Node | None
+) -> msgspec.Struct | None:
     if node is None or (node.kind == "scalar" and node.value is None):
         node = Node("map", kind_node.line, kind_node.column)
     if node.kind == "scalar" and isinstance(node.value, (str, int, float)) and not isinstance(node.value, bool):

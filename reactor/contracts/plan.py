@@ -221,6 +221,15 @@ class Trigger:
     where: tuple[Expression, ...] = ()
     accepts: Validator | None = None
     line: int = 0
+    pattern: str | None = None
+    """The types of the events that it takes, wherever they come from; None: those of its own source."""
+    sender: str | None = None
+    """With a pattern: the one `source` whose events it takes."""
+    passive: bool = False
+    """What the kind says of itself (`contracts/kinds.py`), this and what follows."""
+    answers_sender: bool = False
+    takes_messages: bool = False
+    retires: bool = False
 
 
 @dataclass(frozen=True, slots=True)

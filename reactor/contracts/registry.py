@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
+
+from reactor.contracts.kinds import Kind
+
+AKind = TypeVar("AKind", bound=Kind, covariant=True)
 
 
-class Registry(Protocol):
-    """Names of all kinds, and the class behind a name."""
+class Registry(Protocol[AKind]):
+    """Names of all kinds of one sort, and the class behind a name."""
 
     def names(self) -> list[str]: ...
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> type[AKind]:
         """The class. Raises KeyError for a name that does not exist."""
         ...

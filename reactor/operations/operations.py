@@ -211,7 +211,7 @@ class Operations:
             item["options"] = _options(source.options)
             found.append(item)
         for plan, trigger in self.catalog.flows.triggers():
-            if trigger.kind in ("event", "manual"):
+            if trigger.passive:
                 item = {
                     "source": trigger.source,
                     "kind": trigger.kind,

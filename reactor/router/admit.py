@@ -79,8 +79,7 @@ def canonical(value: Any) -> str:
 
 
 def _where(plan: Plan, trigger: Trigger, stored: StoredEvent, names: dict[str, Any]) -> Verdict | None:
-    source = getattr(trigger.options, "source", None) if trigger.kind == "event" else None
-    if source is not None and source != stored.event.source:
+    if trigger.sender is not None and trigger.sender != stored.event.source:
         return Verdict(plan.flow, "no_match", clause="source", value=stored.event.source, trigger=trigger.name)
     for clause in trigger.where:
         verdict = _guard(plan, trigger, "where", clause, names, True)

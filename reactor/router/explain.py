@@ -34,6 +34,6 @@ def explain(flows: FlowSet, stored: StoredEvent) -> list[Verdict]:
 
 
 def _fits(trigger: Trigger, stored: StoredEvent) -> bool:
-    if trigger.kind == "event":
-        return type_matches(trigger.options.type, stored.event.type)
+    if trigger.pattern is not None:
+        return type_matches(trigger.pattern, stored.event.type)
     return trigger.source == stored.origin

@@ -55,7 +55,7 @@ class SourceContext:
             try:
                 return await self._emit(event, wait, cursors, uploads, taken)
             except Overloaded:
-                if self._source.kind == "http":
+                if self._source.answers_sender:
                     raise
         async with self._lane:
             while not self._ended.is_set():
@@ -69,7 +69,7 @@ class SourceContext:
         self, event: Event, wait: float | None, cursors: Sequence[Cursor], uploads: Sequence[Upload], taken: str | None
     ) -> Receipt:
         inbox, origin = self._sources.inbox, self._source.name
-        own = self._source.kind != "http"  # a request's handler goes on when the source is stopped
+        own = not self._source.answers_sender  # a request's handler goes on when the source is stopped
         try:
             return await inbox.emit(origin, event, wait, cursors, uploads, taken, own)
         except Refused as error:
@@ -100,6 +100,7 @@ class SourceContext:
         """Returns when nothing that was offered is under way any longer: the next listening reads a position that
         nobody moves behind its back."""
         self._ended.set()
+        self._sources.queues.discard(self)
         if self._offers:
             await self._quiet.wait()
 
@@ -128,6 +129,7 @@ class SourceContext:
             self._quiet.set()
 
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
+        self._sources.queues.add(self)
         while True:
             news = self._sources.queue_news
             found = await self._sources.store.take(queue, at_once)

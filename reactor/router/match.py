@@ -21,23 +21,23 @@ class FlowSet:
         self.hash = digest.hexdigest()[:16]
         self._sources: dict[str, _Index] = {}
         self._types: dict[str, list[tuple[Plan, Trigger]]] = {}
-        self._patterns: list[tuple[Plan, Trigger]] = []
+        self._patterns: list[tuple[str, Plan, Trigger]] = []
         for plan in self.plans.values():
             for trigger in plan.triggers:
-                if trigger.kind == "event":
-                    if "*" in trigger.options.type:
-                        self._patterns.append((plan, trigger))
-                    else:
-                        self._types.setdefault(trigger.options.type, []).append((plan, trigger))
-                else:
+                pattern = trigger.pattern
+                if pattern is None:
                     self._sources.setdefault(trigger.source, _Index()).add(plan, trigger)
+                elif "*" in pattern:
+                    self._patterns.append((pattern, plan, trigger))
+                else:
+                    self._types.setdefault(pattern, []).append((plan, trigger))
 
     def triggers(self) -> list[tuple[Plan, Trigger]]:
         return [(plan, trigger) for plan in self.plans.values() for trigger in plan.triggers]
 
     def listens(self, type: str) -> bool:
-        """Whether some loaded flow has an `event` trigger for the type."""
-        return type in self._types or any(type_matches(t.options.type, type) for _, t in self._patterns)
+        """Whether some loaded flow takes events of the type, wherever they come from."""
+        return type in self._types or any(type_matches(pattern, type) for pattern, _, _ in self._patterns)
 
     def candidates(self, stored: StoredEvent, names: Mapping[str, Any]) -> list[tuple[Plan, Trigger]]:
         """Flows whose trigger the event fits, but for those that the index rules out; one entry a flow."""
@@ -48,8 +48,8 @@ class FlowSet:
         type = stored.event.type
         for plan, trigger in self._types.get(type, ()):
             found.append((plan, trigger))
-        for plan, trigger in self._patterns:
-            if type_matches(trigger.options.type, type):
+        for pattern, plan, trigger in self._patterns:
+            if type_matches(pattern, type):
                 found.append((plan, trigger))
         if len(found) < 2:
             return found

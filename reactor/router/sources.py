@@ -13,8 +13,10 @@ import anyio.abc
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
 from reactor.contracts.event import RESERVED_PREFIX
+from reactor.contracts.kinds import AnyTrigger
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
+from reactor.contracts.registry import Registry
 from reactor.contracts.store import Journal
 from reactor.contracts.trigger import HttpMount
 from reactor.router.inbox import Inbox
@@ -29,18 +31,18 @@ FAILING = 5
 """Failures in a row after which `source.failing` is observed."""
 FAILING_TYPE = f"{RESERVED_PREFIX}source.failing"
 RETIRE_WITHIN = 60.0
-PASSIVE = frozenset({"event", "manual"})
-"""Kinds that have no source of their own: events come by HTTP, `emit` and by hand."""
 
 
 class Source:
     """One source and how it is."""
 
-    def __init__(self, name: str, kind: str, folder: str, options: Any) -> None:
-        self.name = name
-        self.kind = kind
+    def __init__(self, trigger: Trigger, folder: str) -> None:
+        self.trigger = trigger
+        self.name = trigger.source
+        self.kind = trigger.kind
         self.folder = folder
-        self.options = options
+        self.options = trigger.options
+        self.answers_sender = trigger.answers_sender
         self.flows: set[str] = set()
         self.responds = False
         self.state = "starting"
@@ -83,7 +85,7 @@ class Sources:
         group: anyio.abc.TaskGroup,
         inbox: Inbox,
         store: Journal,
-        kinds: Any,
+        kinds: Registry[AnyTrigger],
         clock: Clock,
         http: HttpMount,
         secret: Callable[[str], str],
@@ -106,7 +108,8 @@ class Sources:
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
         self.queue_news = anyio.Event()
-        self._queues = False
+        self.queues: set[SourceContext] = set()
+        """Those that take messages of queues of the store."""
         self._retiring: dict[str, anyio.Event] = {}
 
     def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
@@ -114,7 +117,7 @@ class Sources:
 
     def _queue_news(self, fields: dict[str, Any]) -> None:
         """A push, or the end of a run, may give a queue something to do."""
-        if self._queues:
+        if self.queues:
             self.queue_news.set()
             self.queue_news = anyio.Event()
 
@@ -122,7 +125,7 @@ class Sources:
         """Makes the running sources those that the flows name; what is the same is not touched."""
         wanted: dict[str, list[tuple[Plan, Trigger]]] = {}
         for plan, trigger in flows.triggers():
-            if trigger.kind not in PASSIVE and (plan.enabled or not self._takes_away(trigger.kind)):
+            if not trigger.passive and (plan.enabled or not trigger.takes_messages):
                 wanted.setdefault(trigger.source, []).append((plan, trigger))
         named = {trigger.source for _, trigger in flows.triggers()}
         for name in [name for name in self.active if name not in wanted]:
@@ -134,22 +137,17 @@ class Sources:
             source = self.active.get(name)
             if source is None:
                 plan, trigger = users[0]
-                source = Source(name, trigger.kind, plan.folder, trigger.options)
+                source = Source(trigger, plan.folder)
                 self.active[name] = source
                 self.group.start_soon(self._supervise, source)
             source.flows = {plan.flow for plan, _ in users}
             source.responds = any(plan.responds for plan, _ in users)
-        self._queues = any(source.kind == "queue" for source in self.active.values())
-
-    def _takes_away(self, kind: str) -> bool:
-        """Whether listening takes messages from others: a disabled flow must not."""
-        return kind == "queue" or bool(getattr(self.kinds.get(kind), "connection_kinds", ()))
 
     def _retire(self, source: Source) -> None:
         """Nobody names the source any longer: its kind gives back what it holds at the other side."""
-        kind = self.kinds.get(source.kind)
-        if not hasattr(kind, "retire"):
+        if not source.trigger.retires:
             return
+        kind = self.kinds.get(source.kind)
         done = self._retiring[source.name] = anyio.Event()
 
         async def work() -> None:
@@ -172,7 +170,7 @@ class Sources:
         for name, source in list(self.active.items()):
             if getattr(source.options, "connection", None) in connections:
                 await self._stop(source)
-                fresh = Source(name, source.kind, source.folder, source.options)
+                fresh = Source(source.trigger, source.folder)
                 fresh.flows, fresh.responds = source.flows, source.responds
                 self.active[name] = fresh
                 self.group.start_soon(self._supervise, fresh)

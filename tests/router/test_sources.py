@@ -14,6 +14,7 @@ import pytest
 
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, StoreFailed
 from reactor.contracts.event import Event
+from reactor.contracts.plan import Trigger
 from reactor.contracts.store import Acceptance, Accepted
 from reactor.kit.clock import SystemClock, SystemIds
 from reactor.router.inbox import Inbox
@@ -72,7 +73,7 @@ async def listening(store: MemoryStore, listen: Callable[[Any], Awaitable[None]]
     preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
     inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
     kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
-    trigger = SimpleNamespace(kind="own", source="own:1", options=None)
+    trigger = Trigger(kind="own", name="own", options=None, source="own:1")
     plan = SimpleNamespace(flow="flow", folder="/", enabled=True, responds=False)
     flows: Any = SimpleNamespace(triggers=lambda: [(plan, trigger)])
     async with anyio.create_task_group() as group:
