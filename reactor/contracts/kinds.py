@@ -41,7 +41,7 @@ class TriggerKind(Kind, Generic[Given]):
     event_type: ClassVar[str]
     """The type of its events; `*` for one of several parts (`row.*`), empty where senders choose it."""
     identity: ClassVar[bool] = False
-    """Whether its events carry a key of their own."""
+    """Whether an event that is read twice is known: it has a key of its own, or moves the position."""
     event_fields: ClassVar[tuple[str, ...] | None] = None
     """Names that its events have under `event` besides those of all events, the second name of `data` included; None:
     any."""

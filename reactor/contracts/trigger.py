@@ -95,10 +95,19 @@ class HttpMount(Protocol):
 class TriggerContext(Protocol):
     """All that a trigger may touch of the daemon."""
 
-    clock: Clock
-    folder: str
-    http: HttpMount
-    payloads: PayloadFolder
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def folder(self) -> str:
+        """The flow's: where relative paths start."""
+        ...
+
+    @property
+    def http(self) -> HttpMount: ...
+
+    @property
+    def payloads(self) -> PayloadFolder: ...
 
     async def ready(self) -> None:
         """The source listens from here on; tests and /readyz wait for this."""

@@ -3,16 +3,19 @@ cursors, and can be given a second life with the same position."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 
+from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Cursor, Event, Upload
+from reactor.contracts.kinds import AnyTrigger
 from reactor.contracts.store import QueueMessage
-from reactor.contracts.trigger import Receipt
+from reactor.contracts.trigger import HttpRoute, Receipt
 from reactor.kit.clock import SystemClock
 
 
@@ -20,12 +23,12 @@ class Mount:
     """Routes that an http trigger added."""
 
     def __init__(self) -> None:
-        self.routes: list[Any] = []
+        self.routes: list[HttpRoute] = []
 
-    def add(self, route: Any) -> None:
+    def add(self, route: HttpRoute) -> None:
         self.routes.append(route)
 
-    def remove(self, route: Any) -> None:
+    def remove(self, route: HttpRoute) -> None:
         self.routes.remove(route)
 
 
@@ -35,7 +38,7 @@ class _Known:
     def __init__(self, receipt: Receipt) -> None:
         self._receipt = receipt
 
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, None, Receipt]:
         yield from ()
         return self._receipt
 
@@ -43,10 +46,10 @@ class _Known:
 class Recorder:
     """Fulfils TriggerContext. `position` outlives the recorder, as the store outlives a daemon."""
 
-    def __init__(self, position: dict[str, Any] | None = None, folder: str = "/", clock: Any = None) -> None:
+    def __init__(self, position: dict[str, Any] | None = None, folder: str = "/", clock: Clock | None = None) -> None:
         self.position = position if position is not None else {}
         self.folder = folder
-        self.clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.http = Mount()
         self.connections: Any = None
         self.payloads: Any = None
@@ -145,7 +148,7 @@ class Recorder:
 
 
 async def becomes_ready_and_stops_promptly(
-    kind: Any, options: Any, folder: str = "/", connections: Any = None, seconds: float = 5.0
+    kind: type[AnyTrigger], options: msgspec.Struct, folder: str = "/", connections: Any = None, seconds: float = 5.0
 ) -> None:
     """`listen` calls `ready`, then listens until cancelled, and cancellation is prompt and clean. `connections` lends
     to kinds that need one."""
@@ -161,8 +164,8 @@ async def becomes_ready_and_stops_promptly(
 
 
 async def resumes_where_it_was(
-    kind: Any,
-    options: Any,
+    kind: type[AnyTrigger],
+    options: msgspec.Struct,
     folder: str,
     make: Callable[[int], Awaitable[None]],
     count: int = 3,
@@ -190,13 +193,14 @@ async def resumes_where_it_was(
             group.cancel_scope.cancel()
         known = {event.key for event in seen if event.key is not None}
         seen.extend(event for event in recorder.events if event.key not in known)
+    brings_what_it_says(kind, seen)
     if len(seen) != 2 * count:
         raise AssertionError(f"{len(seen)} events instead of {2 * count}: {seen}")
 
 
 async def notices_what_is_taken_away(
-    kind: Any,
-    options: Any,
+    kind: type[AnyTrigger],
+    options: msgspec.Struct,
     make: Callable[[int], Awaitable[None]],
     take_away: Callable[[], Awaitable[None]],
     give_back: Callable[[], Awaitable[None]],
@@ -240,6 +244,7 @@ async def notices_what_is_taken_away(
             await give_back()
             await reads(1)
             group.cancel_scope.cancel()
+    brings_what_it_says(kind, recorder.events)
     if not recorder.warnings:
         raise AssertionError(f"the gap was not said: {raised}")
     if shared and (blamed := [error for error in raised if not isinstance(error, NotReady)]):
@@ -247,7 +252,16 @@ async def notices_what_is_taken_away(
     return recorder
 
 
-def says_what_it_is(kind: Any) -> None:
+def brings_what_it_says(kind: type[AnyTrigger], events: Sequence[Event]) -> None:
+    """Names under `event` are those that the kind declares."""
+    fields = kind.event_fields
+    for event in events:
+        given = {*event.fields, *filter(None, [event.alias])}
+        if fields is not None and not given <= set(fields):
+            raise AssertionError(f"{kind.name} does not declare the fields {sorted(given - set(fields))}")
+
+
+def says_what_it_is(kind: type[AnyTrigger]) -> None:
     """Name, summary, closed and frozen options with a description each, an example."""
     from reactor.kinds.reference import option_rows
 
