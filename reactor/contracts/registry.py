@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from reactor.contracts.kinds import Kind
 
-AKind = TypeVar("AKind", bound=Kind, covariant=True)
+AKind = TypeVar("AKind", bound=Kind)
 
 
 class Registry(Protocol[AKind]):
@@ -17,3 +17,7 @@ class Registry(Protocol[AKind]):
     def get(self, name: str) -> type[AKind]:
         """The class. Raises KeyError for a name that does not exist."""
         ...
+
+    def add(self, name: str, cls: type[AKind]) -> None: ...
+
+    def remove(self, name: str) -> None: ...

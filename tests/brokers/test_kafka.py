@@ -43,6 +43,7 @@ from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
 from triggers.kafka.consumer import Member
 from triggers.kafka.kind import Kafka
+from triggers.kafka.options import Options
 
 pytestmark = pytest.mark.anyio
 
@@ -217,7 +218,7 @@ async def test_what_was_read_before_a_rebalance_is_not_taken_after_it(
     monkeypatch.setattr(Member, "on_partitions_assigned", on_partitions_assigned)
     options = {"connection": "x", "topic": "stale", "group": "stale", "from": "earliest"}
     async with anyio.create_task_group() as group:
-        group.start_soon(Kafka(msgspec.convert(options, Kafka.Options)).listen, made)
+        group.start_soon(Kafka(msgspec.convert(options, Options)).listen, made)
         with anyio.fail_after(60):
             await full.wait()
             other = AIOKafkaConsumer(

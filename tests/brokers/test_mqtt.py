@@ -25,7 +25,8 @@ from tests.brokers.harness import SINK, Lent, down_and_back, numbers, recorder, 
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Mqtt as Server
-from triggers.mqtt.kind import Mqtt, topic_filter
+from triggers.mqtt.kind import Mqtt
+from triggers.mqtt.options import topic_filter
 
 pytestmark = pytest.mark.anyio
 

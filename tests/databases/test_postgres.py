@@ -19,6 +19,7 @@ from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
 from tests.services import Postgres as Server
 from triggers.postgres.kind import Notify, Postgres
+from triggers.postgres.options import NotifyOptions
 from triggers.postgres.snapshot import Snapshot
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
@@ -499,4 +500,4 @@ def test_options_that_are_wrong() -> None:
     ):
         assert Postgres.problems(options(**given)), given
     assert Postgres.problems(options(tables=["public.*", "a.b"])) == []
-    assert Notify.problems(msgspec.convert({"connection": "x", "channel": "a b"}, Notify.Options))
+    assert Notify.problems(msgspec.convert({"connection": "x", "channel": "a b"}, NotifyOptions))

@@ -22,7 +22,7 @@ from tests.databases.test_postgres import listening, options, sql
 from tests.databases.test_sql import act
 from tests.services import Postgres as Server
 from triggers.postgres.kind import Postgres
-from triggers.sql import Sql
+from triggers.sql import Options, Sql
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("clean")]
 NAMES = ['"My Shop"."Öl.Sorten"', 'public."a ""b"" c"', "public.Größe", '"My Shop"."*"', "Mixed"]
@@ -204,9 +204,7 @@ async def test_bytes_that_are_not_utf8_become_dead_letters(postgres_server: Serv
         assert found["rows"] == [{"id": 2}, {"id": 4}]
         poll = Recorder()
         poll.connections = known.lent
-        chosen = Sql.Options(
-            connection="x", query="SELECT id, t FROM orders WHERE id > :cursor ORDER BY id", cursor="id"
-        )
+        chosen = Options(connection="x", query="SELECT id, t FROM orders WHERE id > :cursor ORDER BY id", cursor="id")
         async with anyio.create_task_group() as group:
             group.start_soon(Sql(chosen).listen, poll)
             events = await poll.wait_events(4)

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from reactor.contracts.errors import NotConnected, NotReady, Overloaded, StoreFailed
+from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed
 from reactor.contracts.event import Event
 from reactor.contracts.plan import Trigger
 from reactor.contracts.store import Acceptance, Accepted
@@ -66,15 +66,17 @@ class Facts:
 
 
 @asynccontextmanager
-async def listening(store: MemoryStore, listen: Callable[[Any], Awaitable[None]]) -> AsyncIterator[Sources]:
-    """A daemon's sources with one of them, whose kind is `listen`."""
+async def listening(
+    store: MemoryStore, listen: Callable[[Any], Awaitable[None]], enabled: bool = True, **kind: Any
+) -> AsyncIterator[Sources]:
+    """A daemon's sources with one of them, whose kind is `listen`; `kind` is what it says of itself."""
     clock, facts = Clock(), Facts()
     engine: Any = SimpleNamespace(has_room=lambda: True)
     preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
     inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
     kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
-    trigger = Trigger(kind="own", name="own", options=None, source="own:1")
-    plan = SimpleNamespace(flow="flow", folder="/", enabled=True, responds=False)
+    trigger = Trigger(kind="own", name="own", options=None, source="own:1", **kind)
+    plan = SimpleNamespace(flow="flow", folder="/", enabled=enabled, responds=False)
     flows: Any = SimpleNamespace(triggers=lambda: [(plan, trigger)])
     async with anyio.create_task_group() as group:
         sources = Sources(group, inbox, store, kinds, clock, None, lambda name: "", facts)  # type: ignore[arg-type]
@@ -328,3 +330,94 @@ async def test_an_event_that_cannot_be_stored_is_a_dead_letter(odd: Event, kept:
         assert sources.active["own:1"].failures == 0
     letter, following = store.kept
     assert letter.data == kept and "cannot be stored" in (letter.invalid or "") and following.invalid is None
+
+
+@pytest.mark.parametrize(
+    ("enabled", "kind", "listens"),
+    [
+        (True, {}, True), (False, {}, True), (True, {"takes_messages": True}, True), (False, {"takes_messages": True}, False),
+        (True, {"passive": True}, False),
+    ],
+)  # fmt: skip
+async def test_who_listens(enabled: bool, kind: dict[str, bool], listens: bool) -> None:
+    """A disabled flow goes on reading what is its own, and leaves to others what they would have."""
+
+    async def listen(ctx: Any) -> None:
+        await anyio.sleep_forever()
+
+    async with listening(MemoryStore(), listen, enabled, **kind) as sources:
+        assert bool(sources.active) is listens
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_only_a_sender_who_waits_is_told_that_there_is_no_room(answers: bool) -> None:
+    store = SlowStore()
+    store.refusals = 1
+    told: list[str] = []
+    done = anyio.Event()
+
+    async def listen(ctx: Any) -> None:
+        try:
+            await ctx.emit(Event(type="x", source="s", data=1))
+        except Overloaded as error:
+            told.append(str(error))
+        done.set()
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with listening(store, listen, answers_sender=answers):
+            await done.wait()
+    assert (told, store.taken) == ((["the store is behind"], []) if answers else ([], [1]))
+
+
+class Strict(MemoryStore):
+    """Takes dead letters alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letters: list[str] = []
+
+    async def accept(self, acceptance: Acceptance) -> Accepted:
+        if acceptance.event.invalid is None:
+            raise Refused(413, "too large")
+        self.letters.append(acceptance.event.invalid)
+        return await super().accept(acceptance)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_what_is_refused_is_kept_unless_its_sender_is_told(answers: bool) -> None:
+    store = Strict()
+    told: list[str] = []
+    done = anyio.Event()
+
+    async def listen(ctx: Any) -> None:
+        try:
+            await ctx.emit(Event(type="x", source="s", data=1))
+        except Refused as error:
+            told.append(str(error))
+        done.set()
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with listening(store, listen, answers_sender=answers):
+            await done.wait()
+    assert (told, store.letters) == ((["too large"], []) if answers else ([], ["too large"]))
+
+
+@pytest.mark.parametrize("retires", [True, False])
+async def test_only_a_kind_that_leaves_something_is_asked_for_it(retires: bool) -> None:
+    given_back: list[Any] = []
+
+    async def listen(ctx: Any) -> None:
+        await anyio.sleep_forever()
+
+    async def retire(ctx: Any) -> None:
+        given_back.append(ctx)
+
+    with anyio.fail_after(10):
+        async with listening(MemoryStore(), listen, retires=retires) as sources:
+            kinds: Any = {"own": lambda options: SimpleNamespace(listen=listen, retire=retire)}
+            sources.kinds = kinds
+            await sources.update(FlowSet([]))
+            await anyio.wait_all_tasks_blocked()
+    assert bool(given_back) is retires

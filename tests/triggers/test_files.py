@@ -19,7 +19,7 @@ from plugins.actions.file import List
 from reactor.contracts.errors import NotConnected
 from reactor.testing.trigger_suite import Recorder
 from tests.plugins.test_file import call, context
-from triggers.files import Files
+from triggers.files import Files, Options
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 def files(**given: Any) -> Files:
     changes = ["created", "modified", "deleted", "moved"]
     options = {"path": "in/**/*.csv", "events": changes, "settle": "0s", "poll": "100ms", **given}
-    return Files(msgspec.convert(options, Files.Options))
+    return Files(msgspec.convert(options, Options))
 
 
 @asynccontextmanager
