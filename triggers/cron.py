@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -146,7 +146,7 @@ class Cron(TriggerKind[Options]):
     event_fields = ("scheduled_at",)
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         return {"at": text}
 
     @classmethod

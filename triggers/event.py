@@ -33,7 +33,7 @@ class EventKind(TriggerKind[Options]):
     passive = True
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         return {"type": text}
 
     @classmethod

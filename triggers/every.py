@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -29,7 +29,7 @@ class Every(TriggerKind[Options]):
     event_fields = ("scheduled_at",)
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         return {"period": text}
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import msgspec
@@ -60,7 +60,7 @@ class Files(TriggerKind[Options]):
     path_options = ("path",)
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         return {"path": text}
 
     @classmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from reactor.contracts.event import Event, rfc3339
@@ -31,7 +29,7 @@ class Queue(TriggerKind[Options]):
     takes_messages = True
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         return {"name": text.strip()}
 
     @classmethod

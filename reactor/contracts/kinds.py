@@ -79,7 +79,7 @@ class TriggerKind(Kind, Generic[Given]):
         self.options = options
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         """Options from the short form. Raises ValueError."""
         raise ValueError("has no short form; write its options")
 

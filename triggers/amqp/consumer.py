@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import anyio
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPChannelError
 
 from reactor.contracts.errors import NotConnected, NotReady, leading
@@ -20,7 +22,17 @@ from triggers.kit.decode import decode
 from triggers.kit.letters import base64_of, event_of, gap, plain
 
 
-def fault(client: Any, options: Options, error: BaseException) -> NotConnected | NotReady:
+class Lent(Protocol):
+    """What a connection of the kind amqp lends."""
+
+    @property
+    def connection(self) -> AbstractConnection: ...
+
+    @property
+    def gone(self) -> anyio.Event: ...
+
+
+def fault(client: Lent, options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised: a channel that the broker closed is this source's own matter."""
     error = leading(error)
     if isinstance(error, NotConnected | NotReady):
@@ -37,18 +49,18 @@ def said(error: BaseException) -> str:
     return next((str(part) for part in reversed(error.args) if isinstance(part, str)), str(error))
 
 
-async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
+async def listen(ctx: TriggerContext, client: Lent, options: Options) -> None:
     tolerate()
     channel = await client.connection.channel(publisher_confirms=False)
     wire = await channel.get_underlay_channel()
-    arrived: asyncio.Queue[Any] = asyncio.Queue()
+    arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
     closed: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
 
-    def on_closed(_: Any, error: BaseException | None = None) -> None:
+    def on_closed(_: object, error: BaseException | None = None) -> None:
         if not closed.done():
             closed.set_result(error)
 
-    async def acknowledge(messages: list[Any]) -> None:
+    async def acknowledge(messages: list[tuple[int, bool]]) -> None:
         good = None
         for tag, poison in messages:
             if poison:
@@ -86,13 +98,13 @@ async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
                     await _taken_away(ctx, acknowledger, options)
                 event = event_of_message(message, options)
                 poison = event.invalid is not None
-                await acknowledger.add(await ctx.offer(event), (message.delivery_tag, poison))
+                await acknowledger.add(await ctx.offer(event), (message.delivery_tag or 0, poison))
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(3), contextlib.suppress(Exception):
             await channel.close()
 
 
-async def _taken_away(ctx: TriggerContext, acknowledger: Acknowledger, options: Options) -> None:
+async def _taken_away(ctx: TriggerContext, acknowledger: Acknowledger[tuple[int, bool]], options: Options) -> NoReturn:
     """The broker ended the subscription (Basic.Cancel): the queue was deleted, or its node is gone."""
     with anyio.move_on_after(5):
         await acknowledger.quiet()
@@ -101,10 +113,11 @@ async def _taken_away(ctx: TriggerContext, acknowledger: Acknowledger, options: 
     raise NotReady(text)
 
 
-def event_of_message(message: Any, options: Options) -> Event:
+def event_of_message(message: DeliveredMessage, options: Options) -> Event:
     """`message` is aiormq's, not aio_pika's, which raises for properties that are odd."""
     source = f"amqp:{options.queue}"
-    place = f"the queue {options.queue}, routing key {shown(message.routing_key)}, delivery {message.delivery_tag}"
+    routing = message.routing_key or ""
+    place = f"the queue {options.queue}, routing key {shown(routing)}, delivery {message.delivery_tag}"
     reason = undecodable(message)
 
     def make() -> Event:
@@ -128,7 +141,7 @@ def event_of_message(message: Any, options: Options) -> Event:
 
     def where() -> dict[str, Any]:
         return {
-            **named("exchange", message.exchange), **named("routing_key", message.routing_key),
+            **named("exchange", message.exchange or ""), **named("routing_key", routing),
             "redelivered": bool(message.redelivered),
         }  # fmt: skip
 
@@ -145,7 +158,7 @@ def _headers(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return headers, {name: base64_of(value) for name, value in odd.items()}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A header's value as data."""
     if value is None or isinstance(value, bool | int | float):
         return value

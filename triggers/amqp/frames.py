@@ -4,8 +4,8 @@ connection then, which ends it for everyone who shares it, and the broker sends 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
+from aiormq.abc import DeliveredMessage
 from pamqp import commands, decode, header
 
 from reactor.contracts.errors import words
@@ -29,7 +29,7 @@ def _unmarshal(self: header.ContentHeader, data: bytes) -> None:
         self.__dict__["undecodable"] = words(error)
 
 
-_ORIGINAL: Any = header.ContentHeader.unmarshal
+_ORIGINAL = header.ContentHeader.unmarshal
 
 
 @functools.cache
@@ -39,7 +39,7 @@ def tolerate() -> None:
     header.ContentHeader.unmarshal = _unmarshal  # type: ignore[method-assign]
 
 
-def undecodable(message: Any) -> str | None:
+def undecodable(message: DeliveredMessage) -> str | None:
     """Why the properties of a delivered message are missing."""
     reason: str | None = message.header.__dict__.get("undecodable")
     return reason

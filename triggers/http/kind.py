@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import msgspec
@@ -64,7 +64,7 @@ class Http(TriggerKind[Options]):
     answers_sender = True
 
     @classmethod
-    def shorthand(cls, text: str) -> dict[str, Any]:
+    def shorthand(cls, text: str) -> dict[str, object]:
         method, _, path = text.strip().rpartition(" ")
         return {"method": method.strip().upper() or "POST", "path": path}
 
@@ -179,9 +179,9 @@ class _Handler:
     async def _accept(
         self,
         request: HttpRequest,
-        data: Any,
+        data: object,
         delivery: str | None,
-        files: dict[str, Any] | None = None,
+        files: dict[str, object] | None = None,
         uploads: Sequence[Upload] = (),
     ) -> HttpAnswer:
         key = delivery or (identity_in(self._scheme, data) if self._scheme else None)
@@ -234,9 +234,9 @@ def _shown_all(headers: dict[str, list[str]]) -> dict[str, list[str]]:
     return {name: ["***" for _ in given] if name in HIDDEN_HEADERS else given for name, given in headers.items()}
 
 
-def problem(status: int, title: str, detail: str = "", **more: Any) -> HttpAnswer:
+def problem(status: int, title: str, detail: str = "", **more: object) -> HttpAnswer:
     """An RFC 9457 problem."""
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    body: dict[str, object] = {"type": "about:blank", "title": title, "status": status}
     if detail:
         body["detail"] = detail
     return HttpAnswer(

@@ -9,8 +9,9 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -40,7 +41,7 @@ class _Part:
         self.name = ""
         self.filename: str | None = None
         self.data = bytearray()
-        self.file: Any = None
+        self.file: IO[bytes] | None = None
         self.hash = hashlib.sha256()
         self.size = 0
 
@@ -235,7 +236,7 @@ def boundary_of(content_type: str) -> bytes:
 
 
 @contextlib.contextmanager
-def discarding(form: Form) -> Any:
+def discarding(form: Form) -> Iterator[None]:
     """Removes the files of a form that are not taken over in the block."""
     try:
         yield

@@ -8,7 +8,7 @@ import binascii
 import hmac
 import mmap
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -100,7 +100,7 @@ def check(verify: Verify, headers: Mapping[str, str], raw: Raw, now: float, secr
     return None
 
 
-def identity_in(scheme: str | None, data: Any) -> str | None:
+def identity_in(scheme: str | None, data: object) -> str | None:
     """The delivery's id, where it stands in the signed body instead of a header."""
     if not isinstance(data, dict):
         return None
@@ -198,7 +198,7 @@ def _generic(headers: Mapping[str, str], raw: Raw, options: Hmac, secrets: list[
         raise Unverified
 
 
-def verify_problems(verify: Any) -> list[tuple[str, str]]:
+def verify_problems(verify: Verify | None) -> list[tuple[str, str]]:
     if verify is not None and verify.scheme() is None:
         return [("verify", f"verify names exactly one of {', '.join(Verify.__struct_fields__)}")]
     return []

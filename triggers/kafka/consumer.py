@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import anyio
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError, UnknownMemberIdError
 
@@ -37,21 +37,21 @@ MOVED = (CommitFailedError, IllegalStateError, RebalanceInProgressError, Unknown
 class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     """This daemon in its group: which partitions are its own, and what happens when they come and go."""
 
-    def __init__(self, consumer: Any, options: Options, places: Places) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, options: Options, places: Places) -> None:
         self.consumer = consumer
         self.places = places
         self.options = options
-        self.owned: set[Any] = set()
+        self.owned: set[TopicPartition] = set()
         self.turn = 0
         """Counts how often partitions were taken away: what was read before may have been another member's since."""
-        self.read: dict[Any, int] = {}
+        self.read: dict[TopicPartition, int] = {}
         self.polled = 0.0
         self.failed: Exception | None = None
         self.acknowledger = Acknowledger(self.commit, 2 * options.batch)
         self.assigned = anyio.Event()
 
-    async def commit(self, messages: list[Any]) -> None:
-        offsets: dict[Any, int] = {}
+    async def commit(self, messages: list[ConsumerRecord]) -> None:
+        offsets: dict[TopicPartition, int] = {}
         for message in messages:
             offsets[TopicPartition(message.topic, message.partition)] = message.offset + 1
         try:
@@ -62,14 +62,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self.places.passed(offsets)
 
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """No more of these is offered; what was offered is awaited and committed before another member begins."""
         self.owned -= set(revoked)
         self.turn += 1
         with anyio.move_on_after(RELEASE):
             await self.acknowledger.quiet()
 
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """What goes wrong here is swallowed by the library: the reader must hear of it, or it would read on without
         any partition of its own."""
         try:
@@ -78,7 +78,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             self.failed = error
         self.assigned.set()
 
-    async def _take(self, partitions: set[Any]) -> None:
+    async def _take(self, partitions: set[TopicPartition]) -> None:
         await self._begin({partition.topic for partition in partitions})
         for partition in partitions:
             committed = await self.consumer.committed(partition)
@@ -108,13 +108,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
             await self.consumer.commit(places)
             self.places.passed(places)
 
-    async def _start(self, partitions: list[Any], start: str) -> dict[Any, int]:
-        ends: dict[Any, int] = await self.consumer.end_offsets(partitions)
+    async def _start(self, partitions: list[TopicPartition], start: str) -> dict[TopicPartition, int]:
+        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
         if start == "latest":
             return ends
         moment = parse_time(start)
         if moment is None:
-            begins: dict[Any, int] = await self.consumer.beginning_offsets(partitions)
+            begins: dict[TopicPartition, int] = await self.consumer.beginning_offsets(partitions)
             return begins
         found = await self.consumer.offsets_for_times(dict.fromkeys(partitions, int(moment * 1000)))
         return {p: found[p].offset if found.get(p) is not None else ends[p] for p in partitions}
@@ -131,12 +131,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
 class Places:
     """Where this daemon was in each partition, kept here too: for the day on which the group's offsets are gone."""
 
-    def __init__(self, ctx: TriggerContext, items: dict[str, Any]) -> None:
+    def __init__(self, ctx: TriggerContext, items: dict[str, int]) -> None:
         self._ctx = ctx
         self._items = items
-        self._news: dict[str, Any] = {}
+        self._news: dict[str, int] = {}
 
-    def passed(self, offsets: dict[Any, int]) -> None:
+    def passed(self, offsets: dict[TopicPartition, int]) -> None:
         for partition, offset in offsets.items():
             self._set(f"{partition.topic}/{partition.partition}", offset)
             if not self.knows(partition.topic):
@@ -149,7 +149,7 @@ class Places:
     def knows(self, topic: str) -> bool:
         return topic in self._items
 
-    def of(self, partition: Any) -> int | None:
+    def of(self, partition: TopicPartition) -> int | None:
         found: int | None = self._items.get(f"{partition.topic}/{partition.partition}")
         return found
 
@@ -189,7 +189,7 @@ def fault(options: Options, error: BaseException) -> NotConnected | NotReady:
     return NotReady(f"kafka: {what}: {error or type(error).__name__}")
 
 
-async def listen(ctx: TriggerContext, settings: dict[str, Any], options: Options) -> None:
+async def listen(ctx: TriggerContext, settings: dict[str, object], options: Options) -> None:
     tolerate()
     consumer = AIOKafkaConsumer(
         **{**settings, "metadata_max_age_ms": METADATA}, group_id=options.group, enable_auto_commit=False,
@@ -277,7 +277,7 @@ async def _stay(ctx: TriggerContext, member: Member) -> None:
             member.consumer.resume(*[one for one in paused if one in member.consumer.assignment()])
 
 
-def _event(message: Any, options: Options) -> Event:
+def _event(message: ConsumerRecord, options: Options) -> Event:
     source = f"kafka:{message.topic}"
     key = f"{message.partition}/{message.offset}/{message.timestamp}"
     where = {"topic": message.topic, "partition": message.partition, "offset": message.offset}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -13,21 +13,23 @@ from reactor.contracts.trigger import Receipt
 AT_ONCE = 1000
 """Messages that may be on their way to the store."""
 
+Message = TypeVar("Message")
 
-class Acknowledger:
+
+class Acknowledger(Generic[Message]):
     """`add` what was offered, in the order of the source; `run` awaits each and acknowledges what is durable, as many
     at once as there are. A receipt that fails ends `run`: nothing behind it is acknowledged."""
 
-    def __init__(self, acknowledge: Callable[[list[Any]], Awaitable[None]], at_once: int = AT_ONCE) -> None:
+    def __init__(self, acknowledge: Callable[[list[Message]], Awaitable[None]], at_once: int = AT_ONCE) -> None:
         self._acknowledge = acknowledge
         self._at_once = at_once
-        self._offered: deque[tuple[Awaitable[Receipt], Any]] = deque()
+        self._offered: deque[tuple[Awaitable[Receipt | None], Message]] = deque()
         self.waiting = 0
         self._news = anyio.Event()
         self._room = anyio.Event()
 
-    async def add(self, receipt: Awaitable[Receipt], message: Any) -> None:
-        """Waits while too many are on their way."""
+    async def add(self, receipt: Awaitable[Receipt | None], message: Message) -> None:
+        """Waits while too many are on their way. A receipt that gives None is of a message that is no event."""
         while self.waiting >= self._at_once:
             await self._room.wait()
         self.waiting += 1
@@ -46,7 +48,7 @@ class Acknowledger:
                 await self._news.wait()
             batch = list(self._offered)
             self._offered.clear()
-            done: list[Any] = []
+            done: list[Message] = []
             try:
                 for receipt, message in batch:
                     await receipt
@@ -58,3 +60,7 @@ class Acknowledger:
             self.waiting -= len(batch)
             room, self._room = self._room, anyio.Event()
             room.set()
+
+
+async def nothing() -> None:
+    """The receipt of a message that is acknowledged though nothing was made of it."""

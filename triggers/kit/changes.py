@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from reactor.contracts.errors import NotConnected, NotReady, leading
 from reactor.contracts.event import Event, rfc3339
@@ -19,6 +20,22 @@ _BARE = {"postgres": re.compile(r"[^\W\d][\w$]*"), "mysql": re.compile(r"[\w$-]+
 """What a part of a name may be without quotes."""
 _LONGEST = {"postgres": 63, "mysql": 64}
 """PostgreSQL counts bytes, MySQL characters."""
+Row: TypeAlias = dict[str, Any]
+"""A row's values as JSON has them, by column."""
+Position = TypeVar("Position")
+
+
+class Tables(Protocol):
+    """What the options of all databases have."""
+
+    @property
+    def tables(self) -> Sequence[str]: ...
+
+    @property
+    def operations(self) -> Sequence[Operation]: ...
+
+    @property
+    def batch(self) -> int: ...
 
 
 class TableName(NamedTuple):
@@ -61,11 +78,11 @@ def parse_pattern(text: str, dialect: Dialect) -> Pattern:
     return Pattern(parts[0] if len(parts) == 2 else None, None if whole else parts[-1])
 
 
-def patterns(options: Any, dialect: Dialect) -> list[Pattern]:
+def patterns(options: Tables, dialect: Dialect) -> list[Pattern]:
     return [parse_pattern(text, dialect) for text in options.tables]
 
 
-def common_problems(options: Any, dialect: Dialect, example: str, whole: str) -> list[tuple[str, str]]:
+def common_problems(options: Tables, dialect: Dialect, example: str, whole: str) -> list[tuple[str, str]]:
     """What is wrong with `tables`, `operations` and `batch`. `example` shows a table, `whole` a schema."""
     found = []
     for table in options.tables:
@@ -91,8 +108,9 @@ def source_fault(kind: str, error: BaseException) -> NotConnected | NotReady:
 
 
 def change_event(
-    database: str, operation: str, table: str, old: Any, new: Any, *, key: str, position: str, committed: float,
-    transaction: Any, unchanged: list[str] | None = None, snapshot: bool = False, fault: str | None = None,
+    database: str, operation: str, table: str, old: Row | None, new: Row | None, *, key: str, position: str,
+    committed: float, transaction: object, unchanged: list[str] | None = None, snapshot: bool = False,
+    fault: str | None = None,
 ) -> Event:  # fmt: skip
     """`position` is where the transaction stands in the log, `key` the change's own identity; with a `fault` of the row
     it becomes a dead letter."""
@@ -109,14 +127,14 @@ def change_event(
     )  # fmt: skip
 
 
-class Durable:
+class Durable(Generic[Position]):
     """Counts what was offered and what is durable, in order; a position is safe when all before it is durable."""
 
     def __init__(self) -> None:
         self._offered = 0
         self._durable = 0
-        self._marks: list[tuple[int, Any]] = []
-        self.safe: Any = None
+        self._marks: list[tuple[int, Position]] = []
+        self.safe: Position | None = None
 
     @property
     def quiet(self) -> bool:
@@ -125,7 +143,7 @@ class Durable:
     def offered(self) -> None:
         self._offered += 1
 
-    def mark(self, position: Any) -> None:
+    def mark(self, position: Position) -> None:
         """Everything offered so far belongs before `position`."""
         self._marks.append((self._offered, position))
         self._move()

@@ -24,7 +24,7 @@ def decode(raw: bytes, how: Decode) -> tuple[Any, str | None]:
         return base64.b64encode(raw).decode(), f"the message is not valid {said}: {error}"
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A header or key as text: UTF-8, else base64."""
     if isinstance(value, bytes):
         try:

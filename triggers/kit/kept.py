@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Generic, TypeVar
 
 import anyio
 
@@ -15,13 +15,14 @@ EVERY = 1.0
 
 
 WITHIN = 5.0
+Place = TypeVar("Place")
 
 
-class Kept:
+class Kept(Generic[Place]):
     """`place` is what is behind us: all before it is durable. It may be a little behind; what is read again is known by
     its key."""
 
-    def __init__(self, ctx: TriggerContext, place: Any) -> None:
+    def __init__(self, ctx: TriggerContext, place: Place) -> None:
         self._ctx = ctx
         self._written = place
         self.place = place

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.properties import Properties
+
 from reactor.contracts.event import Cursor, Event
 from reactor.contracts.text import named, shown
 from reactor.contracts.trigger import TriggerContext
@@ -21,15 +24,15 @@ class Seen:
     keeps the session sends a retained message once (`trusted`), so that only those are remembered; otherwise each
     subscription brings them all again, and what came live may be one of them."""
 
-    def __init__(self, ctx: TriggerContext, position: dict[str, Any], trusted: bool) -> None:
+    def __init__(self, ctx: TriggerContext, position: dict[str, object], trusted: bool) -> None:
         self._ctx = ctx
         self._trusted = trusted
         self._last = {item[2:]: value for item, value in position.items() if item.startswith("r:")}
 
-    def knows(self, message: Any) -> bool:
+    def knows(self, message: MQTTMessage) -> bool:
         return self._last.get(_hash(message._topic)) == _hash(message.payload)
 
-    def passes(self, message: Any) -> list[Cursor]:
+    def passes(self, message: MQTTMessage) -> list[Cursor]:
         """The cursors that remember it with its event."""
         if self._trusted and not message.retain:
             return []
@@ -45,11 +48,11 @@ class Seen:
         return moved
 
 
-def _hash(data: bytes) -> str:
+def _hash(data: bytes | bytearray) -> str:
     return hashlib.blake2b(data, digest_size=9).hexdigest()
 
 
-def event_of_message(message: Any, odd: str | None, options: Options) -> Event:
+def event_of_message(message: MQTTMessage, odd: str | None, options: Options) -> Event:
     topic = bytes(message._topic)  # the library's own `topic` raises for one that is not UTF-8
     source = f"mqtt:{shown(topic)}"
     where = {**named("topic", topic), "qos": message.qos, "retain": bool(message.retain)}
@@ -57,7 +60,7 @@ def event_of_message(message: Any, odd: str | None, options: Options) -> Event:
     def make() -> Event:
         if odd is not None:
             raise ValueError(f"its properties cannot be decoded ({odd})")
-        data, invalid = decode(message.payload, options.decode)
+        data, invalid = decode(bytes(message.payload), options.decode)
         levels = shown(topic).split("/")
         params: dict[str, str] = {}
         for place, name in enumerate(topic_filter(options.topic)[1]):
@@ -73,12 +76,12 @@ def event_of_message(message: Any, odd: str | None, options: Options) -> Event:
         )
 
     def letter() -> Event:
-        return Event(type="mqtt.message", source=source, data=base64_of(message.payload), fields=where)
+        return Event(type="mqtt.message", source=source, data=base64_of(bytes(message.payload)), fields=where)
 
     return event_of(make, letter, f"the topic {shown(topic)}")
 
 
-def _properties(given: Any) -> dict[str, Any]:
+def _properties(given: Properties | None) -> dict[str, Any]:
     """The properties of MQTT 5 (3.3.2.3); in 3.1.1 there are none."""
     found = vars(given) if given is not None else {}
     correlation = found.get("CorrelationData")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import anyio
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties, VariableByteIntegers
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from reactor.contracts.errors import NotConnected, NotReady, leading, words
 from reactor.contracts.trigger import TriggerContext
-from triggers.kit.acknowledge import Acknowledger
+from triggers.kit.acknowledge import Acknowledger, nothing
 from triggers.kit.letters import gap
 from triggers.mqtt.messages import Seen, event_of_message
 from triggers.mqtt.options import Options, topic_filter
@@ -25,6 +27,50 @@ from triggers.mqtt.options import Options, topic_filter
 IN_FLIGHT = 500
 """Messages that the broker may send before we acknowledge one."""
 CONNECT = 10.0
+
+Told = TypeVar("Told")
+Item: TypeAlias = tuple[paho.MQTTMessage, str | None] | int
+"""A message, and why its properties are missing; or the id of one that the broker has released."""
+
+
+class Settings(Protocol):
+    """What the trigger reads of the settings of a connection of the kind mqtt."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int | None: ...
+
+    @property
+    def tls(self) -> bool: ...
+
+    @property
+    def user(self) -> str | None: ...
+
+    @property
+    def password(self) -> str | None: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def keepalive(self) -> int: ...
+
+    @property
+    def will_topic(self) -> str | None: ...
+
+    @property
+    def will_payload(self) -> str: ...
+
+
+class Lent(Protocol):
+    """What such a connection lends."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def context(self) -> ssl.SSLContext | None: ...
 
 
 class Receiver(paho.Client):
@@ -84,7 +130,7 @@ class Receiver(paho.Client):
     def completed(self, mid: int) -> None:
         self._send_pubcomp(mid)
 
-    on_held: Callable[[Any], None]
+    on_held: Callable[[paho.MQTTMessage], None]
     on_released: Callable[[int], None]
     on_end: Callable[[str], None]
 
@@ -99,11 +145,11 @@ class Lost(NamedTuple):
 class Session:
     """Bridges the client's thread and the loop."""
 
-    def __init__(self, ctx: TriggerContext, client: Any, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, client: Lent, options: Options) -> None:
         self.settings = client.settings
         self.options = options
         self.loop = asyncio.get_running_loop()
-        self.arrived: asyncio.Queue[Any] = asyncio.Queue()
+        self.arrived: asyncio.Queue[Item] = asyncio.Queue()
         self.subscribed: asyncio.Future[None] = self.loop.create_future()
         self.lost: asyncio.Future[Lost] = self.loop.create_future()
         self.five = self.settings.version == "5"
@@ -126,22 +172,24 @@ class Session:
         self.client.on_connect = self._connected
         self.client.on_subscribe = self._subscribed
         self.client.on_message = self._message
-        self.client.on_held = lambda message: self._put(("message", (message, self.client.odd)))
+        self.client.on_held = lambda message: self._put((message, self.client.odd))
         self.client.on_end = lambda reason: self._tell(self.lost, Lost(f"the connection is lost: {reason}", False))
-        self.client.on_released = lambda mid: self._put(("released", mid))
+        self.client.on_released = lambda mid: self._put(mid)
         self.present = False
         self.closing = False
         self.room = threading.Semaphore(2 * IN_FLIGHT)
         self.client.on_disconnect = self._disconnected
 
-    def _tell(self, future: asyncio.Future[Any], value: Any) -> None:
+    def _tell(self, future: asyncio.Future[Told], value: Told) -> None:
         def work() -> None:
             if not future.done():
                 future.set_result(value)
 
         self.loop.call_soon_threadsafe(work)
 
-    def _connected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
+    def _connected(
+        self, client: paho.Client, _: object, flags: paho.ConnectFlags, reason: ReasonCode, properties: object
+    ) -> None:
         if reason.is_failure:
             self._tell(self.lost, Lost(f"the broker refused: {reason}", True))
             return
@@ -155,26 +203,30 @@ class Session:
         else:
             client.subscribe(filter, qos=self.options.qos)
 
-    def _subscribed(self, client: Any, _: Any, mid: Any, reasons: Any, properties: Any) -> None:
+    def _subscribed(
+        self, client: paho.Client, _: object, mid: int, reasons: list[ReasonCode], properties: object
+    ) -> None:
         failed = next((reason for reason in reasons if reason.is_failure), None)
         if failed is not None:
             self._tell(self.lost, Lost(f"the subscription was refused: {failed}", True))
         else:
             self._tell(self.subscribed, None)
 
-    def _message(self, client: Any, _: Any, message: Any) -> None:
-        self._put(("message", (message, self.client.odd)))
+    def _message(self, client: paho.Client, _: object, message: paho.MQTTMessage) -> None:
+        self._put((message, self.client.odd))
 
-    def _put(self, item: tuple[str, Any]) -> None:
+    def _put(self, item: Item) -> None:
         """Waits, in the client's thread, while too much is unread here: the socket is not read then, and the broker
         feels it, whatever it makes of the receive maximum."""
-        if item[0] == "message":
+        if not isinstance(item, int):
             while not self.room.acquire(timeout=1.0):
                 if self.closing:
                     return
         self.loop.call_soon_threadsafe(self.arrived.put_nowait, item)
 
-    def _disconnected(self, client: Any, _: Any, flags: Any, reason: Any, properties: Any) -> None:
+    def _disconnected(
+        self, client: paho.Client, _: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: object
+    ) -> None:
         own = bool(flags.is_disconnect_packet_from_server)
         self._tell(self.lost, Lost(f"the connection is lost: {reason}", own))
 
@@ -218,14 +270,14 @@ class Session:
         await anyio.to_thread.run_sync(work)
 
 
-async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
+async def listen(ctx: TriggerContext, client: Lent, options: Options) -> None:
     session = Session(ctx, client, options)
     position = await ctx.cursor()
     seen = Seen(ctx, position, session.five and options.qos > 0 and options.session > 0)
     taken: set[int] = set()
     """Ids of QoS 2 messages whose events are durable and that the broker has not released."""
 
-    async def acknowledge(messages: list[Any]) -> None:
+    async def acknowledge(messages: list[paho.MQTTMessage]) -> None:
         for message in messages:
             if message.qos == 2:
                 taken.add(message.mid)
@@ -237,11 +289,11 @@ async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
         await session.lost
         raise session.fault()
 
-    async def offer(message: Any, odd: str | None) -> None:
+    async def offer(message: paho.MQTTMessage, odd: str | None) -> None:
         if message.qos == 2 and message.mid in taken:
             session.client.received(message.mid)
         elif message.retain and (options.stored == "never" or (options.stored == "new" and seen.knows(message))):
-            await acknowledger.add(_nothing(), message)
+            await acknowledger.add(nothing(), message)
         else:
             cursors = [ctx.at(f"mid:{message.mid}", 1)] if message.qos == 2 else []
             if options.stored == "new":
@@ -272,12 +324,12 @@ async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
                 items = [await session.arrived.get()]
                 while not session.arrived.empty():
                     items.append(session.arrived.get_nowait())
-                released = [value for what, value in items if what == "released"]
+                released = [item for item in items if isinstance(item, int)]
                 if released:
                     await release(released)
-                for what, value in items:
-                    if what == "message":
-                        await offer(*value)
+                for item in items:
+                    if not isinstance(item, int):
+                        await offer(*item)
                         session.room.release()
     except* (NotConnected, NotReady) as errors:
         raise leading(errors) from None
@@ -286,12 +338,8 @@ async def listen(ctx: TriggerContext, client: Any, options: Options) -> None:
             await session.close()
 
 
-async def _say_session(ctx: TriggerContext, session: Session, position: dict[str, Any], options: Options) -> None:
+async def _say_session(ctx: TriggerContext, session: Session, position: dict[str, object], options: Options) -> None:
     if "session" not in position:
         await ctx.move({"session": 1})
     elif not session.present:
         gap(ctx, f"mqtt: the broker does not know this session any more; messages of {options.topic} may be lost")
-
-
-async def _nothing() -> Any:
-    return None

@@ -8,7 +8,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import anyio.from_thread
@@ -29,7 +29,9 @@ SILENT = 30.0
 """Seconds without a sign of life after which the connection is given up."""
 COM_BINLOG_DUMP, COM_BINLOG_DUMP_GTID = 0x12, 0x1E
 THROUGH_GTID = 4
-Describe = Callable[[TableName, bytes], Coroutine[Any, Any, list[Reading]]]
+Describe = Callable[[TableName, bytes], Coroutine[None, None, list[Reading]]]
+
+Item: TypeAlias = Rows | wire.Begin | wire.Commit | wire.Query | wire.Prepared
 
 
 class Lost(Exception):
@@ -66,14 +68,14 @@ class Reader:
         self._described: dict[tuple[TableName, bytes], list[Reading]] = {}
         self._place: Place | None = None
         self._checksums = False
-        self._items: deque[Any] = deque()
+        self._items: deque[Item] = deque()
         self._count = 0
         self._room = threading.Condition()
         self._news = anyio.Event()
         self._waiting = False
         self._closed = False
 
-    async def next(self) -> list[Any]:
+    async def next(self) -> list[Item]:
         """All that is there; waits for something."""
         while not self._items:
             self._news = anyio.Event()
@@ -184,7 +186,7 @@ class Reader:
             found = self._described[table, body] = anyio.from_thread.run(self._describe, table, body)
         return found
 
-    def _put(self, item: Rows | wire.Item, weight: int) -> None:
+    def _put(self, item: Item, weight: int) -> None:
         with self._room:
             while self._count >= BUFFER and not self._closed:
                 self._room.wait()

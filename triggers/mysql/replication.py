@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import anyio
 
@@ -11,11 +10,12 @@ from reactor.contracts.errors import NotReady, StepFailed, leading
 from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_size
 from triggers.kit.acknowledge import Acknowledger
-from triggers.kit.changes import Durable, TableName, change_event, patterns
+from triggers.kit.changes import Durable, Row, TableName, change_event, patterns
 from triggers.mysql.charsets import Charsets
+from triggers.mysql.lent import MysqlDatabase
 from triggers.mysql.options import Options
 from triggers.mysql.position import Position
-from triggers.mysql.reader import Lost, Reader
+from triggers.mysql.reader import Item, Lost, Reader
 from triggers.mysql.rows import Reading, Rows, check_form, reading
 from triggers.mysql.setup import Declared, Server, begin, check_server, declared_types, find_tables, server_id
 from triggers.mysql.snapshot import Snapshot
@@ -38,12 +38,12 @@ _XA = re.compile(r"XA\s+(START|BEGIN|END|COMMIT|ROLLBACK)\s+(.*?)\s*(ONE\s+PHASE
 
 
 class Stream:
-    def __init__(self, ctx: TriggerContext, database: Any, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, database: MysqlDatabase, options: Options) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
         self._acknowledger = Acknowledger(self._acknowledge)
-        self._durable = Durable()
+        self._durable = Durable[str]()
         self._birth = ""
         self._server = Server(True)
         self._position: Position
@@ -121,7 +121,7 @@ class Stream:
                 for item in items:
                     await self._take(item)
 
-    async def _take(self, item: Any) -> None:
+    async def _take(self, item: Item) -> None:
         if isinstance(item, Rows):
             await self._rows(item)
         elif isinstance(item, Begin):
@@ -227,7 +227,13 @@ class Stream:
         return table in self.named or table.schema in self._schemas
 
     async def _offer(
-        self, operation: str, table: TableName, old: Any, new: Any, unchanged: list[str], fault: str | None = None
+        self,
+        operation: str,
+        table: TableName,
+        old: Row | None,
+        new: Row | None,
+        unchanged: list[str],
+        fault: str | None = None,
     ) -> None:
         begin = self._begin
         if begin is None:
@@ -243,7 +249,7 @@ class Stream:
         self._durable.offered()
         await self._acknowledger.add(await self._ctx.offer(event), None)
 
-    async def _acknowledge(self, done: list[Any]) -> None:
+    async def _acknowledge(self, done: list[None]) -> None:
         self._durable.done(len(done))
 
     async def _keep(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from reactor.contracts.text import named
-from triggers.kit.changes import TableName
+from triggers.kit.changes import Row, TableName
 from triggers.mysql.table import DATETIME, TIME, TIMESTAMP, Column
 from triggers.mysql.values import Decode, Plain, Take, plainer, taker
 from triggers.mysql.wire import Bytes, RowsEvent, inflate
@@ -26,8 +26,8 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Change(NamedTuple):
-    old: dict[str, Any] | None
-    new: dict[str, Any] | None
+    old: Row | None
+    new: Row | None
     unchanged: list[str]
     """Columns that the log does not have (binlog_row_image)."""
     fault: str | None
@@ -86,9 +86,9 @@ def _present(read: Bytes, width: int) -> list[bool]:
     return [bool(bits[place // 8] >> place % 8 & 1) for place in range(width)]
 
 
-def _row(read: Bytes, columns: list[Reading], present: list[bool]) -> tuple[dict[str, Any], list[str], str | None]:
+def _row(read: Bytes, columns: list[Reading], present: list[bool]) -> tuple[Row, list[str], str | None]:
     """A row, the columns that it does not have, and what is wrong with it. A value that cannot be read is shown."""
-    row: dict[str, Any] = {}
+    row: Row = {}
     left_out, faults = [], []
     nulls = read.take((sum(present) + 7) // 8)
     place = 0

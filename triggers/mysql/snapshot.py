@@ -11,8 +11,8 @@ import anyio
 
 from reactor.contracts.errors import NotReady
 from reactor.contracts.trigger import TriggerContext
-from reactor.kit.sql import Session, quote_part
-from triggers.kit.changes import TableName, change_event
+from reactor.kit.sql import Database, Session, quote_part
+from triggers.kit.changes import Row, TableName, change_event
 from triggers.mysql.options import Options
 from triggers.mysql.position import Position
 from triggers.mysql.rows import convert_asked
@@ -32,7 +32,7 @@ class Chunk:
     def __init__(self, table: TableName, keys: list[str]) -> None:
         self.table = table
         self.keys = keys
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.whole: Position | None = None
         """What the rows have surely seen: the stream wins behind it."""
         self.until: Position | None = None
@@ -44,7 +44,13 @@ class Chunk:
 
 class Snapshot:
     def __init__(
-        self, ctx: TriggerContext, database: Any, options: Options, server: Server, birth: str, tables: list[TableName]
+        self,
+        ctx: TriggerContext,
+        database: Database,
+        options: Options,
+        server: Server,
+        birth: str,
+        tables: list[TableName],
     ) -> None:
         self._ctx = ctx
         self._birth = birth
@@ -110,17 +116,19 @@ class Snapshot:
             rows = (await session.run(self._server.position_query)).rows
         return str(rows[0]["p"] or "")
 
-    def _query(self, table: TableName, columns: Any, keys: list[str], after: Any) -> tuple[str, dict[str, Any]]:
+    def _query(
+        self, table: TableName, columns: list[Row], keys: list[str], after: list[Any] | None
+    ) -> tuple[str, dict[str, Any]]:
         shown = ", ".join(quote_part(column["name"], "mysql") for column in columns)
         order = ", ".join(quote_part(key, "mysql") for key in keys)
-        params: dict[str, Any] = {"limit": self._options.batch}
+        params: dict[str, object] = {"limit": self._options.batch}
         where = ""
         if after is not None:
             where = f"WHERE ({order}) > ({', '.join(f':k{place}' for place in range(len(keys)))}) "
             params |= {f"k{place}": value for place, value in enumerate(after)}
         return f"SELECT {shown} FROM {table.quoted('mysql')} {where}ORDER BY {order} LIMIT :limit", params
 
-    def changed(self, table: TableName, gtid: str, old: Any, new: Any) -> None:
+    def changed(self, table: TableName, gtid: str, old: Row | None, new: Row | None) -> None:
         """The stream has a change: behind the position of the chunk it wins over the row that was read."""
         chunk = self._chunk
         if chunk is not None and chunk.table == table:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import msgspec
+from nats.js import JetStreamContext
 
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, leading
 from reactor.contracts.event import Event
@@ -19,6 +20,7 @@ from triggers.kit.decode import decode
 from triggers.kit.kept import Kept
 from triggers.kit.letters import base64_of, event_of, gap, headers_of
 from triggers.kit.position import parse_time
+from triggers.nats.lent import Lent, Message, Subscription
 from triggers.nats.options import Options
 
 BATCH = 500
@@ -33,7 +35,7 @@ def stream_of(options: Options) -> str:
     return options.stream if options.stream is not None else f"KV_{options.bucket}"
 
 
-def fault(client: Any, options: Options, error: BaseException) -> NotConnected | NotReady:
+def fault(client: Lent, options: Options, error: BaseException) -> NotConnected | NotReady:
     """What the library raised: while the connection stands, it is this source's own matter."""
     from nats.errors import ConnectionClosedError
     from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
@@ -58,17 +60,17 @@ def fault(client: Any, options: Options, error: BaseException) -> NotConnected |
     return NotReady(f"nats: {what}: {error or type(error).__name__}")
 
 
-async def _until_gone(client: Any) -> None:
+async def _until_gone(client: Lent) -> None:
     await client.gone.wait()
     raise NotConnected("nats: the connection is lost")
 
 
-async def listen_core(ctx: TriggerContext, client: Any, options: Options) -> None:
+async def listen_core(ctx: TriggerContext, client: Lent, options: Options) -> None:
     from nats.errors import SlowConsumerError
 
     subject = options.subject or ""
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    subscription: Any = None
+    subscription: Subscription | None = None
 
     def heard(error: Exception) -> None:
         """The server took the right to the subject away, or the library dropped what nobody could take."""
@@ -86,7 +88,7 @@ async def listen_core(ctx: TriggerContext, client: Any, options: Options) -> Non
     async with anyio.create_task_group() as group:
         group.start_soon(_until_gone, client)
 
-        async def received(message: Any) -> None:
+        async def received(message: Message) -> None:
             event = _core_event(message, options)
             if message.reply and ctx.responds() and event.invalid is None and is_text(message.reply):
                 group.start_soon(_answer, ctx, client, message, event)
@@ -109,7 +111,7 @@ async def listen_core(ctx: TriggerContext, client: Any, options: Options) -> Non
                     await subscription.unsubscribe()
 
 
-def _core_event(message: Any, options: Options) -> Event:
+def _core_event(message: Message, options: Options) -> Event:
     source = f"nats:{shown(message.subject)}"
 
     def make() -> Event:
@@ -124,7 +126,7 @@ def _core_event(message: Any, options: Options) -> Event:
     return event_of(make, letter, f"the subject {shown(message.subject)}")
 
 
-async def _answer(ctx: TriggerContext, client: Any, message: Any, event: Event) -> None:
+async def _answer(ctx: TriggerContext, client: Lent, message: Message, event: Event) -> None:
     """Request and reply: the flow's `respond` is the reply; an error is said in headers, as NATS services do."""
     headers: dict[str, str] = {}
     body = b""
@@ -149,7 +151,7 @@ async def _answer(ctx: TriggerContext, client: Any, message: Any, event: Event) 
         await _reply(ctx, client, message.reply, body, headers)
 
 
-async def _reply(ctx: TriggerContext, client: Any, to: str, body: bytes, headers: dict[str, str]) -> None:
+async def _reply(ctx: TriggerContext, client: Lent, to: str, body: bytes, headers: dict[str, str]) -> None:
     """A reply that cannot be sent is a matter of this one request."""
     from nats.errors import Error
 
@@ -162,7 +164,9 @@ async def _reply(ctx: TriggerContext, client: Any, to: str, body: bytes, headers
             await client.connection.publish(to, b"", headers=reason)
 
 
-async def _consumer(ctx: TriggerContext, client: Any, options: Options) -> tuple[Any, str, Kept]:
+async def _consumer(
+    ctx: TriggerContext, client: Lent, options: Options
+) -> tuple[JetStreamContext.PullSubscription, str, Kept[list[Any] | None]]:
     """The durable consumer, made at the first time, and when its stream was made. `from` is meant once: a consumer that
     the server has no more goes on where this daemon was, and in a stream that was made anew at its beginning."""
     from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -216,11 +220,11 @@ def _what_is_gone(stream: str, options: Options, same: bool) -> str:
     return f"nats: the stream {stream} was deleted and made anew; what was in it and was not read is lost"
 
 
-async def listen_jetstream(ctx: TriggerContext, client: Any, options: Options) -> None:
+async def listen_jetstream(ctx: TriggerContext, client: Lent, options: Options) -> None:
     subscription, created, kept = await _consumer(ctx, client, options)
-    waiting: dict[int, Any] = {}
+    waiting: dict[int, Message] = {}
 
-    async def acknowledge(messages: list[Any]) -> None:
+    async def acknowledge(messages: list[tuple[Message, bool]]) -> None:
         for message, poison in messages:
             waiting.pop(message.metadata.sequence.stream, None)
             if not client.gone.is_set():
@@ -243,9 +247,9 @@ async def listen_jetstream(ctx: TriggerContext, client: Any, options: Options) -
         group.start_soon(_until_gone, client)
         await ctx.ready()
         while True:
-            messages = []
+            messages: list[Message] = []
             with contextlib.suppress(TimeoutError):
-                messages = await subscription.fetch(BATCH, timeout=FETCH)
+                messages = cast("list[Message]", await subscription.fetch(BATCH, timeout=FETCH))
             if not messages:
                 ctx.lag(0)
                 await client.jetstream.consumer_info(stream_of(options), options.durable)  # or it was deleted
@@ -257,7 +261,7 @@ async def listen_jetstream(ctx: TriggerContext, client: Any, options: Options) -
             ctx.lag(messages[-1].metadata.num_pending)
 
 
-def _event(message: Any, options: Options, created: str) -> Event:
+def _event(message: Message, options: Options, created: str) -> Event:
     meta = message.metadata
     sequence = meta.sequence.stream
     source, key = f"nats:{stream_of(options)}", f"{created}/{sequence}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
@@ -90,7 +90,7 @@ class Notify(TriggerKind[NotifyOptions]):
         sender, heard = anyio.create_memory_object_stream[tuple[str, int]](BUFFER)
         gone = anyio.Event()
 
-        def hear(connection: Any, pid: int, channel: str, payload: str) -> None:
+        def hear(connection: object, pid: int, channel: str, payload: str) -> None:
             try:
                 sender.send_nowait((payload, pid))
             except anyio.WouldBlock:
@@ -117,7 +117,7 @@ class Notify(TriggerKind[NotifyOptions]):
                 with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                     await connection.close(timeout=4)
 
-    async def _emit(self, ctx: TriggerContext, heard: Any) -> None:
+    async def _emit(self, ctx: TriggerContext, heard: MemoryObjectReceiveStream[tuple[str, int]]) -> None:
         async for payload, pid in heard:
             data, invalid = decode(payload.encode(), self.options.decode)
             fields = {"channel": self.options.channel, "process": pid}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -12,6 +11,7 @@ import anyio.to_thread
 import msgspec
 import psycopg2
 import psycopg2.errors
+from psycopg2.extras import ReplicationCursor, ReplicationMessage
 
 from reactor.contracts.errors import NotReady, StepFailed, leading
 from reactor.contracts.event import Event
@@ -20,8 +20,9 @@ from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_size
 from reactor.kit.sql import Session, plain_row
 from triggers.kit.acknowledge import Acknowledger
-from triggers.kit.changes import Durable, TableName, change_event, patterns
+from triggers.kit.changes import Durable, Row, TableName, change_event, patterns
 from triggers.postgres import pgoutput as wire
+from triggers.postgres.lent import PostgresDatabase
 from triggers.postgres.options import Options
 from triggers.postgres.pgoutput import lsn_text
 from triggers.postgres.publication import make_publication
@@ -65,7 +66,7 @@ class Table(msgspec.Struct):
 
 
 class Stream:
-    def __init__(self, ctx: TriggerContext, database: Any, options: Options) -> None:
+    def __init__(self, ctx: TriggerContext, database: PostgresDatabase, options: Options) -> None:
         self._ctx = ctx
         self._database = database
         self._options = options
@@ -74,14 +75,14 @@ class Stream:
         self._types = Types()
         self._begin: wire.Begin | None = None
         self._index = 0
-        self._durable = Durable()
+        self._durable = Durable[int]()
         self._acknowledger = Acknowledger(self._acknowledge)
         self._server = Server("", 0)
         self._publication = options.publication or self._slot
         self._given_up = False
         self._gap: str | None = None
         """What was lost before this listening began."""
-        self._cursor: Any = None
+        self._cursor: ReplicationCursor | None = None
         self.named: list[Found] = []
         self._schemas = {pattern.schema for pattern in patterns(options, "postgres") if pattern.name is None}
         self._snapshot: Snapshot | None = None
@@ -95,9 +96,9 @@ class Stream:
             self._gap = await make_slot(ctx, session, self._slot, self._server.system, options)
         connection = await self._database.replicate(self._server.encoding)
         try:
-            self._cursor = connection.cursor()
+            cursor = self._cursor = connection.cursor()
             quoted = '"' + self._publication.replace('"', '""') + '"'
-            await anyio.to_thread.run_sync(self._start, quoted)
+            await anyio.to_thread.run_sync(self._start, cursor, quoted)
             if options.snapshot == "initial":
                 self._snapshot = Snapshot(ctx, self._database, options, self._slot, self._types, self.named)
             async with anyio.create_task_group() as group:
@@ -107,13 +108,12 @@ class Stream:
                 if self._snapshot is not None:
                     group.start_soon(self._snapshot.run)
                 await ctx.ready()
-                await self._follow()
+                await self._follow(cursor)
         except* psycopg2.errors.UndefinedObject as errors:
             await self._without_publication(errors)
         finally:
             with contextlib.suppress(psycopg2.Error):
-                if self._cursor is not None:
-                    self._feedback()
+                self._feedback()
                 connection.close()  # only here: nobody waits for its socket any more
             if self._given_up:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(SLOW):
@@ -128,15 +128,14 @@ class Stream:
             await self._ctx.move({"lost": f"its publication {self._publication} was dropped"})
         raise NotReady(f"postgres: {str(error).strip()}")
 
-    def _start(self, publication: str) -> None:
-        self._cursor.start_replication(
+    def _start(self, cursor: ReplicationCursor, publication: str) -> None:
+        cursor.start_replication(
             slot_name=self._slot, decode=False, status_interval=3600,
             options={"proto_version": "1", "publication_names": publication, "messages": "true"},
         )  # fmt: skip
 
-    async def _follow(self) -> None:
-        cursor = self._cursor
-        pending: deque[Any] = deque()
+    async def _follow(self, cursor: ReplicationCursor) -> None:
+        pending: deque[ReplicationMessage] = deque()
         while True:
             while len(pending) < AT_ONCE:
                 message = cursor.read_message()
@@ -144,7 +143,7 @@ class Stream:
                     break
                 pending.append(message)
             if not pending:
-                await anyio.wait_readable(cursor.fileno())
+                await anyio.wait_readable(cursor.fileno())  # type: ignore[no-untyped-call]
             while pending:
                 await self._take(wire.decode(pending.popleft().payload))
             await anyio.lowlevel.checkpoint()
@@ -226,7 +225,13 @@ class Stream:
         await self._offer(change.operation, table, old, new, unchanged, fault)
 
     async def _offer(
-        self, operation: str, table: Table, old: Any, new: Any, unchanged: list[str], fault: str | None = None
+        self,
+        operation: str,
+        table: Table,
+        old: Row | None,
+        new: Row | None,
+        unchanged: list[str],
+        fault: str | None = None,
     ) -> None:
         begin = self._begin
         assert begin is not None
@@ -244,14 +249,17 @@ class Stream:
         self._durable.offered()
         await self._acknowledger.add(await self._ctx.offer(event), None)
 
-    async def _acknowledge(self, done: list[Any]) -> None:
+    async def _acknowledge(self, done: list[None]) -> None:
         self._durable.done(len(done))
 
     def _feedback(self) -> None:
         """Tells the server what is durable here. When that is all that it has sent, psycopg2 (from 2.9) adds how far
         the server has looked, other tables' changes and silence included: a quiet table holds nothing back."""
         position = self._durable.safe or 0
-        self._cursor.send_feedback(flush_lsn=position, apply_lsn=position, force=True)
+        if self._cursor is not None:
+            self._cursor.send_feedback(  # type: ignore[no-untyped-call]
+                flush_lsn=position, apply_lsn=position, force=True
+            )
 
     async def _heartbeat(self) -> None:
         while True:

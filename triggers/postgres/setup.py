@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reactor.contracts.errors import NotReady
 from reactor.contracts.trigger import TriggerContext
 from reactor.kit.sql import Session, quote_part
 from triggers.kit.changes import TableName, patterns
+from triggers.postgres.lent import PostgresDatabase
 from triggers.postgres.options import Options
 
 OLDEST = 140_000
@@ -157,7 +158,7 @@ async def drop_slot(session: Session, name: str) -> None:
     raise NotReady(f"postgres: the slot {name} is still followed by someone")
 
 
-async def give_up(ctx: TriggerContext, database: Any, options: Options) -> None:
+async def give_up(ctx: TriggerContext, database: PostgresDatabase, options: Options) -> None:
     """Drops slot and publication if they are the trigger's own. The publication of a slot that stays is what its
     changes are read with: it stays too."""
     name = slot_name(ctx, options)

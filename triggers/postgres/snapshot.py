@@ -6,7 +6,6 @@ bring marks of an earlier life again: each life has marks of its own."""
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import anyio
 
@@ -14,8 +13,9 @@ from reactor.contracts.errors import NotReady
 from reactor.contracts.text import shown
 from reactor.contracts.trigger import TriggerContext
 from reactor.kit.sql import Session, plain_row, quote_part
-from triggers.kit.changes import TableName, change_event
+from triggers.kit.changes import Row, TableName, change_event
 from triggers.postgres import pgoutput as wire
+from triggers.postgres.lent import PostgresDatabase
 from triggers.postgres.options import Options
 from triggers.postgres.pgoutput import lsn_text
 from triggers.postgres.setup import Found
@@ -45,7 +45,13 @@ class Chunk:
 
 class Snapshot:
     def __init__(
-        self, ctx: TriggerContext, database: Any, options: Options, slot: str, types: Types, tables: list[Found]
+        self,
+        ctx: TriggerContext,
+        database: PostgresDatabase,
+        options: Options,
+        slot: str,
+        types: Types,
+        tables: list[Found],
     ) -> None:
         self._ctx = ctx
         self._database = database
@@ -67,7 +73,7 @@ class Snapshot:
             while after != "done":
                 after = await self._next(item, table, after)
 
-    async def _next(self, item: str, found: Found, after: list[str] | None) -> Any:
+    async def _next(self, item: str, found: Found, after: list[str | None] | None) -> list[str | None] | str:
         """One chunk; the new position."""
         self._number += 1
         table = found.table
@@ -100,12 +106,14 @@ class Snapshot:
             "SELECT pg_logical_emit_message(true, :slot, :mark::text)", {"slot": self._slot, "mark": mark}
         )
 
-    def _query(self, found: Found, columns: Any, keys: Any, after: list[str] | None) -> tuple[str, dict[str, Any]]:
+    def _query(
+        self, found: Found, columns: list[Row], keys: list[Row], after: list[str | None] | None
+    ) -> tuple[str, dict[str, object]]:
         """The columns bare, so that each value is written by its type's own output function, as in the stream: a cast
         to text is another function, which writes true for t, a /32 behind an address, and cuts the blanks of char."""
         wanted = ", ".join(quote_part(column["name"], "postgres") for column in columns)
         order = ", ".join(quote_part(column["name"], "postgres") for column in keys)
-        params: dict[str, Any] = {"limit": self._options.batch}
+        params: dict[str, object] = {"limit": self._options.batch}
         where = ""
         if after is not None:
             marks = ", ".join(f":k{place}::text::{column['type']}" for place, column in enumerate(keys))

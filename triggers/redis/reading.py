@@ -15,7 +15,7 @@ from reactor.contracts.event import Event
 from reactor.contracts.text import named, shown
 from reactor.contracts.trigger import TriggerContext
 from reactor.kit.durations import parse_duration
-from triggers.kit.acknowledge import Acknowledger
+from triggers.kit.acknowledge import Acknowledger, nothing
 from triggers.kit.decode import decode, text
 from triggers.kit.kept import Kept
 from triggers.kit.letters import base64_of, event_of, gap, texts
@@ -105,7 +105,7 @@ async def fault(ctx: TriggerContext, client: Any, options: Options, error: BaseE
     return NotReady(f"redis: {what}: the server ended the connection of this source: {error or type(error).__name__}")
 
 
-async def _messages(ctx: TriggerContext, listener: Any) -> AsyncGenerator[Any, None]:
+async def _messages(ctx: TriggerContext, listener: Any) -> AsyncGenerator[dict[str, bytes], None]:
     """What is published, from when the server has taken the subscription."""
     while True:
         message = await listener.get_message(timeout=BLOCK)
@@ -128,8 +128,8 @@ async def listen_channel(ctx: TriggerContext, client: Any, options: Options) -> 
                 await ctx.offer(_channel_event(message, options))
 
 
-def _channel_event(message: Any, options: Options) -> Event:
-    fields: dict[str, Any] = named("channel", message["channel"])
+def _channel_event(message: dict[str, bytes], options: Options) -> Event:
+    fields = named("channel", message["channel"])
     source = f"redis:{fields['channel']}"
 
     def make() -> Event:
@@ -163,7 +163,7 @@ async def listen_stream(ctx: TriggerContext, client: Any, options: Options) -> N
     name = await consumer_name(ctx)
     kept = await _make_group(ctx, client, options)
 
-    async def acknowledge(ids: list[Any]) -> None:
+    async def acknowledge(ids: list[bytes]) -> None:
         await client.xack(options.stream, options.group, *ids)
         kept.place = max(kept.place, *map(text, ids), key=_order)
 
@@ -191,7 +191,7 @@ async def listen_stream(ctx: TriggerContext, client: Any, options: Options) -> N
                 await _lag(ctx, client, options)
 
 
-async def _make_group(ctx: TriggerContext, client: Any, options: Options) -> Kept:
+async def _make_group(ctx: TriggerContext, client: Any, options: Options) -> Kept[str]:
     """`from` is meant once: a group that the server has no more goes on where this daemon was, and in a stream that was
     made anew at its beginning."""
     from redis.exceptions import ResponseError
@@ -231,11 +231,16 @@ def _order(id: str) -> tuple[int, int]:
 
 
 async def _offer_entry(
-    ctx: TriggerContext, acknowledger: Acknowledger, options: Options, id: bytes, fields: Any, times: int = 1
+    ctx: TriggerContext,
+    acknowledger: Acknowledger[bytes],
+    options: Options,
+    id: bytes,
+    fields: dict[bytes, bytes] | None,
+    times: int = 1,
 ) -> None:
     key = id.decode()
     if not fields and times <= options.deliveries:
-        await acknowledger.add(_nothing(), id)  # deleted from the stream meanwhile
+        await acknowledger.add(nothing(), id)  # deleted from the stream meanwhile
         return
     where = {**named("stream", options.stream or ""), "id": key}
     source = f"redis:{options.stream}"
@@ -253,16 +258,14 @@ async def _offer_entry(
     await acknowledger.add(await ctx.offer(event), id)
 
 
-async def _nothing() -> Any:
-    return None
-
-
-async def _take_over(ctx: TriggerContext, client: Any, options: Options, name: str, acknowledger: Acknowledger) -> None:
+async def _take_over(
+    ctx: TriggerContext, client: Any, options: Options, name: str, acknowledger: Acknowledger[bytes]
+) -> None:
     """What consumers left that are gone."""
     idle = parse_duration(options.claim_after)
     while True:
         await ctx.clock.sleep(idle / 2)
-        place: Any = "0-0"
+        place: str | bytes = "0-0"
         while True:
             place, entries, _ = await client.xautoclaim(
                 options.stream, options.group, name, min_idle_time=int(idle * 1000), start_id=place, count=100
@@ -311,14 +314,14 @@ async def listen_list(ctx: TriggerContext, client: Any, options: Options) -> Non
     keys = [source, arrivals, own, counter, f"{tag}:reactor:birth"]
     take, adopt = client.register_script(TAKE), client.register_script(ADOPT)
 
-    async def acknowledge(numbers: list[Any]) -> None:
+    async def acknowledge(numbers: list[bytes]) -> None:
         await client.hdel(own, *numbers)
 
-    async def elements(which: str) -> tuple[str, list[Any]]:
+    async def elements(which: str) -> tuple[str, list[bytes]]:
         birth, *found = await take(keys=keys, args=[BATCH, which, secrets.token_hex(8)])
         return text(birth), found
 
-    async def offer(birth: str, found: list[Any], acknowledger: Acknowledger) -> None:
+    async def offer(birth: str, found: list[bytes], acknowledger: Acknowledger[bytes]) -> None:
         for number, value in zip(found[::2], found[1::2], strict=True):
             event = _element(options, birth, int(number), value)
             await acknowledger.add(await ctx.offer(event), number)
