@@ -75,7 +75,7 @@ def test_types_that_are_made_of_others() -> None:
 
 
 def test_a_position_is_safe_when_all_before_it_is_durable() -> None:
-    durable = Durable()
+    durable: Durable[str] = Durable()
     durable.mark("a")
     assert durable.safe == "a"
     for _ in range(3):
