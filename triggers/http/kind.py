@@ -20,7 +20,8 @@ from reactor.kit.charset import NotText
 from reactor.kit.durations import DurationError, parse_duration, parse_size
 from reactor.kit.paths import plain_path
 from triggers.http.verify import Unverified, Verify, check, identity_in, verify_problems
-from triggers.kit.body import BadBody, decode_body
+from triggers.kit.bad_body import BadBody
+from triggers.kit.body import decode_body
 from triggers.kit.shared import Kind
 
 _PATH = re.compile(
