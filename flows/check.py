@@ -67,8 +67,8 @@ def check_paths(paths: Sequence[Path], kinds: Kinds, directories: Sequence[Path]
     named = {str(file) for file in _flow_paths(paths)}
     chosen = [document for document in documents if document.file in named]
     found = [problem for document in chosen for problem in document.problems]
-    used = {value for document in chosen for value, _, _ in document.connections}
-    used |= {value for document in chosen for value, _ in document.collections}
+    used = {value for document in chosen for value, _, _ in document.uses.connections}
+    used |= {value for document in chosen for value, _ in document.uses.collections}
     defined = [(one.name, one.file, one.problems) for one in connections]
     defined += [(one.name, one.file, one.problems) for one in collections]
     for name, file, problems in defined:

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.beside import FilesBeside
 from flows.connections import NAME
-from flows.context import Kinds, Reading
+from flows.context import Kinds
 from flows.definitions import definition_documents, definition_files
 from flows.nodes import Node
 from flows.problems import Problem
-from flows.triggers import read_schema
+from flows.report import Report
+from flows.value_schema import read_value_schema
 from reactor.contracts.plan import Validator
 
 FOLDER = "collections"
@@ -20,11 +22,11 @@ KEYS = ("collection", "description", "schema")
 
 @dataclass
 class Collection:
-    """One collection of a file; `schema` is None when any value fits. `good` is False when its file has errors."""
+    """One collection of a file; `validator` is None when any value fits. `good` is False when its file has errors."""
 
     file: str
     name: str
-    schema: Validator | None = None
+    validator: Validator | None = None
     description: str = ""
     problems: list[Problem] = field(default_factory=list)
     good: bool = True
@@ -58,19 +60,20 @@ def read_collections(path: Path, kinds: Kinds) -> list[Collection]:
 
 
 def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Collection:
-    reading = Reading(file=str(path), folder=str(path.parent), kinds=kinds)
-    made = Collection(str(path), "", None, "", reading.problems, True, node.line)
-    if not reading.expect(node, "map", "a collection"):
+    report = Report(str(path))
+    made = Collection(str(path), "", None, "", report.problems, True, node.line)
+    if not report.expect(node, "map", "a collection"):
         return made
-    reading.unknown(node, KEYS, "a collection")
+    report.unknown(node, KEYS, "a collection")
     name_node = node.get("collection")
-    made.name = (reading.text(name_node, "collection") or "") if name_node is not None else path.stem if alone else ""
+    made.name = (report.text(name_node, "collection") or "") if name_node is not None else path.stem if alone else ""
     if not NAME.fullmatch(made.name):
-        reading.problem(name_node or node, f"the name {made.name!r} of the collection is not made of a-z, 0-9 and -")
+        report.problem(name_node or node, f"the name {made.name!r} of the collection is not made of a-z, 0-9 and -")
     description = node.get("description")
     if description is not None:
-        made.description = reading.text(description, "description") or ""
+        made.description = report.text(description, "description") or ""
     schema = node.get("schema")
     if schema is not None:
-        made.schema = read_schema(reading, schema)
+        read = read_value_schema(report, FilesBeside(str(path.parent)), kinds.make_validator, schema)
+        made.validator = read.validator if read is not None else None
     return made

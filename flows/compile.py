@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 
 from flows import habits
-from flows.context import Kinds, Reading, Visible
+from flows.beside import FilesBeside
+from flows.blocks import read_block
+from flows.context import Kinds, Reading, reading_of
 from flows.nodes import Node
-from flows.problems import Problem
-from flows.steps import READERS, read_block
-from flows.triggers import read_triggers, trigger_ids
-from flows.verbs.set_ import NAME
+from flows.report import Report
+from flows.steps import read_step
+from flows.survey import survey
+from flows.triggers import read_triggers
+from flows.visible import VARIABLE, Visible
 from reactor.contracts import plan
 from reactor.contracts.event import RESERVED_PREFIX
 
@@ -60,36 +63,33 @@ def compile_flow(
     work: str | None = None,
     context: dict[str, str] | None = None,
 ) -> tuple[plan.Plan | None, Reading]:
-    """A plan, or None when there are errors; `reading.problems` has all that was found. `work` is where relative paths
-    start when that is not `folder` (flows of a bundle); `context` the text of named files, for an old version."""
-    reading = Reading(file, folder, kinds)
-    reading.work = folder if work is None else work
-    reading.files.update(context or {})
+    """A plan, or None when there are errors; `reading.report.problems` has all that was found. `work` is where
+    relative paths start when that is not `folder` (flows of a bundle); `context` the text of named files, for an old
+    version."""
+    reading = reading_of(file, FilesBeside(folder, work, context), kinds, read_step)
     if document.kind != "map":
-        reading.problem(document, "a flow is a map with `when` and `do`")
+        reading.report.problem(document, "a flow is a map with `when` and `do`")
         return None, reading
-    reading.unknown(document, KEYS, "a flow", LATER, habits.FLOW)
+    reading.report.unknown(document, KEYS, "a flow", LATER, habits.FLOW)
     language = document.get("language")
     if language is not None and language.value != LANGUAGE:
-        reading.problem(language, f"this version reads language {LANGUAGE}, not {language.value}")
-    name = _name(reading, document, file, alone)
-    _survey(reading, document)
-    when = document.get("when")
-    reading.trigger_ids = trigger_ids(when)
-    triggers = read_triggers(reading, when)
+        reading.report.problem(language, f"this version reads language {LANGUAGE}, not {language.value}")
+    name = _name(reading.report, document, file, alone)
+    survey(reading.names, document)
+    triggers = read_triggers(reading, document.get("when"))
     if len(triggers) != 1:
-        reading.schema_fields = None
+        reading.names.event_schema = None
     top = Visible()
-    only_if = reading.clauses(document.get("only_if"), top, "only_if")
+    only_if = reading.computed.clauses(document.get("only_if"), top, "only_if")
     unless = _unless(reading, document.get("unless"), top)
     vars = _vars(reading, document.get("vars"), top)
     do = document.get("do")
     if do is None and not any(habits.FLOW.get(key) == habits.FLOW["steps"] for key in document.entries):
-        reading.problem(document, "a flow needs `do`, a list of steps")
+        reading.report.problem(document, "a flow needs `do`, a list of steps")
     body, (certain, possible) = read_block(reading, do, top, "do")
     after = Visible(certain=certain, possible=possible)
     output_node = document.get("output")
-    output = reading.template(output_node, after) if output_node is not None else None
+    output = reading.computed.template(output_node, after) if output_node is not None else None
     loose = Visible(possible=certain | possible, anywhere=True, names=frozenset({"error"}))
     on_error = last = None
     if (handler := document.get("on_error")) is not None:
@@ -99,41 +99,40 @@ def compile_flow(
     emit = _emit(reading, document.get("emit"))
     enabled = document.get("enabled")
     if enabled is not None and not isinstance(enabled.value, bool):
-        reading.problem(enabled, "enabled is true or false")
+        reading.report.problem(enabled, "enabled is true or false")
     description = document.get("description")
     inputs = next((t.accepts for t in triggers if kinds.triggers.get(t.kind).by_name and t.accepts is not None), None)
     compiled = plan.Plan(
         flow=name,
-        version=version_of(document.plain(), reading.files, name),
+        version=version_of(document.plain(), reading.files.texts, name),
         source=source,
         file=file,
-        folder=reading.work,
+        folder=reading.files.work,
         triggers=triggers,
         do=body,
-        description=(reading.text(description, "description") or "") if description is not None else "",
-        labels=_labels(reading, document.get("labels")),
+        description=(reading.report.text(description, "description") or "") if description is not None else "",
+        labels=_labels(reading.report, document.get("labels")),
         enabled=enabled is None or enabled.value is True,
         only_if=only_if,
         unless=unless,
         dedupe=_dedupe(reading, document.get("dedupe"), top),
         concurrency=_concurrency(reading, document.get("concurrency"), top),
         vars=vars,
-        timeout=reading.duration(document.get("timeout"), "timeout"),
+        timeout=reading.report.duration(document.get("timeout"), "timeout"),
         output=output,
         on_error=on_error if on_error is not None and on_error.steps else None,
         last=last if last is not None and last.steps else None,
         emit=emit,
         inputs=inputs,
-        environment=tuple(sorted(reading.environment)),
-        secrets=tuple(sorted(reading.secrets)),
-        calls=tuple(dict.fromkeys(called for called, _ in reading.calls)),
-        actions=tuple(dict.fromkeys(reading.actions)),
-        responds=reading.responds,
+        environment=tuple(sorted(reading.uses.environment)),
+        secrets=tuple(sorted(reading.uses.secrets)),
+        calls=tuple(dict.fromkeys(called for called, _ in reading.uses.calls)),
+        actions=tuple(dict.fromkeys(reading.uses.actions)),
+        responds=reading.uses.responds,
     )
     _environment(reading, document)
-    _warn(reading, document, compiled)
-    failed = any(problem.severity == "error" for problem in reading.problems)
-    return (None if failed else compiled), reading
+    _warn(reading.report, document, compiled)
+    return (None if reading.report.failed else compiled), reading
 
 
 def version_of(data: Any, files: dict[str, str], name: str) -> str:
@@ -142,120 +141,85 @@ def version_of(data: Any, files: dict[str, str], name: str) -> str:
     return "sha256:" + hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
-def _name(reading: Reading, document: Node, file: str, alone: bool) -> str:
+def _name(report: Report, document: Node, file: str, alone: bool) -> str:
     given = document.get("flow")
     if given is None:
         name = default_name(file)
         if not alone:
-            reading.problem(document, "several documents in a file each need `flow:`, a name")
+            report.problem(document, "several documents in a file each need `flow:`, a name")
         elif not FLOW_NAME.fullmatch(name):
-            reading.problem(document, f"the file name gives no flow name ({name!r}); write `flow:` with [a-z0-9-]")
+            report.problem(document, f"the file name gives no flow name ({name!r}); write `flow:` with [a-z0-9-]")
         return name
-    named = reading.text(given, "flow")
+    named = report.text(given, "flow")
     if named is not None and (not FLOW_NAME.fullmatch(named) or len(named) > 100):
-        reading.problem(given, f"a flow is named with [a-z0-9-], up to 100 of them, not {named!r}")
+        report.problem(given, f"a flow is named with [a-z0-9-], up to 100 of them, not {named!r}")
     return named or default_name(file)
 
 
-def _survey(reading: Reading, document: Node) -> None:
-    """Collects step ids and written names before anything is checked against them."""
-
-    def steps(node: Node | None, loop: bool, turns: bool) -> None:
-        if node is None:
-            return
-        if node.kind == "list":
-            for item in node.items:
-                steps(item, loop, turns)
-        elif node.kind == "map":
-            verbs = [key for key in node.entries if key in READERS]
-            inner = loop or any(verb in ("foreach", "while", "until") for verb in verbs)
-            once = node.get("at_once")
-            local = turns or ("foreach" in verbs and once is not None and once.value != 1)
-            id = node.get("id")
-            if verbs and id is not None and isinstance(id.value, str):
-                reading.all_ids.setdefault(id.value, id)
-                if loop:
-                    reading.loop_ids.add(id.value)
-            for key, (_, value) in node.entries.items():
-                if key == "set" and value.kind == "map":
-                    reading.var_names |= set(value.entries)
-                    if not local:
-                        reading.outer_writes |= set(value.entries)
-                elif key not in ("with", "data", "respond", "id"):
-                    steps(value, inner, local)
-
-    for key in ("do", "on_error", "finally"):
-        steps(document.get(key), False, False)
-    vars = document.get("vars")
-    if vars is not None and vars.kind == "map":
-        reading.var_names |= set(vars.entries)
-        reading.outer_writes |= set(vars.entries)
-
-
-def _unless(reading: Reading, node: Node | None, visible: Visible) -> tuple[Any, ...]:
+def _unless(reading: Reading, node: Node | None, visible: Visible) -> tuple[plan.Expression, ...]:
     if node is None:
         return ()
     clauses = []
     for item in node.items if node.kind == "list" else [node]:
         if item.kind == "map" and "event" in item.entries:
-            reading.problem(item, f"`unless` with an event (a watch) {_NOT_HERE}; a guard is an expression")
+            reading.report.problem(item, f"`unless` with an event (a watch) {_NOT_HERE}; a guard is an expression")
         else:
-            clauses.append(reading.expression(item, visible, "unless"))
+            clauses.append(reading.computed.expression(item, visible, "unless"))
     return tuple(clause for clause in clauses if clause is not None)
 
 
-def _vars(reading: Reading, node: Node | None, visible: Visible) -> tuple[tuple[str, Any], ...]:
-    if node is None or not reading.expect(node, "map", "vars"):
+def _vars(reading: Reading, node: Node | None, visible: Visible) -> tuple[tuple[str, plan.Template], ...]:
+    if node is None or not reading.report.expect(node, "map", "vars"):
         return ()
     for name, (key, _) in node.entries.items():
-        if not NAME.fullmatch(name):
-            reading.problem(key, f"{name!r} is no name; letters, digits and _ are")
-    return tuple((name, reading.template(value, visible)) for name, (_, value) in node.entries.items())
+        if not VARIABLE.fullmatch(name):
+            reading.report.problem(key, f"{name!r} is no name; letters, digits and _ are")
+    return tuple((name, reading.computed.template(value, visible)) for name, (_, value) in node.entries.items())
 
 
-def _labels(reading: Reading, node: Node | None) -> dict[str, str]:
-    if node is None or not reading.expect(node, "map", "labels"):
+def _labels(report: Report, node: Node | None) -> dict[str, str]:
+    if node is None or not report.expect(node, "map", "labels"):
         return {}
     for _, value in node.entries.values():
         if value.kind != "scalar":
-            reading.problem(value, "a label is a single value")
+            report.problem(value, "a label is a single value")
     return {name: str(value.value) for name, (_, value) in node.entries.items()}
 
 
 def _dedupe(reading: Reading, node: Node | None, visible: Visible) -> plan.Dedupe | None:
-    if node is None or not reading.expect(node, "map", "dedupe"):
+    if node is None or not reading.report.expect(node, "map", "dedupe"):
         return None
-    reading.unknown(node, ("key", "for", "reuse"), "dedupe")
+    reading.report.unknown(node, ("key", "for", "reuse"), "dedupe")
     key_node = node.get("key")
     if key_node is None:
-        reading.problem(node, "dedupe needs `key`, an expression")
+        reading.report.problem(node, "dedupe needs `key`, an expression")
         return None
-    key = reading.expression(key_node, visible, "key")
-    seconds = reading.duration(node.get("for"), "for")
-    reuse = reading.choice(node.get("reuse"), "reuse", ("any", "success"), "any")
+    key = reading.computed.expression(key_node, visible, "key")
+    seconds = reading.report.duration(node.get("for"), "for")
+    reuse = reading.report.choice(node.get("reuse"), "reuse", ("any", "success"), "any")
     return plan.Dedupe(key, 86400.0 if seconds is None else seconds, reuse) if key is not None else None
 
 
 def _concurrency(reading: Reading, node: Node | None, visible: Visible) -> plan.Concurrency | None:
-    if node is None or not reading.expect(node, "map", "concurrency"):
+    if node is None or not reading.report.expect(node, "map", "concurrency"):
         return None
-    reading.unknown(node, ("key", "limit", "when_busy", "waiting"), "concurrency")
+    reading.report.unknown(node, ("key", "limit", "when_busy", "waiting"), "concurrency")
     key_node = node.get("key")
-    key = reading.expression(key_node, visible, "key") if key_node is not None else None
-    limit = reading.whole(node.get("limit"), "limit", 1, 1_000_000, 1)
-    busy = reading.choice(node.get("when_busy"), "when_busy", ("queue", "skip", "replace", "latest"), "queue")
-    waiting = reading.whole(node.get("waiting"), "waiting", 0, 10_000_000, 10_000)
+    key = reading.computed.expression(key_node, visible, "key") if key_node is not None else None
+    limit = reading.report.whole(node.get("limit"), "limit", 1, 1_000_000, 1)
+    busy = reading.report.choice(node.get("when_busy"), "when_busy", ("queue", "skip", "replace", "latest"), "queue")
+    waiting = reading.report.whole(node.get("waiting"), "waiting", 0, 10_000_000, 10_000)
     return plan.Concurrency(key, limit, busy, waiting)
 
 
 def _emit(reading: Reading, node: Node | None) -> str | None:
     if node is None:
         return None
-    type = reading.text(node, "emit")
+    type = reading.report.text(node, "emit")
     if type is not None and type.startswith(RESERVED_PREFIX):
-        reading.problem(node, f"types that begin with {RESERVED_PREFIX} are the daemon's own")
+        reading.report.problem(node, f"types that begin with {RESERVED_PREFIX} are the daemon's own")
     if type is not None:
-        reading.emits.append(type)
+        reading.uses.emits.append(type)
     return type
 
 
@@ -263,19 +227,16 @@ def _environment(reading: Reading, document: Node) -> None:
     allowed = reading.kinds.environment
     if allowed is None:
         return
-    for name in sorted(reading.environment - allowed):
-        reading.problem(
+    for name in sorted(reading.uses.environment - allowed):
+        reading.report.problem(
             document,
             f"env.{name} is not given to flows; start the daemon with --env {name} (or REACTOR_ENV={name})",
         )
 
 
-def _warn(reading: Reading, document: Node, compiled: plan.Plan) -> None:
+def _warn(report: Report, document: Node, compiled: plan.Plan) -> None:
     for trigger in compiled.triggers:
         if trigger.pattern in ("*", "**") and not trigger.where:
-            reading.problem(document.get("when") or document, "this trigger matches every event", "warning")
+            report.problem(document.get("when") or document, "this trigger matches every event", "warning")
     if not compiled.do.steps and document.get("do") is not None:
-        reading.problem(document.get("do") or document, "`do` has no steps", "warning")
-
-
-__all__ = ["LANGUAGE", "Problem", "compile_flow", "default_name", "version_of"]
+        report.problem(document.get("do") or document, "`do` has no steps", "warning")

@@ -10,11 +10,15 @@ from typing import Any
 
 import msgspec
 
-from flows.context import Kinds, Reading, Visible
+from flows.computed import Computed
+from flows.context import Kinds
 from flows.definitions import definition_documents
 from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
+from flows.report import Report
+from flows.uses import Uses
+from flows.visible import FlowNames, Visible
 from reactor.contracts.plan import Template
 from reactor.kit.words import explain
 
@@ -47,49 +51,51 @@ def load_connections(path: Path, kinds: Kinds) -> list[Connection]:
 
 
 def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:
-    reading = Reading(file=str(path), folder=str(path.parent), kinds=kinds)
-    made = Connection(str(path), "", "", None, reading.problems, node.line)
-    if not reading.expect(node, "map", "a connection"):
+    report, uses = Report(str(path)), Uses()
+    computed = Computed(report, FlowNames(), uses, kinds.secret_exists)
+    made = Connection(str(path), "", "", None, report.problems, node.line)
+    if not report.expect(node, "map", "a connection"):
         return made
-    reading.unknown(node, KEYS, "a connection")
+    report.unknown(node, KEYS, "a connection")
     name_node = node.get("connection")
-    made.name = (reading.text(name_node, "connection") or "") if name_node is not None else path.stem if alone else ""
+    made.name = (report.text(name_node, "connection") or "") if name_node is not None else path.stem if alone else ""
     if name_node is None and not alone:
-        reading.problem(node, "several connections in one file each need their name: `connection:`")
+        report.problem(node, "several connections in one file each need their name: `connection:`")
     elif not NAME.fullmatch(made.name):
-        reading.problem(name_node or node, f"the name {made.name!r} is not made of a-z, 0-9 and -")
+        report.problem(name_node or node, f"the name {made.name!r} is not made of a-z, 0-9 and -")
     kind_node = node.get("kind")
-    kind = reading.text(kind_node, "kind") if kind_node is not None else None
-    names = kinds.connections.names() if kinds.connections is not None else []
+    kind = report.text(kind_node, "kind") if kind_node is not None else None
+    names = kinds.connections.names()
     if kind_node is None:
-        reading.problem(node, f"a connection has a `kind`: {', '.join(names)}")
+        report.problem(node, f"a connection has a `kind`: {', '.join(names)}")
     elif kind is not None and kind not in names:
-        reading.problem(kind_node, f"there is no kind of connection {kind}{suggest(kind, names)}")
+        report.problem(kind_node, f"there is no kind of connection {kind}{suggest(kind, names)}")
     elif kind is not None:
         made.kind = kind
         settings = node.get("settings") or Node("map", node.line, node.column)
-        template = _settings(reading, kinds.connections.get(kind), settings, kind)
-        if not reading.problems:
+        template = _settings(computed, kinds.connections.get(kind), settings, kind)
+        if not report.problems:
             made.settings = template
             made.source = msgspec.json.encode([kind, settings.plain()], order="deterministic").decode()
-            made.secrets = tuple(sorted(reading.secrets))
+            made.secrets = tuple(sorted(uses.secrets))
     return made
 
 
-def _settings(reading: Reading, cls: Any, node: Node, kind: str) -> Template | None:
-    check_options(reading, cls.Options, node, f"the connection {kind}", templates=True)
-    template = reading.template(node, Visible(names=frozenset({"env"}), secrets=True))
+def _settings(computed: Computed, cls: Any, node: Node, kind: str) -> Template | None:
+    report = computed.report
+    check_options(report, cls.Options, node, f"the connection {kind}", templates=True)
+    template = computed.template(node, Visible(names=frozenset({"env"}), secrets=True))
     for read in sorted(template.reads):
         if read[0] not in ("secrets", "env"):
-            reading.problem(node, f"a connection may read secrets and env, not {read[0]}")
-    if not reading.problems and not template.reads:
+            report.problem(node, f"a connection may read secrets and env, not {read[0]}")
+    if not report.problems and not template.reads:
         try:
             options = msgspec.convert(node.plain(), cls.Options, strict=False)
         except msgspec.ValidationError as error:
-            reading.problem(node, f"{kind}: {explain(error, cls.Options)}")
+            report.problem(node, f"{kind}: {explain(error, cls.Options)}")
             return None
         for name, message in cls.problems(options):
-            reading.problem(node.get(name) or node, f"{kind}: {message}")
+            report.problem(node.get(name) or node, f"{kind}: {message}")
     return template
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from flows.nodes import Node
 
@@ -67,7 +68,7 @@ _BRACES = re.compile(
 )
 
 
-def habit(table: dict[str, str], word: str) -> str | None:
+def habit(table: Mapping[str, str], word: str) -> str | None:
     """What the word is called here."""
     return table.get(word)
 

@@ -14,6 +14,7 @@ from flows.definitions import files_under
 from flows.nodes import Node, parse_documents
 from flows.problems import Problem, suggest
 from flows.tree import sort_of
+from flows.uses import Uses
 from reactor.contracts import plan
 from reactor.contracts.event import type_matches
 
@@ -31,11 +32,9 @@ class Document:
     plan: plan.Plan | None
     problems: list[Problem]
     line: int = 1
-    calls: list[tuple[str, Node]] = field(default_factory=list)
-    emits: list[str] = field(default_factory=list)
+    uses: Uses = field(default_factory=Uses)
     files: dict[str, str] = field(default_factory=dict)
-    connections: list[tuple[str, tuple[str, ...], Node]] = field(default_factory=list)
-    collections: list[tuple[str, Node]] = field(default_factory=list)
+    """Texts of the files that it names."""
 
 
 def flow_files(directory: Path) -> list[Path]:
@@ -78,13 +77,10 @@ def load_text(
                 file,
                 label,
                 compiled,
-                reading.problems,
+                reading.report.problems,
                 document.line,
-                reading.calls,
-                reading.emits,
-                reading.files,
-                reading.connections,
-                reading.collections,
+                reading.uses,
+                reading.files.texts,
             )
         )
     return loaded
@@ -148,7 +144,7 @@ def _refuse(document: Document, line: int, message: str, column: int = 1, severi
 
 def _connections(pool: list[Document], kinds: Kinds, named: Mapping[str, Connection]) -> None:
     for document in pool:
-        for value, wanted, node in document.connections:
+        for value, wanted, node in document.uses.connections:
             message = use_problem(value, wanted, named, kinds.connections)
             if message is not None:
                 usual = node.value is None  # not written out: the usual name may still come
@@ -157,7 +153,7 @@ def _connections(pool: list[Document], kinds: Kinds, named: Mapping[str, Connect
 
 def _collections(pool: list[Document], named: list[str]) -> None:
     for document in pool:
-        for value, node in document.collections:
+        for value, node in document.uses.collections:
             if value not in named:
                 message = f"there is no collection {value}{suggest(value, named)}; write it as collections/{value}.yaml"
                 _refuse(document, node.line, message, node.column)
@@ -188,7 +184,7 @@ def _sub_flows(pool: list[Document], names: dict[str, Document]) -> None:
     for document in pool:
         if document.plan is None:
             continue
-        for called, node in document.calls:
+        for called, node in document.uses.calls:
             target = names.get(called)
             if target is None:
                 if called not in hints and len(hints) < MAX_HINTS:
@@ -249,7 +245,7 @@ def _emit_loops(pool: list[Document]) -> None:
             continue
         for trigger in document.plan.triggers:
             pattern = trigger.pattern
-            if pattern is not None and any(type_matches(pattern, type) for type in document.emits):
+            if pattern is not None and any(type_matches(pattern, type) for type in document.uses.emits):
                 _refuse(
                     document,
                     trigger.line,

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from flows.context import Reading, describe
 from flows.nodes import Node
 from flows.problems import suggest
+from flows.report import Report, describe
 from reactor.kit.words import explain
 
 
@@ -20,17 +20,17 @@ def fields(options: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def check_options(
-    reading: Reading, options: type[msgspec.Struct], node: Node, what: str, templates: bool = False
+    report: Report, options: type[msgspec.Struct], node: Node, what: str, templates: bool = False
 ) -> bool:
     """Reports unknown, missing and ill-typed options; True when there were none. With `templates`, a value that
     holds `${{ }}` is checked when it is known."""
-    before = len(reading.problems)
-    if not reading.expect(node, "map", f"the options of {what}"):
+    before = len(report.problems)
+    if not report.expect(node, "map", f"the options of {what}"):
         return False
     known = fields(options)
     for key, (key_node, value) in node.entries.items():
         if key not in known:
-            reading.problem(key_node, f"{what} has no option {key}{suggest(key, known)}")
+            report.problem(key_node, f"{what} has no option {key}{suggest(key, known)}")
             continue
         plain = value.plain()
         if templates and "${{" in msgspec.json.encode(plain).decode():
@@ -38,9 +38,9 @@ def check_options(
         try:
             msgspec.convert(plain, known[key].type, strict=True)
         except msgspec.ValidationError as error:
-            reading.problem(value, f"{what}: {explain(error, known[key].type, key)}, not {describe(value)}")
+            report.problem(value, f"{what}: {explain(error, known[key].type, key)}, not {describe(value)}")
     for name, field in known.items():
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
         if required and name not in node.entries:
-            reading.problem(node, f"{what} needs the option {name}")
-    return len(reading.problems) == before
+            report.problem(node, f"{what} needs the option {name}")
+    return len(report.problems) == before

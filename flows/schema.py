@@ -8,30 +8,31 @@ from typing import Any
 import msgspec
 
 from flows.options import fields
-from flows.steps import COMMON, READERS
-from flows.verbs import DURATION, EXPRESSION, SHORT_DURATION, STEPS
+from flows.policies import COMMON
+from flows.verbs import DURATION, EXPRESSION, SHORT_DURATION, STEPS, JsonSchema, Verb
+from flows.verbs.table import VERBS
 from reactor.contracts.kinds import AnyTrigger
 
 _SIZE = r"\s*\d+(\.\d+)?\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)\s*"
 _FIELD = r"[0-9A-Za-z*?][0-9A-Za-z*?/,#-]*"
 _CRON = rf"^\s*({_FIELD}(\s+{_FIELD}){{4,5}}|@(yearly|annually|monthly|weekly|daily|midnight|hourly))\s*$"
-_DURATION_TEXT: dict[str, Any] = {
+_DURATION_TEXT: JsonSchema = {
     "type": "string", "pattern": f"^{DURATION}$", "description": "a duration such as 10s, 1h30m, PT5M",
 }  # fmt: skip
-_SIZE_TEXT: dict[str, Any] = {
+_SIZE_TEXT: JsonSchema = {
     "type": "string",
     "pattern": f"^{_SIZE}$|^[0-9]+$",
     "description": "a size such as 64KiB, 10MB",
 }
-_DURATION: dict[str, Any] = {
+_DURATION: JsonSchema = {
     "anyOf": [_DURATION_TEXT, {"type": "number", "minimum": 0}],
     "description": "a duration such as 10s, 1h30m, PT5M; a number is seconds",
 }
-_RANGE: dict[str, Any] = {"type": "string", "pattern": rf"^{DURATION}\.\.{DURATION}$"}
-_CLAUSES: dict[str, Any] = {"anyOf": [EXPRESSION, {"type": "array", "items": EXPRESSION}]}
-_TEMPLATE: dict[str, Any] = {"type": "string", "pattern": r"\$\{\{"}
-_STEP: dict[str, Any] = {"$ref": "#/$defs/step"}
-_SPECIAL: dict[tuple[str, str], dict[str, Any]] = {
+_RANGE: JsonSchema = {"type": "string", "pattern": rf"^{DURATION}\.\.{DURATION}$"}
+_CLAUSES: JsonSchema = {"anyOf": [EXPRESSION, {"type": "array", "items": EXPRESSION}]}
+_TEMPLATE: JsonSchema = {"type": "string", "pattern": r"\$\{\{"}
+_STEP: JsonSchema = {"$ref": "#/$defs/step"}
+_SPECIAL: dict[tuple[str, str], JsonSchema] = {
     ("cron", "at"): {"type": "string", "pattern": _CRON, "description": "five fields, or six with the seconds first"},
     ("every", "period"): _DURATION_TEXT,
     ("mqtt", "qos"): {"enum": [0, 1, 2]},
@@ -41,7 +42,7 @@ _SPECIAL: dict[tuple[str, str], dict[str, Any]] = {
 _PROBE = "probe"
 
 
-def _options(name: str, cls: Any, definitions: dict[str, Any], templates: bool) -> dict[str, Any]:
+def _options(name: str, cls: Any, definitions: JsonSchema, templates: bool) -> JsonSchema:
     """The schema of an Options struct; with `templates`, an expression may stand for any value."""
     suffix = "-computed" if templates else ""
     (schema,), found = msgspec.json.schema_components([cls.Options], ref_template=f"#/$defs/{{name}}{suffix}")
@@ -60,7 +61,7 @@ def _options(name: str, cls: Any, definitions: dict[str, Any], templates: bool) 
     return {**own, "properties": properties, "description": cls.summary}
 
 
-def _computed(schema: dict[str, Any]) -> dict[str, Any]:
+def _computed(schema: JsonSchema) -> JsonSchema:
     """The same, where an expression may stand for any value inside."""
 
     def either(inner: Any) -> Any:
@@ -79,14 +80,14 @@ def _computed(schema: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _by_default(default: str) -> dict[str, Any] | None:
+def _by_default(default: str) -> JsonSchema | None:
     """What an option's text looks like, when its default is a duration or a size."""
     if re.fullmatch(SHORT_DURATION, default):
         return _DURATION_TEXT
     return _SIZE_TEXT if re.fullmatch(_SIZE, default) else None
 
 
-def _trigger(name: str, cls: type[AnyTrigger], definitions: dict[str, Any]) -> dict[str, Any]:
+def _trigger(name: str, cls: type[AnyTrigger], definitions: JsonSchema) -> JsonSchema:
     options = _options(name, cls, definitions, False)
     forms = [options]
     if not options.get("required"):
@@ -102,11 +103,11 @@ def _trigger(name: str, cls: type[AnyTrigger], definitions: dict[str, Any]) -> d
     }
 
 
-def _takes_nothing(name: str, kind: dict[str, Any]) -> bool:
+def _takes_nothing(name: str, kind: JsonSchema) -> bool:
     return {"type": "null"} in kind["properties"][name]["anyOf"]
 
 
-def _short(cls: type[AnyTrigger], options: dict[str, Any]) -> dict[str, Any] | None:
+def _short(cls: type[AnyTrigger], options: JsonSchema) -> JsonSchema | None:
     """The schema of a kind's short form; None when it has none."""
     if cls.shorthand_form is not None:
         return {"type": "string", "pattern": cls.shorthand_form}
@@ -116,26 +117,24 @@ def _short(cls: type[AnyTrigger], options: dict[str, Any]) -> dict[str, Any] | N
         return None
     alone = [option for option, value in found.items() if value == _PROBE]
     if len(found) == 1 and alone and "pattern" in options["properties"][alone[0]]:
-        given: dict[str, Any] = options["properties"][alone[0]]
+        given: JsonSchema = options["properties"][alone[0]]
         return given
     return {"type": ["string", "number"]}
 
 
-def _verb(verb: str, reader: Any, common: dict[str, Any], actions: list[str]) -> dict[str, Any]:
-    properties = {**common, **reader.SCHEMA}
-    if verb == "call":
-        properties["call"] = {"enum": actions, "description": reader.SCHEMA["call"]["description"]}
-    else:
+def _verb(verb: Verb, common: JsonSchema, actions: list[str]) -> JsonSchema:
+    properties = {**common, **verb.keys_with(actions)}
+    if not verb.acts:
         properties.pop("repeat")
     return {
         "type": "object",
         "properties": properties,
-        "required": [verb, *getattr(reader, "REQUIRED", ())],
+        "required": [verb.name, *verb.required],
         "additionalProperties": False,
     }
 
 
-def _common() -> dict[str, Any]:
+def _common() -> JsonSchema:
     handler = {
         "type": "object",
         "properties": {
@@ -150,7 +149,7 @@ def _common() -> dict[str, Any]:
         "type": "object", "properties": {"do": STEPS}, "required": ["do"], "additionalProperties": False,
     }  # fmt: skip
     like_steps = [{"type": "object", "required": ["do"]}, _STEP, {"type": "array", "contains": _STEP}]
-    common: dict[str, Any] = {
+    common: JsonSchema = {
         "id": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
         "name": {"type": "string"},
         "only_if": _CLAUSES,
@@ -183,9 +182,9 @@ def _common() -> dict[str, Any]:
     return common
 
 
-def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
+def flow_schema(actions: Any, triggers: Any) -> JsonSchema:
     """JSON Schema 2020-12 of one flow document."""
-    definitions: dict[str, Any] = {}
+    definitions: JsonSchema = {}
     common = _common()
     calls = []
     for name in actions.names():
@@ -193,7 +192,7 @@ def flow_schema(actions: Any, triggers: Any) -> dict[str, Any]:
         then = {"properties": {"with": options}, **({"required": ["with"]} if options.get("required") else {})}
         calls.append({"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": then})
     definitions["steps"] = {"type": "array", "items": _STEP}
-    verbs = [_verb(verb, reader, common, actions.names()) for verb, reader in READERS.items()]
+    verbs = [_verb(verb, common, actions.names()) for verb in VERBS.values()]
     definitions["step"] = {"oneOf": verbs, "allOf": calls}
     kinds = [_trigger(name, triggers.get(name), definitions) for name in triggers.names()]
     alone = [name for name, kind in zip(triggers.names(), kinds, strict=True) if _takes_nothing(name, kind)]

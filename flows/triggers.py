@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 
 from flows import habits
-from flows.context import Reading, Visible, describe, read_file
-from flows.names import no_secret
+from flows.context import Reading
 from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import suggest
-from flows.steps import valid_name
+from flows.report import Report, describe
+from flows.value_schema import ValueSchema, read_value_schema, value_schema
+from flows.visible import ROOTS, TURN_NAMES, FlowNames, Visible, is_name, no_secret
 from reactor.contracts import plan
 from reactor.contracts.kinds import AnyTrigger
 from reactor.kit.words import explain
@@ -31,13 +32,6 @@ def read_triggers(reading: Reading, node: Node | None) -> tuple[plan.Trigger, ..
     return tuple(trigger for trigger in found if trigger is not None)
 
 
-def trigger_ids(node: Node | None) -> frozenset[str]:
-    """The ids of all triggers, which are names in expressions."""
-    entries = node.items if node is not None and node.kind == "list" else [node] if node is not None else []
-    ids = [entry.get("id") for entry in entries if entry is not None and entry.kind == "map"]
-    return frozenset(str(id.value) for id in ids if id is not None and isinstance(id.value, str))
-
-
 def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
     kinds = reading.kinds.triggers
     if node.kind == "scalar" and isinstance(node.value, str):
@@ -47,64 +41,64 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         words = [key for key in node.entries if key not in (*ENTRY_KEYS, "where")]
         if len(words) != 1:
             named = f"; here are {' and '.join(words)}" if words else ""
-            reading.problem(node, f"a trigger names exactly one kind{named}")
+            reading.report.problem(node, f"a trigger names exactly one kind{named}")
             return None
         kind = words[0]
         kind_node, options_node = node.entries[kind]
     else:
-        reading.problem(node, f"a trigger is a kind with options, not {describe(node)}")
+        reading.report.problem(node, f"a trigger is a kind with options, not {describe(node)}")
         return None
     if kind not in kinds.names():
         if kind in LATER_KINDS:
-            reading.problem(kind_node, f"the trigger `{kind}` is not in this version of Reactor")
+            reading.report.problem(kind_node, f"the trigger `{kind}` is not in this version of Reactor")
         else:
             word = habits.habit(habits.TRIGGERS, kind)
             hint = f"; {word}" if word else suggest(kind, kinds.names()) or f"; there are {', '.join(kinds.names())}"
-            reading.problem(kind_node, f"there is no trigger {kind}{hint}")
+            reading.report.problem(kind_node, f"there is no trigger {kind}{hint}")
         return None
     cls = kinds.get(kind)
     if node.kind == "map" and "where" in node.entries:
-        reading.problem(node.entries["where"][0], "`where` belongs to the options of an `event` trigger")
-    options = _options(reading, cls, kind, kind_node, options_node)
-    reading.connection(cls, options_node, kind)
+        reading.report.problem(node.entries["where"][0], "`where` belongs to the options of an `event` trigger")
+    options = _options(reading.report, cls, kind, kind_node, options_node)
+    reading.uses.connection(reading.report, cls, options_node, kind)
     if options is None:
         return None
     id_node = node.get("id") if node.kind == "map" else None
-    id = reading.text(id_node, "id") if id_node is not None else None
+    id = reading.report.text(id_node, "id") if id_node is not None else None
     if id is not None and id_node is not None:
-        from flows.context import ROOTS
-
-        if not valid_name(reading, id_node, id, "the id"):
+        if not is_name(reading.report, id_node, id, "the id"):
             id = None
-        elif id in (*ROOTS, "error", "item", "index", "key", "branches", "secrets", "remembered"):
-            reading.problem(id_node, f"the id {id} is a name that expressions already have")
+        elif id in (*ROOTS, *TURN_NAMES, "error", "branches", "secrets", "remembered"):
+            reading.report.problem(id_node, f"the id {id} is a name that expressions already have")
             id = None
-    accepts = None
+    accepts: ValueSchema | None = None
     accepts_node = node.get("accepts") if node.kind == "map" else None
     if accepts_node is not None:
-        accepts = read_schema(reading, accepts_node)
+        accepts = read_value_schema(reading.report, reading.files, reading.kinds.make_validator, accepts_node)
+        _note(reading.names, accepts)
     for field, secret in cls.secrets(options):
-        reading.secrets.add(secret)
+        reading.uses.secrets.add(secret)
         exists = reading.kinds.secret_exists
         if exists is not None and not exists(secret):
             place = options_node.get(field) if options_node is not None else None
-            reading.problem(place or kind_node, no_secret(secret))
+            reading.report.problem(place or kind_node, no_secret(secret))
     where: tuple[Any, ...] = ()
     where_node = options_node.get("where") if options_node is not None and options_node.kind == "map" else None
     if where_node is not None:
-        where = reading.clauses(where_node, Visible(), "where")
+        where = reading.computed.clauses(where_node, Visible(), "where")
     inputs = cls.inputs(options)
     if inputs is not None:
         at = options_node.get("inputs") if options_node is not None else None
-        accepts = compile_schema(reading, at or kind_node, inputs)
+        accepts = value_schema(reading.report, reading.kinds.make_validator, at or kind_node, inputs)
+        _note(reading.names, accepts)
     return plan.Trigger(
         kind=kind,
         name=id or kind,
         options=options,
-        source=cls.source(options, reading.work),
+        source=cls.source(options, reading.files.work),
         id=id,
         where=where,
-        accepts=accepts,
+        accepts=accepts.validator if accepts is not None else None,
         line=node.line,
         pattern=cls.pattern(options),
         sender=cls.sender(options),
@@ -115,8 +109,13 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
     )
 
 
+def _note(names: FlowNames, schema: ValueSchema | None) -> None:
+    if schema is not None and isinstance(schema.data, dict):
+        names.event_schema = schema.data
+
+
 def _options(
-    reading: Reading, cls: type[AnyTrigger], kind: str, kind_node: Node, node: Node | None
+    report: Report, cls: type[AnyTrigger], kind: str, kind_node: Node, node: Node | None
 ) -> msgspec.Struct | None:
     if node is None or (node.kind == "scalar" and node.value is None):
         node = Node("map", kind_node.line, kind_node.column)
@@ -124,51 +123,21 @@ def _options(
         try:
             plain = cls.shorthand(str(node.value))
         except ValueError as error:
-            reading.problem(node, f"{kind}: {error}")
+            report.problem(node, f"{kind}: {error}")
             return None
     elif node.kind == "map":
-        if not check_options(reading, cls.Options, node, f"the trigger {kind}"):
+        if not check_options(report, cls.Options, node, f"the trigger {kind}"):
             return None
         plain = node.plain()
     else:
-        reading.problem(node, f"the trigger {kind} takes options or its short form, not {describe(node)}")
+        report.problem(node, f"the trigger {kind} takes options or its short form, not {describe(node)}")
         return None
     try:
         options = msgspec.convert(plain, cls.Options)
     except msgspec.ValidationError as error:
-        reading.problem(node, f"{kind}: {explain(error, cls.Options)}")
+        report.problem(node, f"{kind}: {explain(error, cls.Options)}")
         return None
     problems = cls.problems(options)
     for field, message in problems:
-        reading.problem(node.get(field) or node if node.kind == "map" else node, f"{kind}: {message}")
+        report.problem(node.get(field) or node if node.kind == "map" else node, f"{kind}: {message}")
     return None if problems else options
-
-
-def read_schema(reading: Reading, node: Node) -> plan.Validator | None:
-    """A JSON Schema, by file name or in place."""
-    if node.kind == "map":
-        schema = node.plain()
-    else:
-        name = reading.text(node, "accepts")
-        text = read_file(reading, node, name) if name is not None else None
-        if text is None:
-            return None
-        try:
-            schema = msgspec.json.decode(text) if name and name.endswith(".json") else msgspec.yaml.decode(text)
-        except (msgspec.DecodeError, ValueError) as error:
-            reading.problem(node, f"{name} is no JSON: {error}")
-            return None
-    return compile_schema(reading, node, schema)
-
-
-def compile_schema(reading: Reading, node: Node, schema: Any) -> plan.Validator | None:
-    if reading.kinds.schema is None:
-        return None
-    try:
-        validator: plan.Validator = reading.kinds.schema(schema)
-    except ValueError as error:
-        reading.problem(node, f"this is no JSON Schema: {error}")
-        return None
-    if isinstance(schema, dict):
-        reading.schema_fields = schema
-    return validator

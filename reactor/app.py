@@ -80,7 +80,7 @@ def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
         allow=config.allow if config is not None else frozenset(),
         secret_exists=secrets.exists if secrets is not None else None,
         environment=frozenset(config.env) if config is not None else None,
-        schema=compile_schema,
+        make_validator=compile_schema,
         file_root=config.file_root if config is not None else None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Rooms, and what each may import besides itself. Only `app.py` knows them all."""
 PURE = ("machine.py", "policy.py", "ending.py", "state.py", "retry.py", "step_tree.py", "verbs.py", "steps/")
+MENDED_ELSEWHERE = ("reactor.server.routes", "reactor.testing.store_", "triggers.mqtt")
+"""Circles that are being taken apart."""
 IMPURE = {"time", "random", "uuid", "anyio", "asyncio", "trio", "logging", "os", "socket", "secrets"}
 
 
@@ -97,6 +100,62 @@ def test_the_page_shows_the_same_arrows() -> None:
         room, arrows = line.strip("| ").split(" | ")
         shown[room.strip("`")] = tuple(re.findall(r"`([^`]+)`", arrows))
     assert shown == ALLOWED
+
+
+def modules() -> dict[str, Path]:
+    """All modules of the four packages by their names; a package has the name of its folder."""
+    named = {path.with_suffix("").parts: path for path in sources()}
+    return {".".join(parts[:-1] if parts[-1] == "__init__" else parts): path for parts, path in named.items()}
+
+
+def imported(path: Path, known: Collection[str]) -> set[str]:
+    """The modules that a file imports, wherever in it, also in its functions: an import that is put off does not make
+    two modules one any less. Not counted: what stands under `if TYPE_CHECKING`, and the packages above a module."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse((ROOT / path).read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in submodules}
+        waiting += ast.iter_child_nodes(node)
+    return found.intersection(known)
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """The groups of names of which each reaches each other one."""
+
+    def reached(start: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [start]
+        while waiting:
+            new = set(graph[waiting.pop()]) - found
+            found |= new
+            waiting += new
+        return found
+
+    reach = {name: reached(name) for name in graph}
+    groups = {
+        frozenset(other for other in reach[name] if name in reach[other]) for name in graph if name in reach[name]
+    }
+    return sorted(sorted(group) for group in groups)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    known = modules()
+    found = circles({name: imported(path, known) - {name} for name, path in known.items()})
+    left = [circle for circle in found if not circle[0].startswith(MENDED_ELSEWHERE)]
+    assert not left, "\n".join(" and ".join(circle) for circle in left)
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"f"}, "f": {"e", "a"}}
+    assert circles(graph) == [["b", "c"], ["e", "f"]]
 
 
 def test_the_machine_reads_nothing_but_its_arguments() -> None:

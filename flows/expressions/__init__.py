@@ -6,14 +6,15 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from flows.expressions.access import Evaluate, path_text, static_path
+from flows.expressions.access import path_text, static_path
 from flows.expressions.bounds import MAX_MADE, Budget, FirstBounds, limit, too_deep
-from flows.expressions.compiler import Compiler
+from flows.expressions.compiler import Compiler, Evaluate
+from flows.expressions.makers import MAKERS
+from flows.expressions.messages import fault, hiding, show
 from flows.expressions.source import ExpressionSyntax, parse
 from flows.expressions.template import Rendered, compile_template
-from flows.expressions.values import fault, hiding, show
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.plan import BOUNDS_NAME
+from reactor.contracts.plan import BOUNDS_NAME, Names
 from reactor.contracts.text import clean, is_text
 
 __all__ = [
@@ -47,7 +48,7 @@ class Compiled:
         self.line = line
         self.file = file
 
-    def evaluate(self, names: Mapping[str, Any]) -> Any:
+    def evaluate(self, names: Names) -> Any:
         if self._secret and not hiding.get():
             token = hiding.set(True)
             try:
@@ -71,7 +72,7 @@ class Compiled:
         except RecursionError:
             raise too_deep() from None
 
-    def located(self, error: StepFailed, names: Mapping[str, Any]) -> StepFailed:
+    def located(self, error: StepFailed, names: Names) -> StepFailed:
         """The same error with the place, the source and the values of the names in it."""
         if "expression" not in error.details:
             error.details = {
@@ -83,7 +84,7 @@ class Compiled:
             }
         return error
 
-    def values(self, names: Mapping[str, Any]) -> dict[str, Any]:
+    def values(self, names: Names) -> dict[str, Any]:
         """The value of each path it reads, for messages and `why`; missing ones are left out."""
         found: dict[str, Any] = {}
         for path in sorted(self.reads):
@@ -102,7 +103,7 @@ class Compiled:
 def compile_expression(source: str, line: int = 0, file: str = "") -> Compiled:
     """Compiles a bare expression. Raises ExpressionSyntax."""
     parsed = parse(source)
-    compiler = Compiler(parsed)
+    compiler = Compiler(parsed, MAKERS)
     evaluate = compiler.compile(parsed.tree)
     return Compiled(source, evaluate, compiler, line, file)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import difflib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
-from flows.expressions.values import fault, hiding, kind, show, told
+from flows.expressions.compiler import LITERAL_NAMES, Compiler, Evaluate
+from flows.expressions.messages import fault, hiding, kind, show, told
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.plan import Names
 
-Evaluate = Callable[[Mapping[str, Any], Budget], Any]
 Missing = Callable[[str, Any, Any], StepFailed]
-LITERAL_NAMES: dict[str, Any] = {"null": None, "true": True, "false": False}
 
 
 NAMED = 64
@@ -55,7 +55,7 @@ def absent(path: str, container: Any, key: Any) -> StepFailed:
     return StepFailed("missing", "missing")
 
 
-def static_path(compiler: Any, node: ast.expr) -> tuple[str, ...] | None:
+def static_path(compiler: Compiler, node: ast.expr) -> tuple[str, ...] | None:
     """The keys of `a.b["c"]`, or None when some part is computed."""
     keys: list[str] = []
     current = node
@@ -83,7 +83,7 @@ def path_text(path: tuple[str, ...]) -> str:
     return text
 
 
-def access(compiler: Any, node: ast.Attribute | ast.Subscript) -> Evaluate:
+def access(compiler: Compiler, node: ast.Attribute | ast.Subscript) -> Evaluate:
     if isinstance(node, ast.Attribute) and "__" in node.attr and node.attr.startswith("__"):
         raise compiler.error(node, f"no such key {node.attr}")
     path = static_path(compiler, node)
@@ -102,7 +102,7 @@ def access(compiler: Any, node: ast.Attribute | ast.Subscript) -> Evaluate:
     label = ast.unparse(node.value)[:80]
     error = absent if compiler.guarded else missing
 
-    def read(names: Mapping[str, Any], budget: Budget) -> Any:
+    def read(names: Names, budget: Budget) -> Any:
         container = inner(names, budget)
         key = index(names, budget)
         if isinstance(key, str) and len(key) > CHARACTERS:
@@ -134,14 +134,14 @@ def _label(label: str, key: Any, dotted: bool = False) -> str:
     return f"{label}.{key}" if dotted else f"{label}[{show(key)}]"
 
 
-def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate:
+def _read_path(compiler: Compiler, node: ast.expr, path: tuple[str, ...]) -> Evaluate:
     root, keys = path[0], path[1:]
     if "__" in root:
         raise compiler.error(node, f"no such name {root}")
     compiler.note(path, node)
     guarded = compiler.guarded
 
-    def slow(names: Mapping[str, Any]) -> Any:
+    def slow(names: Names) -> Any:
         if root not in names:
             raise StepFailed("missing", f"missing {root}", details={"path": root})
         value = names[root]
@@ -157,7 +157,7 @@ def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate
     if len(keys) == 1:
         key = keys[0]
 
-        def read_one(names: Mapping[str, Any], budget: Budget) -> Any:
+        def read_one(names: Names, budget: Budget) -> Any:
             try:
                 return names[root][key]
             except (KeyError, TypeError):
@@ -167,7 +167,7 @@ def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate
     if len(keys) == 2:
         first, second = keys
 
-        def read_two(names: Mapping[str, Any], budget: Budget) -> Any:
+        def read_two(names: Names, budget: Budget) -> Any:
             try:
                 return names[root][first][second]
             except (KeyError, TypeError):
@@ -175,7 +175,7 @@ def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate
 
         return read_two
 
-    def read(names: Mapping[str, Any], budget: Budget) -> Any:
+    def read(names: Names, budget: Budget) -> Any:
         try:
             value = names[root]
             for key in keys:
@@ -187,11 +187,11 @@ def _read_path(compiler: Any, node: ast.expr, path: tuple[str, ...]) -> Evaluate
     return read
 
 
-def _slice(compiler: Any, node: ast.Subscript, bounds: ast.Slice) -> Evaluate:
+def _slice(compiler: Compiler, node: ast.Subscript, bounds: ast.Slice) -> Evaluate:
     inner = compiler.compile(node.value)
     parts = [compiler.compile(part) if part is not None else None for part in (bounds.lower, bounds.upper, bounds.step)]
 
-    def read(names: Mapping[str, Any], budget: Budget) -> Any:
+    def read(names: Names, budget: Budget) -> Any:
         container = inner(names, budget)
         if not isinstance(container, (list, tuple, str)):
             raise fault(f"only a list or a string has a slice, not {told(container)}")

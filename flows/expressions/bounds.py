@@ -7,13 +7,12 @@ worth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.plan import BOUNDS_NAME
+from reactor.contracts.plan import BOUNDS_NAME, Names
 
 MAX_BITS = 128
 MAX_SIZE = 1024 * 1024
@@ -195,6 +194,6 @@ class FirstBounds(Budget):
         return 0
 
 
-def bounds_of(names: Mapping[str, Any]) -> Budget:
+def bounds_of(names: Names) -> Budget:
     """A new budget of the set of bounds that the names of a run ask for; the present one where they ask for none."""
     return Budget() if names.get(BOUNDS_NAME) != FirstBounds.number else FirstBounds()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from typing import Any
 
-from flows.expressions.access import LITERAL_NAMES, Evaluate
 from flows.expressions.bounds import ELEMENT, ENTRY, VALUE, Budget
-from flows.expressions.values import fault, show, told
+from flows.expressions.compiler import LITERAL_NAMES, Compiler, Evaluate
+from flows.expressions.messages import fault, show, told
+from reactor.contracts.plan import Names
 
 NESTED = 8
 """Steps of beginning a comprehension inside a turn of another one."""
 
 
-def comprehension(compiler: Any, node: ast.ListComp | ast.DictComp) -> Evaluate:
+def comprehension(compiler: Compiler, node: ast.ListComp | ast.DictComp) -> Evaluate:
     loops: list[tuple[Evaluate, list[str], list[Evaluate], int]] = []
     outside = compiler.parts
     for generator in node.generators:
@@ -37,7 +37,7 @@ def comprehension(compiler: Any, node: ast.ListComp | ast.DictComp) -> Evaluate:
     compiler.makes = True
     room = ELEMENT if key is None else ENTRY
 
-    def evaluate(names: Mapping[str, Any], budget: Budget) -> Any:
+    def evaluate(names: Names, budget: Budget) -> Any:
         result: Any = [] if key is None else {}
         inner = dict(names)
 
@@ -76,7 +76,7 @@ def _iterate(value: Any, budget: Budget) -> Any:
     raise fault(f"`for` goes over a list, an object or a string, not {told(value)}")
 
 
-def _targets(compiler: Any, target: ast.expr) -> list[str]:
+def _targets(compiler: Compiler, target: ast.expr) -> list[str]:
     if isinstance(target, ast.Name):
         names = [target.id]
     elif isinstance(target, (ast.Tuple, ast.List)) and all(isinstance(part, ast.Name) for part in target.elts):

@@ -5,7 +5,54 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+Text: TypeAlias = object
+Whole: TypeAlias = object
+Number: TypeAlias = object
+Flag: TypeAlias = object
+List: TypeAlias = object
+Object: TypeAlias = object
+Moment: TypeAlias = object
+Duration: TypeAlias = object
+Value: TypeAlias = object
+"""What a function takes, by the names of `TYPES`: any value may come, and the function refuses what does not fit."""
+
+TYPES = {
+    "Text": "string",
+    "Whole": "whole number",
+    "Number": "number",
+    "Flag": "boolean",
+    "List": "list",
+    "Object": "object",
+    "Moment": "timestamp",
+    "Duration": "duration",
+    "Value": "any value",
+    "None": "null",
+    "str": "string",
+    "int": "number",
+    "float": "number",
+    "bool": "boolean",
+    "list": "list",
+    "dict": "object",
+    "Any": "any value",
+}
+"""Annotations of the functions, as the reference names them. A timestamp is text in RFC 3339, or seconds since 1970; a
+duration is text such as 1h30m, or seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter, by the name under which calls may give it."""
+
+    name: str
+    types: tuple[str, ...]
+    """Values of `TYPES`."""
+    required: bool
+    default: Any = None
+    """What it is when a call leaves it out, unless it is required."""
+    many: bool = False
+    """Stands for any number of further arguments, which have no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +64,8 @@ class Function:
     summary: str
     example: str
     result: Any
+    parameters: tuple[Parameter, ...]
+    returns: tuple[str, ...]
     perform: Callable[..., Any]
     least: int
     most: int | None
@@ -54,7 +103,8 @@ def function(
     """Declares a function; `method` is its name after a dot, where it has one."""
 
     def declare(perform: Callable[..., Any]) -> Callable[..., Any]:
-        parameters = list(inspect.signature(perform).parameters.values())[1:]
+        found = inspect.signature(perform)
+        parameters = list(found.parameters.values())[1:]
         plain = [p for p in parameters if p.kind is not inspect.Parameter.VAR_POSITIONAL]
         entry = Function(
             name=signature.partition("(")[0],
@@ -62,6 +112,8 @@ def function(
             summary=summary,
             example=example,
             result=result,
+            parameters=tuple(map(_parameter, parameters)),
+            returns=_types(str(found.return_annotation)),
             perform=perform,
             least=sum(1 for p in plain if p.default is inspect.Parameter.empty),
             most=None if len(plain) < len(parameters) else len(parameters),
@@ -75,3 +127,16 @@ def function(
         return perform
 
     return declare
+
+
+def _parameter(found: inspect.Parameter) -> Parameter:
+    many = found.kind is inspect.Parameter.VAR_POSITIONAL
+    required = found.default is inspect.Parameter.empty and not many
+    default = None if required or many else found.default
+    return Parameter(found.name, _types(str(found.annotation)), required, default, many)
+
+
+def _types(annotation: str) -> tuple[str, ...]:
+    """The types of an annotation such as `Text | None`; what a list or an object holds is not said."""
+    words = (word.partition("[")[0] for word in annotation.split(" | "))
+    return tuple(dict.fromkeys(TYPES[word] for word in words))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from flows.expressions.bounds import MAX_SIZE, bounds_of, limit
-from flows.expressions.values import fault, show, text
+from flows.expressions.messages import fault, show
+from flows.expressions.values import text
+from reactor.contracts.plan import Names
 from reactor.contracts.text import is_text
 
-Render = Callable[[Mapping[str, Any]], Any]
+Render = Callable[[Names], Any]
 
 
 class Rendered:
@@ -24,7 +26,7 @@ class Rendered:
         self.constant = constant
         self.reads = frozenset(path for expression in expressions for path in expression.reads)
 
-    def render(self, names: Mapping[str, Any]) -> Any:
+    def render(self, names: Names) -> Any:
         return self._render(names)
 
 
@@ -71,7 +73,7 @@ def _close(source: str, place: int) -> int:
     return -1
 
 
-def _join(pieces: list[Any], names: Mapping[str, Any]) -> str:
+def _join(pieces: list[Any], names: Names) -> str:
     budget = bounds_of(names)
     texts = []
     length = 0
@@ -85,7 +87,7 @@ def _join(pieces: list[Any], names: Mapping[str, Any]) -> str:
 
 
 def _half(value: Any) -> Render:
-    def render(names: Mapping[str, Any]) -> Any:
+    def render(names: Names) -> Any:
         raise fault(f"the text {show(value)} cannot be written as UTF-8: it holds half of a character")
 
     return render

@@ -3,75 +3,12 @@
 from __future__ import annotations
 
 import math
-from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 
 from flows.expressions.bounds import CHARACTERS, ELEMENT, MAX_BITS, MAX_DEPTH, MAX_SIZE, VALUE, Budget, limit, too_deep
-from reactor.contracts.errors import StepFailed
-from reactor.contracts.text import clean
-
-HIDDEN = "***"
-hiding: ContextVar[bool] = ContextVar("hiding", default=False)
-"""Whether an expression that reads secrets is evaluated: no value of it stands in a message, however it was made."""
-
-
-def fault(message: str, **details: Any) -> StepFailed:
-    """An error of the expression's own making."""
-    return StepFailed("expression", message, details=details)
-
-
-def kind(value: Any) -> str:
-    """The JSON kind of a value, as error messages name it."""
-    if value is None:
-        return "null"
-    if value is True or value is False:
-        return "boolean"
-    if isinstance(value, (int, float)):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, (list, tuple)):
-        return "list"
-    if isinstance(value, dict):
-        return "object"
-    return type(value).__name__
-
-
-def show(value: Any, width: int = 60) -> str:
-    """A value in JSON for a message, cut at `width` characters."""
-    if hiding.get():
-        return HIDDEN
-    text = msgspec.json.encode(clean(_front(value, [width + 2], width)), enc_hook=str).decode()
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def told(value: Any) -> str:
-    """A value with its kind, for a message."""
-    return "null" if value is None else f"{kind(value)} {show(value)}"
-
-
-def _front(value: Any, left: list[int], width: int) -> Any:
-    """As much of a value as can stand in `width` characters of JSON, so that a large one costs no more."""
-    left[0] -= 1
-    if isinstance(value, str):
-        return value[: width + 2]
-    if isinstance(value, (list, tuple)):
-        return [_front(item, left, width) for item in _until(value, left)]
-    if isinstance(value, dict):
-        return {key[: width + 2]: _front(value[key], left, width) for key in _until(value, left)}
-    return value if not isinstance(value, int) or value.bit_length() < 10_000 else HUGE
-
-
-HUGE = "a number of many digits"
-
-
-def _until(values: Any, left: list[int]) -> Any:
-    for value in values:
-        if left[0] <= 0:
-            return
-        yield value
+from flows.expressions.messages import fault, kind, show, told
 
 
 def sized(value: Any) -> Any:
@@ -84,7 +21,7 @@ def sized(value: Any) -> Any:
     return value
 
 
-def number(value: Any) -> Any:
+def number(value: int | float) -> int | float:
     """The result of arithmetic, when it is finite and within 128 bits."""
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -94,7 +31,7 @@ def number(value: Any) -> Any:
     return value
 
 
-def _numbers(left: Any, right: Any, sign: str) -> None:
+def _numbers(left: object, right: object, sign: str) -> None:
     if type(left) is float and type(right) is float:
         return
     for value in (left, right):
@@ -184,7 +121,7 @@ def positive(value: Any) -> Any:
     return value
 
 
-def same(left: Any, right: Any, budget: Budget, depth: int = 0) -> bool:
+def same(left: object, right: object, budget: Budget, depth: int = 0) -> bool:
     """Deep equality by JSON kind, without errors: `1` is not `True`, and kinds never mix. Each pair costs a step."""
     if left is None or right is None:
         return left is right
@@ -225,7 +162,7 @@ def same(left: Any, right: Any, budget: Budget, depth: int = 0) -> bool:
 _PLAIN = frozenset({str, int, float, bool})
 
 
-def equal(left: Any, right: Any, budget: Budget) -> bool:
+def equal(left: object, right: object, budget: Budget) -> bool:
     """`==`: within one kind, or with null; between kinds an error, never silently false."""
     if left is None or right is None:
         return left is right
@@ -238,7 +175,7 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
     return same(left, right, budget)
 
 
-def unequal(left: Any, right: Any, budget: Budget) -> bool:
+def unequal(left: object, right: object, budget: Budget) -> bool:
     return not equal(left, right, budget)
 
 
@@ -279,7 +216,7 @@ def greater_equal(left: Any, right: Any, budget: Budget) -> bool:
     return bool(left >= right)
 
 
-def contains(item: Any, container: Any, budget: Budget) -> bool:
+def contains(item: object, container: object, budget: Budget) -> bool:
     """`in`: element of a list, key of an object, part of a string; compares without error."""
     if isinstance(container, str):
         if not isinstance(item, str):
@@ -304,11 +241,11 @@ def contains(item: Any, container: Any, budget: Budget) -> bool:
     raise fault(f"`in` needs a list, an object or a string on its right, not {told(container)}")
 
 
-def excludes(item: Any, container: Any, budget: Budget) -> bool:
+def excludes(item: object, container: object, budget: Budget) -> bool:
     return not contains(item, container, budget)
 
 
-def text(value: Any, budget: Budget) -> str:
+def text(value: object, budget: Budget) -> str:
     """A value as it stands in a joined string: strings as they are, everything else as JSON."""
     if isinstance(value, str):
         return value

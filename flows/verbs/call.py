@@ -2,70 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
-from flows.context import Reading, Visible
+from flows.context import Reading
 from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import suggest
-from flows.verbs import ANYTHING, Read
+from flows.report import Report
+from flows.verbs import ANYTHING, Keys, Read, Verb
+from flows.visible import Visible
 from reactor.contracts import plan
 
-VERB = "call"
-SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
+class Call(Verb):
+    name = "call"
+    keys: ClassVar[Keys] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
 
-def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
-    name = reading.text(node.get("call"), "call")
-    arguments_node = node.get("with") or Node("map", node.line, node.column)
-    arguments = reading.template(
-        arguments_node, Visible(visible.certain, visible.possible, visible.names, True, visible.anywhere)
-    )
-    repeat = "keyed"
-    if name is not None:
-        at = node.get("call") or node
-        if name not in reading.kinds.actions.names():
-            hint = suggest(name, reading.kinds.actions.names()) or "; `reactor actions` lists them"
-            reading.problem(at, f"there is no action {name}{hint}")
-        else:
-            action = reading.kinds.actions.get(name)
-            repeat = action.repeat
-            reading.actions.append(name)
-            if action.needs is not None and action.needs not in reading.kinds.allow:
-                reading.problem(
-                    at,
-                    f"{name} is not allowed by this daemon's configuration; start it with --allow {action.needs}"
-                    f" (or REACTOR_ALLOW={action.needs})",
-                )
-            check_options(reading, action.Options, arguments_node, f"{name}", templates=True)
-            for key in getattr(action, "literal", ()):
-                for found in _at(arguments_node, key.split(".")):
-                    _written_out(reading, found, f"{key} of {name}")
-            reading.connection(action, arguments_node, name)
-            reading.collection(action, arguments_node)
-            roots = getattr(action, "paths", ())
-            for key in roots:
-                value = arguments_node.get(key)
-                if (
-                    value is not None
-                    and isinstance(value.value, str)
-                    and value.value.startswith("${{")
-                    and not value.value.startswith("${{ event.path }}")
-                    and not (key in getattr(action, "reads", ()) and value.value.startswith("${{ event.files"))
-                    and reading.kinds.file_root is None
-                ):
-                    reading.problem(
-                        value,
-                        f"{key} begins with an expression, so nothing says where it may point; write a folder in"
-                        " front, or start the daemon with --file-root DIR",
+    acts = True
+
+    def read(self, reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
+        name = reading.report.text(node.get("call"), "call")
+        arguments_node = node.get("with") or Node("map", node.line, node.column)
+        arguments = reading.computed.template(arguments_node, replace(visible, secrets=True))
+        repeat = "keyed"
+        if name is not None:
+            at = node.get("call") or node
+            if name not in reading.kinds.actions.names():
+                hint = suggest(name, reading.kinds.actions.names()) or "; `reactor actions` lists them"
+                reading.report.problem(at, f"there is no action {name}{hint}")
+            else:
+                action = reading.kinds.actions.get(name)
+                repeat = action.repeat
+                reading.uses.actions.append(name)
+                if action.needs is not None and action.needs not in reading.kinds.allow:
+                    reading.report.problem(
+                        at,
+                        f"{name} is not allowed by this daemon's configuration; start it with --allow {action.needs}"
+                        f" (or REACTOR_ALLOW={action.needs})",
                     )
-            if id is not None:
-                reading.results[id] = getattr(action, "result_fields", None)
-    own = node.get("repeat")
-    if own is not None:
-        repeat = reading.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
-    return Read(plan.Call(name or "", arguments, repeat))
+                check_options(reading.report, action.Options, arguments_node, f"{name}", templates=True)
+                for key in getattr(action, "literal", ()):
+                    for found in _at(arguments_node, key.split(".")):
+                        _written_out(reading.report, found, f"{key} of {name}")
+                reading.uses.connection(reading.report, action, arguments_node, name)
+                reading.uses.collection(action, arguments_node)
+                roots = getattr(action, "paths", ())
+                for key in roots:
+                    value = arguments_node.get(key)
+                    if (
+                        value is not None
+                        and isinstance(value.value, str)
+                        and value.value.startswith("${{")
+                        and not value.value.startswith("${{ event.path }}")
+                        and not (key in getattr(action, "reads", ()) and value.value.startswith("${{ event.files"))
+                        and reading.kinds.file_root is None
+                    ):
+                        reading.report.problem(
+                            value,
+                            f"{key} begins with an expression, so nothing says where it may point; write a folder in"
+                            " front, or start the daemon with --file-root DIR",
+                        )
+                if id is not None:
+                    reading.names.steps.result_fields[id] = getattr(action, "result_fields", None)
+        own = node.get("repeat")
+        if own is not None:
+            repeat = reading.report.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
+        return Read(plan.Call(name or "", arguments, repeat))
+
+    def usual_retry(self, reading: Reading, body: plan.Body) -> plan.Retry | None:
+        """What the action brings."""
+        if not isinstance(body, plan.Call) or body.action not in reading.kinds.actions.names():
+            return None
+        waits = getattr(reading.kinds.actions.get(body.action), "retry_waits", ())
+        return plan.Retry(len(waits), waits=tuple(waits)) if waits else None
+
+    def keys_with(self, actions: Sequence[str]) -> Keys:
+        return {**self.keys, "call": {"enum": actions, "description": self.keys["call"]["description"]}}
 
 
 def _at(node: Node, keys: list[str]) -> Iterator[Node]:
@@ -83,6 +97,6 @@ def _at(node: Node, keys: list[str]) -> Iterator[Node]:
         yield node
 
 
-def _written_out(reading: Reading, node: Node, what: str) -> None:
+def _written_out(report: Report, node: Node, what: str) -> None:
     if isinstance(node.value, str) and "${{" in node.value:
-        reading.problem(node, f"{what} is written out: event data never becomes code; give it by input, env or params")
+        report.problem(node, f"{what} is written out: event data never becomes code; give it by input, env or params")

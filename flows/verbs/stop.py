@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from flows.context import Reading, Visible
+from flows.context import Reading
 from flows.nodes import Node
-from flows.verbs import Read
+from flows.verbs import Keys, Read, Verb
+from flows.visible import Visible
 from reactor.contracts import plan
 
-VERB = "stop"
-SCHEMA: dict[str, Any] = {"stop": {"enum": ["success", "cancelled"]}}
 
+class Stop(Verb):
+    name = "stop"
+    keys: ClassVar[Keys] = {"stop": {"enum": ["success", "cancelled"]}}
+    ends = True
 
-def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
-    return Read(plan.Stop(reading.choice(node.get("stop"), "stop", ("success", "cancelled"), "success")))
+    def read(self, reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
+        return Read(plan.Stop(reading.report.choice(node.get("stop"), "stop", ("success", "cancelled"), "success")))

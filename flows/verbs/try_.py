@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import ClassVar
 
-from flows.context import Reading, Visible
+from flows.blocks import read_block
+from flows.context import Reading
 from flows.nodes import Node
-from flows.verbs import STEPS, Read
+from flows.verbs import STEPS, Keys, Read, Verb
+from flows.visible import Visible
 from reactor.contracts import plan
 
-VERB = "try"
-SCHEMA: dict[str, Any] = {"try": STEPS, "finally": STEPS}
 
+class Try(Verb):
+    name = "try"
+    keys: ClassVar[Keys] = {"try": STEPS, "finally": STEPS}
 
-def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
-    from flows.steps import read_block
-
-    block, (certain, possible) = read_block(reading, node.get("try"), visible, "try")
-    last = None
-    last_node = node.get("finally")
-    if last_node is not None:
-        seen = replace(visible, possible=visible.possible | certain | possible)
-        last, (more, maybe) = read_block(reading, last_node, seen, "finally")
-        certain, possible = certain | more, possible | maybe
-    if node.get("on_error") is None and last is None:
-        reading.problem(node, "a `try` needs `on_error` or `finally`", "warning")
-    return Read(plan.Try(block, last), certain, possible)
+    def read(self, reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
+        block, (certain, possible) = read_block(reading, node.get("try"), visible, "try")
+        last = None
+        last_node = node.get("finally")
+        if last_node is not None:
+            seen = visible.after(frozenset(), certain | possible)
+            last, (more, maybe) = read_block(reading, last_node, seen, "finally")
+            certain, possible = certain | more, possible | maybe
+        if node.get("on_error") is None and last is None:
+            reading.report.problem(node, "a `try` needs `on_error` or `finally`", "warning")
+        return Read(plan.Try(block, last), certain, possible)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import ClassVar
 
-from flows.context import Literal, Reading, Visible
+from flows.blocks import read_loop, turn_limit
+from flows.computed import Literal
+from flows.context import Reading
 from flows.nodes import Node
-from flows.verbs import EXPRESSION, STEPS, Read
-from flows.verbs.while_ import turns
+from flows.verbs import EXPRESSION, STEPS, Keys, Read, Verb
+from flows.visible import Visible
 from reactor.contracts import plan
 
-VERB = "until"
-REQUIRED = ("do", "max")
-SCHEMA: dict[str, Any] = {"until": EXPRESSION, "do": STEPS, "max": {"type": "integer", "minimum": 1}}
 
+class Until(Verb):
+    name = "until"
+    keys: ClassVar[Keys] = {"until": EXPRESSION, "do": STEPS, "max": {"type": "integer", "minimum": 1}}
+    required = ("do", "max")
+    loops = True
 
-def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
-    from flows.steps import read_loop
-
-    inner = visible.plus("index")
-    block, (certain, possible) = read_loop(reading, node, inner, False)
-    seen = replace(inner, certain=inner.certain | certain, possible=inner.possible | possible)
-    test = node.get("until")
-    condition = reading.expression(test, seen, "until") if test is not None else None
-    return Read(plan.Loop(condition or Literal(True, node.line), block, turns(reading, node, "until"), True))
+    def read(self, reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
+        inner = visible.plus("index")
+        block, seen = read_loop(reading, node, inner, False)
+        test = node.get("until")
+        condition = reading.computed.expression(test, inner.after(*seen), "until") if test is not None else None
+        return Read(
+            plan.Until(condition or Literal(True, node.line), block, turn_limit(reading.report, node, self.name))
+        )

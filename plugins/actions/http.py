@@ -13,7 +13,6 @@ import yarl
 
 from plugins.actions._paths import locate
 from plugins.actions._place import Place
-from plugins.connections.http import Auth
 from plugins.http_client.answer import (
     decode,
     expected,
@@ -38,6 +37,7 @@ from plugins.http_client.request import (
     wrong,
 )  # fmt: skip
 from plugins.http_client.session import Session, session
+from plugins.http_client.settings import Auth
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.kit.durations import DurationError, parse_duration

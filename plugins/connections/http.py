@@ -6,45 +6,13 @@ import ssl
 from typing import Any, ClassVar
 
 import anyio
-import msgspec
 from anyio.streams.tls import TLSStream
 
 from plugins.http_client.guard import Guard, parsed, shortened, split
-from reactor import __version__
+from plugins.http_client.settings import AGENT, Settings, Tls
 from reactor.contracts.errors import NotConnected, StepFailed
 
-AGENT = f"Reactor/{__version__}"
 CHECK_WITHIN = 10.0
-
-
-class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    bearer: str | None = None
-    user: str | None = None
-    password: str | None = None
-
-
-class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    ca: str | None = None
-    """A file of certificates to trust instead of the system's."""
-    cert: str | None = None
-    """The client's certificate file,"""
-    key: str | None = None
-    """and its key."""
-    verify: bool = True
-    """False trusts anyone; for tests only."""
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    url: str
-    """What every request's URL begins with; a query of it (`?key=…`) goes along with every request."""
-    headers: dict[str, str] = {}
-    """Headers of every request."""
-    auth: Auth | None = None
-    """`bearer`, or `user` and `password`."""
-    tls: Tls | None = None
-    """Certificates; paths are absolute."""
-    health: str | None = None
-    """A path that answers 2xx or 3xx when all is well; without one, the health check only connects."""
 
 
 class Http:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import yarl
 
-from plugins.connections.http import AGENT, Auth, Settings, Tls
 from plugins.http_client.guard import parsed, refused, shortened, split
+from plugins.http_client.settings import AGENT, Auth, Settings, Tls
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.text import is_text

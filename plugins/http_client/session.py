@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from plugins.connections.http import Tls
 from plugins.http_client.guard import Guard, Network
+from plugins.http_client.settings import Tls
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 

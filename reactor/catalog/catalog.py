@@ -215,8 +215,9 @@ class Catalog:
         kinds = Kinds(
             actions=self._kinds.actions,
             triggers=self._kinds.triggers,
+            connections=self._kinds.connections,
             allow=frozenset({"shell", "script"}),
-            schema=self._kinds.schema,
+            make_validator=self._kinds.make_validator,
             file_root="/",
         )
         compiled = await anyio.to_thread.run_sync(self._compile, record, kinds)

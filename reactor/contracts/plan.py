@@ -147,13 +147,21 @@ class Foreach:
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """`while` tests before each turn, `until` after."""
+class While:
+    """Tested before each turn. More than `limit` turns are an error."""
 
     condition: Expression
     do: Block
     limit: int
-    until: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Tested after each turn, on what that turn made."""
+
+    condition: Expression
+    do: Block
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +215,48 @@ class Fail:
     type: Template
     message: Template
     details: Template
+
+
+Body = (
+    Call
+    | Set
+    | If
+    | Switch
+    | Parallel
+    | Foreach
+    | While
+    | Until
+    | Wait
+    | RunFlow
+    | Emit
+    | Queue
+    | Respond
+    | Try
+    | Stop
+    | Fail
+)
+"""What the keys of one verb say."""
+
+BODIES: dict[str, type[Body]] = {
+    "call": Call,
+    "set": Set,
+    "if": If,
+    "switch": Switch,
+    "parallel": Parallel,
+    "foreach": Foreach,
+    "while": While,
+    "until": Until,
+    "wait": Wait,
+    "run": RunFlow,
+    "emit": Emit,
+    "queue": Queue,
+    "respond": Respond,
+    "try": Try,
+    "stop": Stop,
+    "fail": Fail,
+}
+"""The closed list of verbs, in the order in which messages name them. A verb `x` is read by the class of this name in
+`flows/verbs/x.py`, and walked by the one in `reactor/engine/steps/x.py` (`x_.py` for words of Python)."""
 
 
 @dataclass(frozen=True, slots=True)

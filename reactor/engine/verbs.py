@@ -1,4 +1,4 @@
-"""The closed set of verbs."""
+"""All verbs by their names, as in `reactor.contracts.plan.BODIES`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from reactor.engine.steps.emit import Emit
 from reactor.engine.steps.fail import Fail
 from reactor.engine.steps.foreach import Foreach
 from reactor.engine.steps.if_ import If
-from reactor.engine.steps.loop import Loop
 from reactor.engine.steps.parallel import Parallel
 from reactor.engine.steps.queue import Queue
 from reactor.engine.steps.respond import Respond
-from reactor.engine.steps.run_flow import RunFlow
+from reactor.engine.steps.run import RunFlow
 from reactor.engine.steps.set import Set
 from reactor.engine.steps.stop import Stop
 from reactor.engine.steps.switch import Switch
 from reactor.engine.steps.try_ import Try
+from reactor.engine.steps.until import Until
 from reactor.engine.steps.wait import Wait
+from reactor.engine.steps.while_ import While
 
 VERBS: dict[str, Verb] = {
     "call": Call(),
@@ -26,8 +27,8 @@ VERBS: dict[str, Verb] = {
     "switch": Switch(),
     "parallel": Parallel(),
     "foreach": Foreach(),
-    "while": Loop(),
-    "until": Loop(),
+    "while": While(),
+    "until": Until(),
     "wait": Wait(),
     "run": RunFlow(),
     "emit": Emit(),
@@ -38,5 +39,5 @@ VERBS: dict[str, Verb] = {
     "fail": Fail(),
 }
 
-INSTANT = frozenset({"set", "respond", "stop", "fail"})
+INSTANT = frozenset(name for name, verb in VERBS.items() if verb.instant)
 """Verbs that end where they begin: without a policy they need no state of their own."""

@@ -41,7 +41,7 @@ class StoreCollections:
     async def put(
         self, collection: str, key: str, value: object, writer: str | None, expected: int | None = None
     ) -> Item | None:
-        schema = self._collection(collection, key).schema
+        schema = self._collection(collection, key).validator
         if schema is not None:
             problems = schema.problems(value)
             if problems:

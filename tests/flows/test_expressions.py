@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.expressions import ExpressionSyntax, compile_expression
-from flows.expressions.compiler import BINARY, COMPARE, MAKERS, UNARY
 from flows.expressions.functions.patterns import size_of
+from flows.expressions.makers import MAKERS
+from flows.expressions.operators import BINARY, COMPARE, UNARY
 from flows.expressions.table import FUNCTIONS
 from reactor.contracts.errors import StepFailed
 from tests.flows_help import problems

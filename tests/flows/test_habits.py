@@ -9,7 +9,7 @@ import pytest
 
 from flows.connections import load_connections
 from flows.loader import load_text
-from flows.steps import READERS
+from flows.verbs.table import VERBS
 from tests.flows_help import KINDS, problems
 
 HABITS = [
@@ -27,9 +27,9 @@ HABITS = [
     ("do: [{set: {a: '${{ now() }}'}}]\n", "an expression reads no clock; run.started is when the run began"),
     ("do: [{set: {a: '${{ body.x }}'}}]\n", "there is no name body; what started the run is `event`"),
     ("do: [{uses: x}]\n", "uses is none; write `call: action` with `with:`; the verbs are call, set"),
-    ("do: [{cal: x}]\n", f"cal is none (did you mean call?); the verbs are {', '.join(READERS)}"),
-    ("do: [{zzz: x}]\n", f"zzz is none; the verbs are {', '.join(READERS)}"),
-    ("do: [{id: x}]\n", f"a step needs exactly one verb; the verbs are {', '.join(READERS)}"),
+    ("do: [{cal: x}]\n", f"cal is none (did you mean call?); the verbs are {', '.join(VERBS)}"),
+    ("do: [{zzz: x}]\n", f"zzz is none; the verbs are {', '.join(VERBS)}"),
+    ("do: [{id: x}]\n", f"a step needs exactly one verb; the verbs are {', '.join(VERBS)}"),
     ("do: [{call: log, with: {message: 1}, retries: 3}]\n", "write `retry: {times: 3, wait: 1s..1m}`"),
     ("do: [{call: log, with: {message: 1, level: loud}}]\n", 'level must be debug, info, warning or error, not "loud"'),
     ("do: [{call: nothing.like.it}]\n", "there is no action nothing.like.it; `reactor actions` lists them"),

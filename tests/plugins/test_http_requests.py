@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from plugins.actions import http as actions
-from plugins.connections.http import Http, Settings
+from plugins.connections.http import Http
 from plugins.http_client.request import joined, pairs
+from plugins.http_client.settings import Settings
 from reactor.contracts.errors import StepFailed
 from reactor.kit.clock import SystemClock
 from reactor.lending.clients import IDLE, MOST, SharedClients

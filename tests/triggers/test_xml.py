@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reactor.kit.xml import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS
-from triggers.kit.body import BadBody
+from triggers.kit.bad_body import BadBody
 from triggers.kit.xml import decode_xml
 
 

@@ -21,7 +21,8 @@ from reactor.kit.charset import NotText
 from reactor.kit.durations import DurationError, parse_duration, parse_size
 from reactor.kit.paths import plain_path
 from triggers.http.verify import Unverified, Verify, check, identity_in, verify_problems
-from triggers.kit.body import BadBody, decode_body
+from triggers.kit.bad_body import BadBody
+from triggers.kit.body import decode_body
 
 _PATH = re.compile(
     r"(/((?:[A-Za-z0-9._~!$&'()+,;=:@-]|[^\x00-\xa0\ud800-\udfff]|%[0-9A-Fa-f]{2})+|\{[a-z][a-z0-9_]*\}))+/?|/"

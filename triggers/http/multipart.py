@@ -19,7 +19,8 @@ from python_multipart.multipart import MultipartParser
 from reactor.contracts.event import Upload
 from reactor.contracts.text import named, not_utf8, raw, shown
 from reactor.kit.charset import NotText, codec, decode_text, parameter, unquoted
-from triggers.kit.body import BadBody, add_field
+from triggers.kit.bad_body import BadBody
+from triggers.kit.body import add_field
 
 MAX_PARTS = 1000
 MAX_FILES = 100

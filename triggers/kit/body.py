@@ -7,12 +7,9 @@ from typing import Any
 
 from reactor.contracts.text import without_bom
 from reactor.kit.charset import NotText, decode_json, decode_text, keeps_ascii, parameter, unquoted
+from triggers.kit.bad_body import BadBody
 
 MAX_FIELDS = 1000
-
-
-class BadBody(Exception):
-    """The body is not what its content type says."""
 
 
 def decode_body(raw: bytes, content_type: str) -> Any:

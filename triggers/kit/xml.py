@@ -7,7 +7,7 @@ from typing import Any
 
 from reactor.kit.charset import NotText, decode_text
 from reactor.kit.xml import XmlLimit, XmlValues
-from triggers.kit.body import BadBody
+from triggers.kit.bad_body import BadBody
 
 CHUNK = 64 * 1024
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")

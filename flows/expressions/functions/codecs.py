@@ -16,19 +16,20 @@ import yaml as _yaml
 
 from flows.expressions.bounds import CHARACTERS, MAX_DEPTH, MAX_SIZE, VALUE, Budget, limit, too_deep
 from flows.expressions.functions._arguments import sequence, string
-from flows.expressions.table import function
-from flows.expressions.values import fault, show, text
+from flows.expressions.messages import fault, show
+from flows.expressions.table import List, Text, Value, Whole, function
+from flows.expressions.values import text
 from reactor.kit.formulas import csv_cell
 
 
 @function("json(x)", "A value as JSON text.", "json([1, null])", "[1,null]", steps=10)
-def json(budget: Budget, x: Any) -> Any:
+def json(budget: Budget, x: Value) -> str:
     budget.weigh(x)
     return msgspec.json.encode(x).decode()
 
 
 @function("from_json(s)", "The value that a JSON text stands for.", "from_json('{\"a\": 1}')", {"a": 1}, steps=10)
-def from_json(budget: Budget, s: Any) -> Any:
+def from_json(budget: Budget, s: Text) -> Any:
     source = string("from_json", s)
     commas, lists, objects = source.count(","), source.count("["), source.count("{")
     budget.spend(commas // 16)
@@ -61,7 +62,7 @@ def _check_depth(value: Any) -> None:
 
 
 @function("yaml(x)", "A value as YAML text.", 'yaml({"a": [1]})', "a:\n- 1\n", steps=600)
-def yaml(budget: Budget, x: Any) -> Any:
+def yaml(budget: Budget, x: Value) -> str:
     budget.weigh(x)
     encoded = msgspec.json.encode(x)
     if len(encoded) > MAX_SIZE // 16:
@@ -78,12 +79,13 @@ def yaml(budget: Budget, x: Any) -> Any:
     steps=24,
     weight=4,
 )
-def csv(budget: Budget, s: Any, separator: Any = ",") -> Any:
-    if len(string("csv", separator)) != 1:
+def csv(budget: Budget, s: Text, separator: Text = ",") -> list[dict[str, str]]:
+    between = string("csv", separator)
+    if len(between) != 1:
         raise fault("csv() needs a separator of one character")
     rows: list[dict[str, str]] = []
     try:
-        reader = _csv.reader(io.StringIO(string("csv", s).removeprefix("\ufeff")), delimiter=separator, strict=True)
+        reader = _csv.reader(io.StringIO(string("csv", s).removeprefix("\ufeff")), delimiter=between, strict=True)
         header = next(reader, None)
         for row in reader:
             budget.spend(1)
@@ -105,8 +107,9 @@ def csv(budget: Budget, s: Any, separator: Any = ",") -> Any:
     'to_csv([{"a": 1, "b": "=1+1"}])',
     "a,b\r\n1,'=1+1\r\n",
 )
-def to_csv(budget: Budget, rows: Any, separator: Any = ",", formulas: Any = "escape") -> Any:
-    if len(string("to_csv", separator)) != 1:
+def to_csv(budget: Budget, rows: List, separator: Text = ",", formulas: Text = "escape") -> str:
+    between = string("to_csv", separator)
+    if len(between) != 1:
         raise fault("to_csv() needs a separator of one character")
     if formulas not in ("escape", "keep"):
         raise fault(f'to_csv() takes "escape" or "keep" for formulas, not {show(formulas)}')
@@ -114,7 +117,7 @@ def to_csv(budget: Budget, rows: Any, separator: Any = ",", formulas: Any = "esc
         formulas = "keep"
     pool = sequence("to_csv", rows, budget)
     out = io.StringIO()
-    writer = _csv.writer(out, delimiter=separator)
+    writer = _csv.writer(out, delimiter=between)
     names: list[str] = list(pool[0]) if pool and isinstance(pool[0], dict) else []
     length = sum(map(len, names))
     budget.charge(len(names) * 4 + length // CHARACTERS)
@@ -139,12 +142,12 @@ def to_csv(budget: Budget, rows: Any, separator: Any = ",", formulas: Any = "esc
 
 
 @function("base64(s)", "In base64 (RFC 4648), of its UTF-8.", 'base64("hi")', "aGk=")
-def base64(budget: Budget, s: Any) -> Any:
+def base64(budget: Budget, s: Text) -> str:
     return _base64.b64encode(string("base64", s).encode()).decode()
 
 
 @function("unbase64(s)", "The text behind base64.", 'unbase64("aGk=")', "hi", weight=2)
-def unbase64(budget: Budget, s: Any) -> Any:
+def unbase64(budget: Budget, s: Text) -> str:
     try:
         return _base64.b64decode(string("unbase64", s), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -152,7 +155,7 @@ def unbase64(budget: Budget, s: Any) -> Any:
 
 
 @function("hex(s)", "The UTF-8 of a string, or a whole number, in hexadecimal.", "hex(255)", "ff")
-def hexadecimal(budget: Budget, x: Any) -> Any:
+def hexadecimal(budget: Budget, x: Text | Whole) -> str:
     if isinstance(x, int) and not isinstance(x, bool):
         return f"{x:x}"
     return string("hex", x).encode().hex()
@@ -165,7 +168,7 @@ def hexadecimal(budget: Budget, x: Any) -> Any:
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     steps=8,
 )
-def sha256(budget: Budget, s: Any) -> Any:
+def sha256(budget: Budget, s: Text) -> str:
     return hashlib.sha256(string("sha256", s).encode()).hexdigest()
 
 
@@ -176,15 +179,15 @@ def sha256(budget: Budget, s: Any) -> Any:
     "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
     steps=12,
 )
-def hmac_sha256(budget: Budget, key: Any, s: Any) -> Any:
+def hmac_sha256(budget: Budget, key: Text, s: Text) -> str:
     return hmac.digest(string("hmac_sha256", key).encode(), string("hmac_sha256", s).encode(), "sha256").hex()
 
 
 @function("url_encode(s)", "For use in a URL; slashes too.", 'url_encode("a b/c")', "a%20b%2Fc", weight=30)
-def url_encode(budget: Budget, s: Any) -> Any:
+def url_encode(budget: Budget, s: Text) -> str:
     return urllib.parse.quote(string("url_encode", s), safe="")
 
 
 @function("url_decode(s)", "The text behind URL encoding.", 'url_decode("a%20b")', "a b", weight=30)
-def url_decode(budget: Budget, s: Any) -> Any:
+def url_decode(budget: Budget, s: Text) -> str:
     return urllib.parse.unquote(string("url_decode", s))

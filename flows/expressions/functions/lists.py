@@ -9,12 +9,13 @@ from typing import Any
 from flows.expressions import values
 from flows.expressions.bounds import CHARACTERS, ELEMENT, VALUE, Budget
 from flows.expressions.functions._arguments import numeric, sequence, string, whole
-from flows.expressions.table import function
-from flows.expressions.values import fault, kind, number, show, told
+from flows.expressions.messages import fault, kind, show, told
+from flows.expressions.table import Flag, List, Object, Text, Value, Whole, function
+from flows.expressions.values import number
 
 
 @function("len(x)", "The number of elements, keys or characters.", "len([1, 2, 3])", 3, weight=0)
-def length(budget: Budget, x: Any) -> Any:
+def length(budget: Budget, x: Text | List | Object) -> int:
     if isinstance(x, (list, tuple, dict, str)):
         return len(x)
     hint = "; default(x, []) stands in where there may be none" if x is None else ""
@@ -34,18 +35,18 @@ def _extreme(name: str, budget: Budget, items: tuple[Any, ...], better: Any) -> 
 
 
 @function("min(list)", "The smallest element, or of several arguments.", "min([3, 1, 2])", 1)
-def smallest(budget: Budget, first: Any, *more: Any) -> Any:
+def smallest(budget: Budget, first: Value, *more: Value) -> Any:
     return _extreme("min", budget, (first, *more), values.less)
 
 
 @function("max(list)", "The greatest element, or of several arguments.", "max(3, 1, 2)", 3)
-def greatest(budget: Budget, first: Any, *more: Any) -> Any:
+def greatest(budget: Budget, first: Value, *more: Value) -> Any:
     return _extreme("max", budget, (first, *more), values.greater)
 
 
 @function("sum(list)", "All numbers added.", "sum([1, 2, 3])", 6)
-def total(budget: Budget, items: Any) -> Any:
-    result: Any = 0
+def total(budget: Budget, items: List) -> int | float:
+    result: int | float = 0
     pool = sequence("sum", items, budget)
     budget.charge(len(pool))
     for item in pool:
@@ -54,12 +55,12 @@ def total(budget: Budget, items: Any) -> Any:
 
 
 @function("any(list)", "Whether one element is true.", "any([false, true])", True)
-def any_of(budget: Budget, items: Any) -> Any:
+def any_of(budget: Budget, items: List) -> bool:
     return any(sequence("any", items, budget))
 
 
 @function("all(list)", "Whether every element is true.", "all([true, true])", True)
-def all_of(budget: Budget, items: Any) -> Any:
+def all_of(budget: Budget, items: List) -> bool:
     return all(sequence("all", items, budget))
 
 
@@ -77,7 +78,7 @@ def _field(name: str, item: Any, by: Any) -> Any:
     'sorted([{"n": 2}, {"n": 1}], by="n")',
     [{"n": 1}, {"n": 2}],
 )
-def in_order(budget: Budget, items: Any, by: Any = None, reverse: Any = False) -> Any:
+def in_order(budget: Budget, items: List, by: Text | None = None, reverse: Flag = False) -> list[Any]:
     pool = sequence("sorted", items, budget)
     budget.spend(len(pool))
     if len(pool) < 2:
@@ -109,14 +110,14 @@ def _alike(fields: list[Any]) -> bool:
 
 
 @function("reversed(list)", "Back to front; strings too.", "reversed([1, 2])", [2, 1])
-def backwards(budget: Budget, items: Any) -> Any:
+def backwards(budget: Budget, items: List | Text) -> list[Any] | str:
     if isinstance(items, str):
         return items[::-1]
     return sequence("reversed", items, budget)[::-1]
 
 
 @function("list(x)", "A list of the elements, keys or characters.", 'list("ab")', ["a", "b"])
-def listed(budget: Budget, x: Any) -> Any:
+def listed(budget: Budget, x: Text | List | Object) -> list[Any]:
     if isinstance(x, (str, dict)):
         budget.spend(len(x))
         budget.make(len(x) * VALUE)
@@ -125,11 +126,12 @@ def listed(budget: Budget, x: Any) -> Any:
 
 
 @function("range(start, stop, step)", "Whole numbers from start (0) up to, not with, stop.", "range(3)", [0, 1, 2])
-def numbers_between(budget: Budget, start: Any, stop: Any = None, step: Any = 1) -> Any:
+def numbers_between(budget: Budget, start: Whole, stop: Whole | None = None, step: Whole = 1) -> list[int]:
     low, high = (0, whole("range", start)) if stop is None else (whole("range", start), whole("range", stop))
-    if whole("range", step) == 0:
+    stride = whole("range", step)
+    if stride == 0:
         raise fault("the step of range() is not 0")
-    span = range(low, high, step)
+    span = range(low, high, stride)
     budget.spend(min(len(span), 10**9) if abs(high - low) < 2**62 else 10**9)
     budget.make(len(span) * VALUE)
     return list(span)
@@ -141,7 +143,7 @@ def numbers_between(budget: Budget, start: Any, stop: Any = None, step: Any = 1)
     "zip([1, 2], [3, 4])",
     [[1, 3], [2, 4]],
 )
-def zipped(budget: Budget, first: Any, *more: Any) -> Any:
+def zipped(budget: Budget, first: List, *more: List) -> list[Any]:
     parts = [sequence("zip", part, budget) for part in (first, *more)]
     count = min(map(len, parts))
     budget.charge(count * (4 + len(parts) // 8))
@@ -156,7 +158,7 @@ def _new(budget: Budget, rows: list[Any]) -> list[Any]:
 
 
 @function("enumerate(list)", "Pairs of place and element.", 'enumerate(["a"])', [[0, "a"]])
-def enumerated(budget: Budget, items: Any) -> Any:
+def enumerated(budget: Budget, items: List) -> list[Any]:
     pool = sequence("enumerate", items, budget)
     budget.charge(len(pool) * 4)
     budget.make(len(pool) * (2 * VALUE))
@@ -164,7 +166,7 @@ def enumerated(budget: Budget, items: Any) -> Any:
 
 
 @function("unique(list)", "Without repetitions, the first of each kept.", "unique([1, 2, 1])", [1, 2])
-def distinct(budget: Budget, items: Any) -> Any:
+def distinct(budget: Budget, items: List) -> list[Any]:
     result: list[Any] = []
     seen: set[Any] = set()
     pool = sequence("unique", items, budget)
@@ -196,7 +198,7 @@ def _hashed(item: Any) -> Any:
 
 
 @function("flatten(list)", "Lists inside the list opened, one level.", "flatten([[1], [2, 3], 4])", [1, 2, 3, 4])
-def flattened(budget: Budget, items: Any) -> Any:
+def flattened(budget: Budget, items: List) -> list[Any]:
     result: list[Any] = []
     for item in sequence("flatten", items, budget):
         if isinstance(item, list):
@@ -214,7 +216,7 @@ def flattened(budget: Budget, items: Any) -> Any:
     'group_by([{"k": "a", "n": 1}], "k")',
     {"a": [{"k": "a", "n": 1}]},
 )
-def grouped(budget: Budget, items: Any, key: Any) -> Any:
+def grouped(budget: Budget, items: List, key: Text) -> dict[str, list[Any]]:
     result: dict[str, list[Any]] = {}
     pool = sequence("group_by", items, budget)
     budget.charge(len(pool) * 3)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import decimal
-from typing import Any
+from typing import NoReturn
 
 from flows.expressions.bounds import Budget
 from flows.expressions.functions._arguments import numeric, whole
-from flows.expressions.table import function
-from flows.expressions.values import fault, number, text, told
+from flows.expressions.messages import fault, told
+from flows.expressions.table import Flag, Number, Text, Value, Whole, function
+from flows.expressions.values import number, text
 
 
 @function("abs(x)", "The distance from zero.", "abs(-3)", 3)
-def absolute(budget: Budget, x: Any) -> Any:
+def absolute(budget: Budget, x: Number) -> int | float:
     return abs(numeric("abs", x))
 
 
 @function("round(x, digits)", "Rounded, half to even, to `digits` places (0).", "round(2.567, 2)", 2.57, steps=8)
-def rounded(budget: Budget, x: Any, digits: Any = 0) -> Any:
+def rounded(budget: Budget, x: Number, digits: Whole = 0) -> int | float:
     places = whole("round", digits)
     if not -40 <= places <= 40:
         raise fault(f"round() keeps -40 to 40 digits, not {places}")
@@ -28,7 +29,7 @@ def rounded(budget: Budget, x: Any, digits: Any = 0) -> Any:
 @function(
     "int(x)", "A whole number from a number or its text; cuts off what is behind the point.", 'int("42")', 42, steps=12
 )
-def integer(budget: Budget, x: Any) -> Any:
+def integer(budget: Budget, x: Number | Text | Flag) -> int:
     if isinstance(x, bool):
         return int(x)
     if isinstance(x, (int, float)):
@@ -42,7 +43,7 @@ def integer(budget: Budget, x: Any) -> Any:
 
 
 @function("float(x)", "A number from a number or its text.", 'float("2.5")', 2.5, steps=12)
-def floating(budget: Budget, x: Any) -> Any:
+def floating(budget: Budget, x: Number | Text) -> int | float:
     if isinstance(x, bool) or not isinstance(x, (int, float, str)) or (isinstance(x, str) and len(x) > 400):
         return _bad("float", x)
     try:
@@ -52,24 +53,24 @@ def floating(budget: Budget, x: Any) -> Any:
     return number(value)
 
 
-def _bad(name: str, value: Any) -> Any:
+def _bad(name: str, value: object) -> NoReturn:
     raise fault(f"{name}() cannot read {told(value)} as a number")
 
 
 @function("str(x)", "The text of a value; objects and lists as JSON.", "str(1.5)", "1.5", weight=0)
-def stringed(budget: Budget, x: Any) -> Any:
+def stringed(budget: Budget, x: Value) -> str:
     return text(x, budget)
 
 
 @function("bool(x)", "False for null, false, 0, and what is empty; else true.", 'bool("x")', True, weight=0)
-def boolean(budget: Budget, x: Any) -> Any:
+def boolean(budget: Budget, x: Value) -> bool:
     return bool(x)
 
 
 @function(
     "fixed(x, digits)", "A number as text with exactly `digits` places (2).", "fixed(3.14159, 2)", "3.14", steps=24
 )
-def fixed(budget: Budget, x: Any, digits: Any = 2) -> Any:
+def fixed(budget: Budget, x: Number, digits: Whole = 2) -> str:
     places = whole("fixed", digits)
     if not 0 <= places <= 40:
         raise fault(f"fixed() keeps 0 to 40 digits, not {places}")

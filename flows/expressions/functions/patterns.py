@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from flows.expressions.bounds import CHARACTERS, Budget, FirstBounds
 from flows.expressions.functions._arguments import string
-from flows.expressions.table import function
-from flows.expressions.values import fault, hiding, show
+from flows.expressions.messages import fault, hiding, show
+from flows.expressions.table import Text, function
 
 MAX_PATTERN = 1000
 KEPT = 64
@@ -113,7 +113,7 @@ def _compiled(budget: Budget, source: str, wanted: str, groups: bool) -> Any:
     True,
     weight=0,
 )
-def matches(budget: Budget, s: Any, expression: Any) -> Any:
+def matches(budget: Budget, s: Text, expression: Text) -> bool:
     return _compiled(budget, string("matches", s), string("matches", expression), False).search(s) is not None
 
 
@@ -124,11 +124,12 @@ def matches(budget: Budget, s: Any, expression: Any) -> Any:
     "42",
     weight=0,
 )
-def extract(budget: Budget, s: Any, expression: Any) -> Any:
+def extract(budget: Budget, s: Text, expression: Text) -> str | dict[str, str] | None:
     compiled = _compiled(budget, string("extract", s), string("extract", expression), True)
     found = compiled.search(s)
     if found is None:
         return None
     if compiled.groupindex:
         return {name: found.group(name) for name in sorted(compiled.groupindex, key=compiled.groupindex.get)}
-    return found.group(1) if compiled.groups else found.group(0)
+    first: str | None = found.group(1) if compiled.groups else found.group(0)
+    return first

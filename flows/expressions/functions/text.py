@@ -5,29 +5,29 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
 
 from flows.expressions.bounds import CHARACTERS, MAX_SIZE, VALUE, Budget, limit
 from flows.expressions.functions._arguments import sequence, string, whole
-from flows.expressions.table import function
+from flows.expressions.messages import fault, show
+from flows.expressions.table import List, Object, Text, Value, Whole, function
 from flows.expressions.values import contains as within
-from flows.expressions.values import fault, show, text
+from flows.expressions.values import text
 
 _STRIPPED = " \t\n\r\f\v"
 
 
 @function("lower(s)", "In lower case.", 'lower("AbC")', "abc", method="lower", weight=4)
-def lower(budget: Budget, s: Any) -> Any:
+def lower(budget: Budget, s: Text) -> str:
     return string("lower", s).lower()
 
 
 @function("upper(s)", "In upper case.", 'upper("AbC")', "ABC", method="upper", weight=4)
-def upper(budget: Budget, s: Any) -> Any:
+def upper(budget: Budget, s: Text) -> str:
     return string("upper", s).upper()
 
 
 @function("title(s)", "Each word with a capital.", 'title("my day")', "My Day", method="title", weight=8)
-def title(budget: Budget, s: Any) -> Any:
+def title(budget: Budget, s: Text) -> str:
     return string("title", s).title()
 
 
@@ -39,11 +39,11 @@ def title(budget: Budget, s: Any) -> Any:
     method="strip",
     weight=2,
 )
-def strip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
+def strip(budget: Budget, s: Text, characters: Text = _STRIPPED) -> str:
     return _stripped(budget, "strip", s, characters, str.strip)
 
 
-def _stripped(budget: Budget, name: str, s: Any, characters: Any, strip: Callable[[str, str], str]) -> str:
+def _stripped(budget: Budget, name: str, s: Text, characters: Text, strip: Callable[[str, str], str]) -> str:
     """Each character that goes is looked for among `characters`."""
     source, given = string(name, s), string(name, characters)
     if len(given) > 16:
@@ -55,12 +55,12 @@ def _stripped(budget: Budget, name: str, s: Any, characters: Any, strip: Callabl
 
 
 @function("lstrip(s, characters)", "The same at the start.", 'lstrip(" a")', "a", method="lstrip", weight=2)
-def lstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
+def lstrip(budget: Budget, s: Text, characters: Text = _STRIPPED) -> str:
     return _stripped(budget, "lstrip", s, characters, str.lstrip)
 
 
 @function("rstrip(s, characters)", "The same at the end.", 'rstrip("a ")', "a", method="rstrip", weight=2)
-def rstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
+def rstrip(budget: Budget, s: Text, characters: Text = _STRIPPED) -> str:
     return _stripped(budget, "rstrip", s, characters, str.rstrip)
 
 
@@ -72,16 +72,17 @@ def rstrip(budget: Budget, s: Any, characters: Any = _STRIPPED) -> Any:
     method="split",
     weight=2,
 )
-def split(budget: Budget, s: Any, separator: Any = None) -> Any:
-    if separator is not None and string("split", separator) == "":
+def split(budget: Budget, s: Text, separator: Text | None = None) -> list[str]:
+    between = string("split", separator) if separator is not None else None
+    if between == "":
         raise fault("split() needs a separator that is not empty")
     source = string("split", s)
-    if separator is not None:
-        budget.search(source, separator)
-        budget.search(source, separator)
-        if source.count(separator) * 8 > MAX_SIZE:
+    if between is not None:
+        budget.search(source, between)
+        budget.search(source, between)
+        if source.count(between) * 8 > MAX_SIZE:
             raise limit("split() makes a list of more than 1 MiB")
-    parts = source.split(separator, budget.left + 1)
+    parts = source.split(between, budget.left + 1)
     return _parts(budget, source, parts)
 
 
@@ -92,7 +93,7 @@ def _parts(budget: Budget, source: str, parts: list[str]) -> list[str]:
 
 
 @function("join(list, separator)", "The texts of the elements, joined.", 'join(["a", "b"], "-")', "a-b")
-def join(budget: Budget, items: Any, separator: Any = "") -> Any:
+def join(budget: Budget, items: List, separator: Text = "") -> str:
     glue = string("join", separator)
     pool: list[str] = []
     length = 0
@@ -109,7 +110,7 @@ def join(budget: Budget, items: Any, separator: Any = "") -> Any:
 @function(
     "replace(s, old, new)", "All `old` made `new`.", 'replace("a-b", "-", "+")', "a+b", method="replace", weight=0
 )
-def replace(budget: Budget, s: Any, old: Any, new: Any) -> Any:
+def replace(budget: Budget, s: Text, old: Text, new: Text) -> str:
     source, before, after = string("replace", s), string("replace", old), string("replace", new)
     if before == "":
         raise fault("replace() needs an `old` that is not empty")
@@ -124,33 +125,35 @@ def replace(budget: Budget, s: Any, old: Any, new: Any) -> Any:
 @function(
     "starts_with(s, prefix)", "Whether it begins so.", 'starts_with("abc", "ab")', True, method="startswith", weight=0
 )
-def starts_with(budget: Budget, s: Any, prefix: Any) -> Any:
+def starts_with(budget: Budget, s: Text, prefix: Text) -> bool:
     start = string("starts_with", prefix)
     budget.charge(len(start) // CHARACTERS)
     return string("starts_with", s).startswith(start)
 
 
 @function("ends_with(s, suffix)", "Whether it ends so.", 'ends_with("abc", "bc")', True, method="endswith", weight=0)
-def ends_with(budget: Budget, s: Any, suffix: Any) -> Any:
+def ends_with(budget: Budget, s: Text, suffix: Text) -> bool:
     end = string("ends_with", suffix)
     budget.charge(len(end) // CHARACTERS)
     return string("ends_with", s).endswith(end)
 
 
 @function("count(s, part)", "How often `part` stands in it.", 'count("abab", "ab")', 2, method="count", weight=0)
-def count(budget: Budget, s: Any, part: Any) -> Any:
-    budget.search(string("count", s), string("count", part))
-    return s.count(part)
+def count(budget: Budget, s: Text, part: Text) -> int:
+    source, wanted = string("count", s), string("count", part)
+    budget.search(source, wanted)
+    return source.count(wanted)
 
 
 @function("find(s, part)", "The first place of `part`, or -1.", 'find("abc", "c")', 2, method="find", weight=0)
-def find(budget: Budget, s: Any, part: Any) -> Any:
-    budget.search(string("find", s), string("find", part))
-    return s.find(part)
+def find(budget: Budget, s: Text, part: Text) -> int:
+    source, wanted = string("find", s), string("find", part)
+    budget.search(source, wanted)
+    return source.find(wanted)
 
 
 @function("contains(s, part)", "Whether `part` is in it; as `part in s`.", 'contains("abc", "b")', True, weight=0)
-def contains(budget: Budget, s: Any, part: Any) -> Any:
+def contains(budget: Budget, s: Text | List | Object, part: Value) -> bool:
     if isinstance(s, (list, dict)):
         budget.spend(len(s))
     return within(part, s, budget)
@@ -163,7 +166,7 @@ def contains(budget: Budget, s: Any, part: Any) -> Any:
     "creme-brulee-你好",
     weight=32,
 )
-def slug(budget: Budget, s: Any) -> Any:
+def slug(budget: Budget, s: Text) -> str:
     if budget.number == 1:
         return _ascii_slug(s)
     source = string("slug", s)
@@ -195,21 +198,21 @@ def _letters(source: str) -> str:
 _OTHERS = re.compile(r"[^0-9a-z]+")
 
 
-def _ascii_slug(s: Any) -> str:
+def _ascii_slug(s: Text) -> str:
     """As under the first set of bounds."""
     plain = unicodedata.normalize("NFKD", string("slug", s)).encode("ascii", "ignore").decode().lower()
     return "-".join("".join(c if c.isalnum() else " " for c in plain).split())
 
 
 @function("truncate(s, length)", "At most `length` characters.", 'truncate("abcdef", 3)', "abc", weight=0)
-def truncate(budget: Budget, s: Any, length: Any) -> Any:
+def truncate(budget: Budget, s: Text, length: Whole) -> str:
     cut = string("truncate", s)[: max(whole("truncate", length), 0)]
     budget.charge(len(cut) // CHARACTERS)
     return cut
 
 
 @function("lines(s)", "The lines, without their ends.", 'lines("a\\nb")', ["a", "b"], steps=16, weight=2)
-def lines(budget: Budget, s: Any) -> Any:
+def lines(budget: Budget, s: Text) -> list[str]:
     source = string("lines", s)
     budget.charge(sum(map(source.count, _ENDS)))
     return _parts(budget, source, source.splitlines())

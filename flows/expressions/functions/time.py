@@ -9,8 +9,8 @@ from typing import Any
 
 from flows.expressions.bounds import Budget
 from flows.expressions.functions._arguments import numeric, string
-from flows.expressions.table import function
-from flows.expressions.values import fault, hiding, show
+from flows.expressions.messages import fault, hiding, show
+from flows.expressions.table import Duration, Moment, Text, function
 from reactor.contracts.event import rfc3339
 from reactor.kit.durations import DurationError, parse_duration
 
@@ -47,7 +47,7 @@ def _stamp(value: datetime.datetime) -> str:
 
 
 @function("date(t)", "The day of a timestamp, in UTC.", 'date("2026-03-01T23:30:00-02:00")', "2026-03-02", steps=16)
-def date(budget: Budget, t: Any) -> Any:
+def date(budget: Budget, t: Moment) -> str:
     try:
         return moment("date", t).astimezone(datetime.UTC).strftime("%Y-%m-%d")
     except OverflowError:
@@ -61,7 +61,7 @@ def date(budget: Budget, t: Any) -> Any:
     "2026-01-31T11:00:00.000000Z",
     steps=60,
 )
-def parse_date(budget: Budget, s: Any, format: Any = None, zone: Any = "UTC") -> Any:
+def parse_date(budget: Budget, s: Moment, format: Text | None = None, zone: Text = "UTC") -> str:
     if format is None:
         value = moment("parse_date", s)
         return _stamp(value)
@@ -82,7 +82,7 @@ def parse_date(budget: Budget, s: Any, format: Any = None, zone: Any = "UTC") ->
     "31.01.2026 12:00",
     steps=40,
 )
-def format_date(budget: Budget, t: Any, format: Any = "%Y-%m-%d", zone: Any = "UTC") -> Any:
+def format_date(budget: Budget, t: Moment, format: Text = "%Y-%m-%d", zone: Text = "UTC") -> str:
     wanted = string("format_date", format)
     if len(wanted) > 200:
         raise fault("format_date() takes a format of up to 200 characters")
@@ -99,7 +99,7 @@ def format_date(budget: Budget, t: Any, format: Any = "%Y-%m-%d", zone: Any = "U
     "2026-02-01T11:00:00.000000Z",
     steps=24,
 )
-def add_duration(budget: Budget, t: Any, duration: Any) -> Any:
+def add_duration(budget: Budget, t: Moment, duration: Duration) -> str:
     words = duration if isinstance(duration, str) else numeric("add_duration", duration)
     sign = 1
     if isinstance(words, str) and words.startswith("-"):
@@ -123,5 +123,5 @@ def add_duration(budget: Budget, t: Any, duration: Any) -> Any:
     60.0,
     steps=16,
 )
-def seconds_between(budget: Budget, a: Any, b: Any) -> Any:
+def seconds_between(budget: Budget, a: Moment, b: Moment) -> float:
     return (moment("seconds_between", b) - moment("seconds_between", a)).total_seconds()

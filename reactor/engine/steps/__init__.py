@@ -1,27 +1,31 @@
-"""One file a verb. `enter` starts an attempt and returns the step's value or BLOCKED; `ended` and `failed` are told
-of a child block's end. Errors are raised (StepFailed, Raised, Stopped)."""
+"""One file a verb: how its steps are walked. How they are read stands under the same names in `flows/verbs`;
+`reactor.contracts.plan.BODIES` lists all verbs."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from reactor.contracts.errors import ErrorObject
 from reactor.engine.state import BlockFrame, Raised, Run, StepFrame
 
 
-class Verb(Protocol):
-    def enter(self, run: Run, frame: StepFrame) -> Any: ...
+class Verb(ABC):
+    """How a verb is walked. One object serves all steps: what an attempt keeps is in `frame.state`. Errors are raised
+    (StepFailed, Raised, Stopped)."""
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any: ...
+    instant: ClassVar[bool] = False
+    """It ends where it begins: without a policy its steps need no state of their own."""
 
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any: ...
-
-
-class Plain:
-    """A verb whose child block's end is its own end."""
+    @abstractmethod
+    def enter(self, run: Run, frame: StepFrame) -> Any:
+        """Starts an attempt. Returns the step's value, or BLOCKED."""
 
     def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+        """A block of the step ended with a value. Returns the step's value, or BLOCKED; without more, that is the
+        step's own end."""
         return value
 
     def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
+        """A block of the step failed; without more, the step fails with the same error."""
         raise Raised(error)

@@ -7,10 +7,12 @@ from typing import Any
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import Run, StepFrame
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class Fail(Plain):
+class Fail(Verb):
+    instant = True
+
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Fail = frame.step.body
         names = frame.scope.names

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from reactor.contracts import plan
-from reactor.contracts.errors import ErrorObject, StepFailed
+from reactor.contracts.errors import StepFailed
 from reactor.contracts.plan import BOUNDS_NAME
-from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, StepFrame, push
+from reactor.engine.state import BLOCKED, BlockFrame, Run, StepFrame, push
+from reactor.engine.steps import Verb
 
 MAX_ELEMENTS = 10_000
 MAX_RESULTS = 16 * 1024 * 1024
@@ -30,7 +31,7 @@ class Turns:
         self.size = 0
 
 
-class Foreach:
+class Foreach(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Foreach = frame.step.body
         value = body.items.evaluate(frame.scope.names)
@@ -90,6 +91,3 @@ class Foreach:
             turns.size += len(value) if isinstance(value, str) else len(_encoder.encode(value))
             if turns.size > MAX_RESULTS:
                 raise StepFailed("limit", "the results of foreach are more than 16 MiB")
-
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
-        raise Raised(error)

@@ -6,10 +6,10 @@ from typing import Any
 
 from reactor.contracts import plan
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class If(Plain):
+class If(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.If = frame.step.body
         for condition, block in body.arms:

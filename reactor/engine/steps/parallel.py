@@ -7,6 +7,7 @@ from typing import Any
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed
 from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, Scope, StepFrame, cancel_block, push
+from reactor.engine.steps import Verb
 
 
 class Progress:
@@ -24,7 +25,7 @@ class Progress:
         return sum(1 for value in self.status.values() if value == status)
 
 
-class Parallel:
+class Parallel(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Parallel = frame.step.body
         frame.state = Progress([branch.name for branch in body.branches])

@@ -8,14 +8,16 @@ from typing import Any
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import Run, StepFrame
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What RFC 9110 (5.1, 5.5) lets a header be called, and what no value may hold."""
 
 
-class Respond(Plain):
+class Respond(Verb):
+    instant = True
+
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Respond = frame.step.body
         names = frame.scope.names

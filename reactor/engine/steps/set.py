@@ -6,10 +6,12 @@ from typing import Any
 
 from reactor.contracts import plan
 from reactor.engine.state import Run, StepFrame
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class Set(Plain):
+class Set(Verb):
+    instant = True
+
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Set = frame.step.body
         scope = frame.scope

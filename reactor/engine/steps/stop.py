@@ -7,10 +7,12 @@ from typing import Any
 from reactor.contracts import plan
 from reactor.contracts.run import Status
 from reactor.engine.state import Run, StepFrame, Stopped
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class Stop(Plain):
+class Stop(Verb):
+    instant = True
+
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Stop = frame.step.body
         raise Stopped(Status.succeeded if body.status == "success" else Status.cancelled)

@@ -6,7 +6,7 @@ from typing import Any
 
 from reactor.contracts import plan
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
 def case_key(value: Any) -> tuple[str, Any]:
@@ -22,7 +22,7 @@ def case_key(value: Any) -> tuple[str, Any]:
     return ("other", None)
 
 
-class Switch(Plain):
+class Switch(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Switch = frame.step.body
         block = body.cases.get(case_key(body.value.evaluate(frame.scope.names)), body.default)

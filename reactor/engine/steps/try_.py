@@ -6,10 +6,10 @@ from typing import Any
 
 from reactor.contracts import plan
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class Try(Plain):
+class Try(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Try = frame.step.body
         push(run, frame, body.do, f"{frame.path}/try", frame.scope)

@@ -8,11 +8,11 @@ from typing import Any
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import BLOCKED, Run, StepFrame
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 from reactor.kit.durations import DurationError, parse_duration
 
 
-class Wait(Plain):
+class Wait(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         body: plan.Wait = frame.step.body
         kind = "wake" if body.seconds is not None else "until"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from reactor.engine.state import BLOCKED, Run, StepFrame
-from reactor.engine.steps import Plain
+from reactor.engine.steps import Verb
 
 
-class RunFlow(Plain):
+class RunFlow(Verb):
     def enter(self, run: Run, frame: StepFrame) -> Any:
         frame.phase = "child_start"
         run.open[frame.path] = frame
