@@ -7,7 +7,7 @@ Rules: nothing here reads a clock, randomness or the outside. No entry is folded
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from reactor.contracts.journal import (
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Begun, Change, Status
 from reactor.engine import ending, policy
+from reactor.engine.entries import first_intentions
 from reactor.engine.state import Run, StepFrame, push
 from reactor.engine.step_tree import Trace
 
@@ -37,7 +38,6 @@ PREFIX_STEPS = 1_000
 """Pure steps that the accepting transaction may wait for."""
 
 MAX_ENTRIES = 100_000
-MAX_CRASHES = 3
 
 UNBOUNDED = 10**9
 
@@ -247,33 +247,6 @@ def commands(run: Run) -> list[Command]:
     return [Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS]
 
 
-def next_due(run: Run) -> tuple[float, str, str] | None:
-    """The earliest timer: (due time, path, `wake`, `until`, `deadline` or `finally`). `until` is a moment of the wall
-    clock."""
-    return _earliest((due, path, kind) for (path, kind), due in run.timers.items())
-
-
-Timer = tuple[float, str, str]
-
-
-def _earliest(timers: Iterable[Timer]) -> Timer | None:
-    return min(timers, key=lambda timer: (timer[0], timer[1:]), default=None)
-
-
-def due_entry(run: Run, at: float, wall: float | None = None) -> AnyEntry | None:
-    """The entry for the earliest timer that is due at `at` (by the wall clock: at `wall`, else `at`), or None."""
-    moment = at if wall is None else wall
-    found = _earliest(
-        (due, path, kind) for (path, kind), due in run.timers.items() if due <= (moment if kind == "until" else at)
-    )
-    if found is None:
-        return None
-    due, path, kind = found
-    if kind == "until":
-        return Woke(path, max(at, run.now))
-    return Woke(path, max(at, due)) if kind == "wake" else TimedOut(path, max(at, due))
-
-
 def status(run: Run) -> Status:
     """The run's status when it is quiet."""
     if run.ended:
@@ -361,16 +334,7 @@ class MachineDecider:
         walk(run, PREFIX_STEPS)
         entries: list[AnyEntry] = []
         if not run.ready and not run.ended:
-            entries = intentions(run)
+            entries = first_intentions(run)
             for entry in entries:
                 fold(run, entry)
         return Begun(entries=entries, change=change(run), live=None if run.ended else run)
-
-
-def intentions(run: Run) -> list[AnyEntry]:
-    """Entries to write before the open actions are performed; `repeat: safe` needs none the first time."""
-    return [
-        Started(path, run.now, frame.attempt)
-        for path, frame in run.open.items()
-        if frame.phase == "call" and frame.begun == 0 and frame.step.body.repeat != "safe"
-    ]

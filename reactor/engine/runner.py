@@ -24,14 +24,14 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Event
-from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Shifted, Started
+from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Shifted
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent, Status
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
-from reactor.engine import machine
+from reactor.engine import entries, machine
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.until_space import until_space
 
@@ -242,18 +242,11 @@ class Runner:
 
     def _intend(self, live: Live) -> None:
         """Writes the intentions of what is open; what a crash left in flight is judged by its `repeat`."""
-        run = live.run
-        for path, frame in list(run.open.items()):
-            if frame.phase != "call" or path in live.cleared:
-                continue
-            repeat = frame.step.body.repeat
-            at = self._now(live)
-            if frame.begun and (repeat == "never" or frame.begun >= machine.MAX_CRASHES):
-                self._fold(live, Paused(path, at, _crashed(frame, repeat)))
-                continue
-            if frame.begun or repeat != "safe" or live.recovered:
-                self._fold(live, Started(path, at, frame.attempt))
-            live.cleared.add(path)
+        for entry in entries.intentions(live.run, self._now(live), live.cleared, live.recovered):
+            self._fold(live, entry)
+        for path, frame in live.run.open.items():
+            if frame.phase == "call":
+                live.cleared.add(path)
 
     async def _append(self, live: Live, release: bool) -> None:
         run = live.run
@@ -407,7 +400,7 @@ class Runner:
             await self._walk(live)
 
     def _due_entry(self, live: Live) -> AnyEntry | None:
-        return machine.due_entry(live.run, self._time(live), self._clock.now())
+        return entries.due_entry(live.run, self._time(live), self._clock.now())
 
     async def signals(self, live: Live, known: list[Signal] | None = None) -> None:
         """Folds the signals that are stored for the run."""
@@ -418,37 +411,9 @@ class Runner:
             if run.ended:
                 continue
             at = self._now(live)
-            for entry in _entries(run, signal, at):
+            for entry in entries.of_signal(run, signal, at):
                 self._fold(live, entry)
                 await self._walk(live)
-
-
-def _entries(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
-    body = signal.body
-    if signal.kind == "cancel":
-        return [Cancelled("", at, str(body.get("reason", "")), str(body.get("type", "cancelled")))]
-    if signal.kind == "resume":
-        return [Resumed(path, at) for path in list(run.paused)]
-    if signal.kind == "child":
-        frame = run.open.get(body["path"])
-        if frame is None or frame.phase != "child" or frame.child != body["run"]:
-            return []
-        if body["status"] == "succeeded":
-            return [Ended(frame.path, at, body["output"])]
-        details = {"run": body["run"], "flow": body["flow"], "status": body["status"], "error": body["error"]}
-        message = f"the flow {body['flow']} {body['status']}"
-        if body["error"]:
-            message += f": {body['error'].get('message', '')}"
-        return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]
-    return []
-
-
-def _crashed(frame: StepFrame, repeat: str) -> ErrorObject:
-    if repeat == "never":
-        message = "the daemon ended while this step ran, and it is never repeated by itself; resume or cancel the run"
-    else:
-        message = f"the daemon ended {frame.begun} times while this step ran; resume or cancel the run"
-    return error_object("crashed", message, step=frame.step.id or frame.path, attempt=frame.attempt, retryable=False)
 
 
 def _broken(error: Exception) -> ErrorObject:

@@ -12,6 +12,7 @@ from reactor.contracts.event import StoredEvent
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, decode_entries, encode_entries
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
+from reactor.engine.entries import due_entry, first_intentions, next_due
 from reactor.engine.state import BlockFrame, Run, Scope, StepFrame
 from reactor.engine.step_tree import Trace
 
@@ -110,15 +111,15 @@ class Play:
         open_commands = machine.commands(self.run)
         if open_commands:
             command = open_commands[0]
-            for entry in machine.intentions(self.run):
+            for entry in first_intentions(self.run):
                 self.fold(entry)
             self.fold(self._outcome(command))
             return True
-        due = machine.next_due(self.run)
+        due = next_due(self.run)
         if due is None:
             return False
         self.now = max(self.now, due[0])
-        timer = machine.due_entry(self.run, self.now)
+        timer = due_entry(self.run, self.now)
         assert timer is not None
         self.fold(timer)
         return True

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, decode_entries
 from reactor.engine import machine
+from reactor.engine.entries import due_entry, first_intentions, next_due
 from reactor.testing.replay import Play, fingerprint
 from tests.flows_help import documents, plan, stored
 from tests.simulation.generate import flows
@@ -34,10 +35,10 @@ def random_entry(play: Play, source: random.Random) -> AnyEntry | None:
         if frame.phase == "child":
             choices.append(Ended(path, play.now, {"child": 1}))
     if not choices or source.random() < 0.3:
-        due = machine.next_due(run)
+        due = next_due(run)
         if due is not None:
             play.now = max(play.now, due[0])
-            timer = machine.due_entry(run, play.now)
+            timer = due_entry(run, play.now)
             if timer is not None:
                 choices.append(timer)
     if source.random() < 0.01:
@@ -55,7 +56,7 @@ def test_recovery_equals_the_live_run(seed: int) -> None:
         for _ in range(200):
             if play.run.ended:
                 break
-            for intention in machine.intentions(play.run):
+            for intention in first_intentions(play.run):
                 play.fold(intention)
             entry = random_entry(play, source)
             if entry is None:

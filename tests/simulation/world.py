@@ -22,6 +22,7 @@ from reactor.contracts.run import Status
 from reactor.contracts.store import Signal
 from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
+from reactor.engine.entries import due_entry, next_due
 from reactor.engine.parked import BOUND, Parked
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
@@ -460,9 +461,9 @@ class World:
                 else:
                     entry = _failed(child.path, at, StepFailed("flow.failed", "child"))
             else:
-                due = machine.next_due(run)
+                due = next_due(run)
                 assert due is not None
-                timer = machine.due_entry(run, max(at, due[0]))
+                timer = due_entry(run, max(at, due[0]))
                 assert timer is not None
                 entry = timer
             machine.fold(run, entry)
