@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from reactor.contracts.errors import ErrorObject, error_object
 from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, Paused, Resumed, Started, TimedOut, Woke
 from reactor.contracts.store import Signal
+from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
 
 MAX_CRASHES = 3
@@ -45,7 +46,7 @@ def first_intentions(run: Run) -> list[AnyEntry]:
     return [
         Started(path, run.now, frame.attempt)
         for path, frame in run.open.items()
-        if frame.phase == "call" and frame.begun == 0 and frame.step.body.repeat != "safe"
+        if frame.phase is CALL and frame.begun == 0 and frame.step.body.repeat != "safe"
     ]
 
 
@@ -55,7 +56,7 @@ def intentions(run: Run, at: float, own: Collection[str], recovered: bool) -> li
     is written too, so that its crashes are counted."""
     found: list[AnyEntry] = []
     for path, frame in run.open.items():
-        if frame.phase != "call" or path in own:
+        if frame.phase is not CALL or path in own:
             continue
         repeat = frame.step.body.repeat
         if frame.begun and (repeat == "never" or frame.begun >= MAX_CRASHES):
@@ -84,7 +85,7 @@ def of_signal(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
         return [Resumed(path, at) for path in run.paused]
     if signal.kind == "child":
         frame = run.open.get(body["path"])
-        if frame is None or frame.phase != "child" or frame.child != body["run"]:
+        if frame is None or frame.phase is not StepPhase.child or frame.child != body["run"]:
             return []
         if body["status"] == "succeeded":
             return [Ended(frame.path, at, body["output"])]

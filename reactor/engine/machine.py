@@ -7,11 +7,11 @@ Rules: nothing here reads a clock, randomness or the outside. No entry is folded
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reactor.contracts.errors import Diverged, ErrorObject, StepFailed
+from reactor.contracts.errors import Diverged, StepFailed
 from reactor.contracts.event import StoredEvent
 from reactor.contracts.journal import (
     AnyEntry,
@@ -31,8 +31,9 @@ from reactor.contracts.plan import Plan
 from reactor.contracts.run import Begun, Change, Status
 from reactor.engine import ending, policy
 from reactor.engine.entries import first_intentions
+from reactor.engine.phases import ANSWERABLE, CALL, PERFORMABLE, StepPhase, StepStatus
 from reactor.engine.state import Run, StepFrame, push
-from reactor.engine.step_tree import Trace
+from reactor.engine.step_tree import StepTree
 
 PREFIX_STEPS = 1_000
 """Pure steps that the accepting transaction may wait for."""
@@ -44,14 +45,11 @@ UNBOUNDED = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something open: `perform` (an action), `start` (a sub-flow), `emit` (an event), `queue` (a message)."""
+    """Something open. `kind` is call (an action), child_start (a sub-flow), emit (an event) or queue (a message)."""
 
-    kind: str
+    kind: StepPhase
     path: str
     frame: StepFrame
-
-
-_KINDS = {"call": "perform", "child_start": "start", "emit": "emit", "queue": "queue"}
 
 
 def begin(
@@ -63,11 +61,11 @@ def begin(
     environment: dict[str, str],
     bounds: int,
     events: Sequence[StoredEvent] = (),
-    trace: Trace | None = None,
+    tree: StepTree | None = None,
 ) -> Run:
     """A new run, not walked yet. Its time is `at`, in seconds since the epoch; `bounds` is the number of the set under
     which its expressions are evaluated."""
-    run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), trace)
+    run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), tree)
     if plan.timeout is not None:
         run.timers[("", "deadline")] = at + plan.timeout
     run.root = push(run, None, plan.do, "do", run.scope)
@@ -102,48 +100,47 @@ def fold(run: Run, entry: AnyEntry) -> None:
     FOLDS[type(entry)](run, entry)
 
 
-def _open(run: Run, entry: AnyEntry, *phases: str) -> StepFrame:
+def _open(run: Run, entry: AnyEntry, phases: tuple[StepPhase, ...]) -> StepFrame:
     frame = run.open.get(entry.path)
     if frame is None or frame.phase not in phases:
         raise Diverged(f"{type(entry).__name__} at {entry.path}: nothing is open there")
     return frame
 
 
-def _started(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call")
+def _started(run: Run, entry: Started) -> None:
+    frame = _open(run, entry, (CALL,))
     if entry.attempt != frame.attempt:
         raise Diverged(f"Started at {entry.path}: attempt {entry.attempt}, not {frame.attempt}")
     frame.begun += 1
 
 
-def _ended(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
+def _ended(run: Run, entry: Ended) -> None:
+    frame = _open(run, entry, ANSWERABLE)
     del run.open[frame.path]
     frame.child = None
     policy.finish_step(run, frame, entry.value)
 
 
-def _failed(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
+def _failed(run: Run, entry: Failed) -> None:
+    frame = _open(run, entry, ANSWERABLE)
     frame.child = None
-    error: ErrorObject = entry.error
-    policy.fail_step(run, frame, error)
+    policy.fail_step(run, frame, entry.error)
 
 
-def _woke(run: Run, entry: Any) -> None:
+def _woke(run: Run, entry: Woke) -> None:
     waited = run.timers.pop((entry.path, "wake"), run.timers.pop((entry.path, "until"), None))
     if waited is None:
         raise Diverged(f"Woke at {entry.path}: no timer there")
     frame = _waiting(run, entry.path)
-    if frame.phase == "wait":
+    if frame.phase is StepPhase.wait:
         policy.finish_step(run, frame, None)
-    elif frame.phase == "retry":
+    elif frame.phase is StepPhase.retry:
         policy.retry_step(run, frame)
     else:
         raise Diverged(f"Woke at {entry.path}: the step is in {frame.phase}")
 
 
-def _timed_out(run: Run, entry: Any) -> None:
+def _timed_out(run: Run, entry: TimedOut) -> None:
     if entry.path == "":
         if run.timers.pop(("", "deadline"), None) is None and run.timers.pop(("", "finally"), None) is None:
             raise Diverged("TimedOut of the run: it has no deadline")
@@ -176,34 +173,34 @@ def find(run: Run, path: str) -> StepFrame | None:
     return None
 
 
-def _child(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "child_start")
+def _child(run: Run, entry: Child) -> None:
+    frame = _open(run, entry, (StepPhase.child_start,))
     if frame.step.body.detach:
         del run.open[frame.path]
         policy.finish_step(run, frame, {"run": entry.run})
         return
-    frame.phase = "child"
+    frame.phase = StepPhase.child
     frame.child = entry.run
-    if run.trace is not None:
-        run.trace.status(frame.path, "waiting")
+    if run.tree is not None:
+        run.tree.status(frame.path, StepStatus.waiting)
 
 
-def _cancelled(run: Run, entry: Any) -> None:
+def _cancelled(run: Run, entry: Cancelled) -> None:
     ending.cancel(run, entry.reason, entry.kind)
 
 
-def _paused(run: Run, entry: Any) -> None:
-    policy.pause_step(run, _open(run, entry, "call"), entry.error)
+def _paused(run: Run, entry: Paused) -> None:
+    policy.pause_step(run, _open(run, entry, (CALL,)), entry.error)
 
 
-def _resumed(run: Run, entry: Any) -> None:
+def _resumed(run: Run, entry: Resumed) -> None:
     frame = run.paused.get(entry.path)
     if frame is None:
         raise Diverged(f"Resumed at {entry.path}: the step is not paused")
     policy.retry_step(run, frame)
 
 
-def _retried(run: Run, entry: Any) -> None:
+def _retried(run: Run, entry: Retried) -> None:
     for frame in run.open.values():
         frame.begun = 0
         frame.attempt = 1
@@ -215,7 +212,7 @@ def _retried(run: Run, entry: Any) -> None:
     run.names["run"]["attempt"] += 1
 
 
-def _shifted(run: Run, entry: Any) -> None:
+def _shifted(run: Run, entry: Shifted) -> None:
     """Moments of the wall clock (`until`) stay what they are."""
     run.now = entry.at
     for (path, kind), due in run.timers.items():
@@ -227,7 +224,7 @@ def _shifted(run: Run, entry: Any) -> None:
             frame.deadline = due + entry.by
 
 
-FOLDS: dict[type, Any] = {
+FOLDS: dict[type, Callable[[Run, Any], None]] = {
     Started: _started,
     Ended: _ended,
     Failed: _failed,
@@ -244,14 +241,14 @@ FOLDS: dict[type, Any] = {
 
 def commands(run: Run) -> list[Command]:
     """What is open and can be performed, in the order of its opening."""
-    return [Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS]
+    return [Command(frame.phase, path, frame) for path, frame in run.open.items() if frame.phase in PERFORMABLE]
 
 
 def status(run: Run) -> Status:
     """The run's status when it is quiet."""
     if run.ended:
         return run.status
-    if any(frame.phase in _KINDS for frame in run.open.values()) or run.ready:
+    if any(frame.phase in PERFORMABLE for frame in run.open.values()) or run.ready:
         return Status.running
     return Status.paused if run.paused else Status.waiting
 
@@ -300,11 +297,11 @@ def recover(
     bounds: int,
     entries: Sequence[AnyEntry],
     events: Sequence[StoredEvent] = (),
-    trace: Trace | None = None,
+    tree: StepTree | None = None,
     budget: int = UNBOUNDED,
 ) -> Run:
     """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
-    run = begin(plan, event, run_id, trigger, at, environment, bounds, events, trace)
+    run = begin(plan, event, run_id, trigger, at, environment, bounds, events, tree)
     effective = effective_entries(entries)
     if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
         while walk(run, budget):

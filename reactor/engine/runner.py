@@ -32,6 +32,7 @@ from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Si
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
 from reactor.engine import entries, machine
+from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.until_space import until_space
 
@@ -111,7 +112,11 @@ class Runner:
         self._told = told
         self.tracing = False
 
-        self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
+        self._by_append = {
+            StepPhase.child_start: self._start,
+            StepPhase.emit: self._emit,
+            StepPhase.queue: self._queue,
+        }
         """What needs no more than the append, by kind of command."""
 
     async def drive(self, live: Live) -> None:
@@ -142,7 +147,7 @@ class Runner:
             if live.seq + len(live.pending) > machine.MAX_ENTRIES:
                 self._fold(live, Cancelled("", self._now(live), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
                 return await self._advance(live)
-        performing = any(frame.phase == "call" for frame in run.open.values()) and not run.ended
+        performing = any(frame.phase is CALL for frame in run.open.values()) and not run.ended
         if not performing or live.pending or live.prepared or live.consumed or run.outgoing:
             await self._append(live, release=not performing)
         return performing
@@ -184,11 +189,11 @@ class Runner:
         """Performs one `emit` or `run`, which need no more than the append; False when there is none."""
         run = live.run
         for command in machine.commands(run):
-            if command.kind == "perform":
+            if command.kind is CALL:
                 continue
             at = self._now(live)
             try:
-                entry = self._now_or_never[command.kind](live, command.frame, at)
+                entry = self._by_append[command.kind](live, command.frame, at)
             except StepFailed as error:
                 entry = Failed(command.path, at, clean(error.as_object()))
             self._fold(live, entry)
@@ -245,7 +250,7 @@ class Runner:
         for entry in entries.intentions(live.run, self._now(live), live.cleared, live.recovered):
             self._fold(live, entry)
         for path, frame in live.run.open.items():
-            if frame.phase == "call":
+            if frame.phase is CALL:
                 live.cleared.add(path)
 
     async def _append(self, live: Live, release: bool) -> None:
@@ -340,7 +345,7 @@ class Runner:
 
     def _launch(self, live: Live, group: anyio.abc.TaskGroup) -> None:
         for path, frame in live.run.open.items():
-            if frame.phase == "call" and path not in live.effects:
+            if frame.phase is CALL and path not in live.effects:
                 effect = Effect(frame)
                 live.effects[path] = effect
                 group.start_soon(self._effect, live, path, effect)

@@ -10,9 +10,11 @@ from typing import Any
 
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import StoredEvent, rfc3339
+from reactor.contracts.journal import AnyEntry
 from reactor.contracts.plan import BOUNDS_NAME, Block, Plan, Step
 from reactor.contracts.run import Status
-from reactor.engine.step_tree import Trace
+from reactor.engine.phases import ENDED, VERB, Role, RunPhase, StepPhase, StepStatus
+from reactor.engine.step_tree import StepTree
 
 BLOCKED: Any = object()
 """Returned by a verb that goes on later: through a child block, an entry or a timer."""
@@ -95,10 +97,18 @@ class Scope:
             self.result(id, value)
 
 
+BlockRole = Role | int | str | None
+"""What a child block is for: a `Role`, the number of its turn, the name of its branch, or the only one of its verb."""
+
+
 class BlockFrame:
+    """A place in a list of steps."""
+
     __slots__ = ("block", "current", "dead", "index", "owner", "prefix", "role", "scope", "value")
 
-    def __init__(self, block: Block, prefix: str, owner: StepFrame | None, scope: Scope, role: Any = None) -> None:
+    def __init__(
+        self, block: Block, prefix: str, owner: StepFrame | None, scope: Scope, role: BlockRole = None
+    ) -> None:
         self.block = block
         self.prefix = prefix
         self.owner = owner
@@ -111,7 +121,7 @@ class BlockFrame:
 
 
 class StepFrame:
-    """`phase` is verb, call, child_start, child, emit, queue, wait, retry, handler or paused."""
+    """One step that is being performed, through all its attempts."""
 
     __slots__ = (
         "attempt", "begun", "block", "child", "children", "dead", "deadline", "error", "generation", "handler",
@@ -125,7 +135,7 @@ class StepFrame:
         self.scope = block.scope
         self.attempt = 1
         self.generation = 0
-        self.phase = "verb"
+        self.phase: StepPhase = VERB
         self.state: Any = None
         self.children: list[BlockFrame] = []
         self.begun = 0
@@ -144,7 +154,7 @@ class Run:
     __slots__ = (
         "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
         "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point", "root",
-        "scope", "started", "status", "timers", "trace", "trigger",
+        "scope", "started", "status", "timers", "tree", "trigger",
     )  # fmt: skip
 
     def __init__(
@@ -157,7 +167,7 @@ class Run:
         environment: dict[str, str],
         bounds: int,
         events: list[StoredEvent],
-        trace: Trace | None,
+        tree: StepTree | None,
     ) -> None:
         self.plan = plan
         self.event = event
@@ -166,8 +176,8 @@ class Run:
         self.now = at
         self.started = at
         self.environment = environment
-        self.trace = trace
-        self.phase = "do"
+        self.tree = tree
+        self.phase = RunPhase.body
         self.status = Status.running
         self.final: Status | None = None
         """How the run will have ended when `finally` is through."""
@@ -183,7 +193,7 @@ class Run:
         self.left = 0
         self.effective = 0
         """Entries folded that count (a retry by a person drops some)."""
-        self.last_folded: Any = None
+        self.last_folded: AnyEntry | None = None
         self.retry_point: int | None = None
         self.root: BlockFrame | None = None
         self.scope: Scope = _root_scope(self, events, bounds)
@@ -191,7 +201,7 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        return self.phase == "ended"
+        return self.phase is ENDED
 
 
 def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
@@ -223,7 +233,9 @@ def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
     return Scope(names, vars, steps)
 
 
-def push(run: Run, owner: StepFrame | None, block: Block, prefix: str, scope: Scope, role: Any = None) -> BlockFrame:
+def push(
+    run: Run, owner: StepFrame | None, block: Block, prefix: str, scope: Scope, role: BlockRole = None
+) -> BlockFrame:
     """A child block that the walk goes on with."""
     frame = BlockFrame(block, prefix, owner, scope, role)
     if owner is not None:
@@ -243,8 +255,8 @@ def cancel_block(run: Run, block: BlockFrame) -> None:
 def cancel_step(run: Run, frame: StepFrame) -> None:
     frame.dead = True
     close(run, frame)
-    if run.trace is not None:
-        run.trace.ended(frame.path, "cancelled", run.now)
+    if run.tree is not None:
+        run.tree.ended(frame.path, StepStatus.cancelled, run.now)
 
 
 def close(run: Run, frame: StepFrame) -> None:

@@ -13,8 +13,9 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
 from reactor.engine.entries import due_entry, first_intentions, next_due
+from reactor.engine.phases import StepPhase
 from reactor.engine.state import BlockFrame, Run, Scope, StepFrame
-from reactor.engine.step_tree import Trace
+from reactor.engine.step_tree import StepTree
 
 Script = Callable[[str, Any, int], Any]
 """From the step's id (or path), the rendered `with` and the attempt to a result; raise StepFailed to fail."""
@@ -97,9 +98,9 @@ class Play:
 
     def check(self) -> None:
         entries = decode_entries(encode_entries(self.entries))
-        for budget, trace in ((3, None), (10**9, Trace())):
+        for budget, tree in ((3, None), (10**9, StepTree())):
             again = machine.recover(
-                self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, trace=trace, budget=budget
+                self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, tree=tree, budget=budget
             )
             if fingerprint(again) != fingerprint(self.run):
                 raise AssertionError(f"recovery differs:\n{fingerprint(self.run)!r}\n{fingerprint(again)!r}")
@@ -130,12 +131,12 @@ class Play:
         self.performed.append(name)
         self.now += 0.001
         try:
-            if command.kind == "start":
+            if command.kind is StepPhase.child_start:
                 return Child(frame.path, self.now, f"run_child_{len(self.performed)}")
-            if command.kind == "emit":
+            if command.kind is StepPhase.emit:
                 frame.step.body.type.render(frame.scope.names)
                 return Ended(frame.path, self.now, {"event": f"evt_{len(self.performed)}"})
-            if command.kind == "queue":
+            if command.kind is StepPhase.queue:
                 frame.step.body.name.render(frame.scope.names)
                 return Ended(frame.path, self.now, {"message": f"msg_{len(self.performed)}"})
             given = frame.step.body.arguments.render({**frame.scope.names, "secrets": {}})

@@ -14,6 +14,7 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, decode_entries
 from reactor.engine import machine
 from reactor.engine.entries import due_entry, first_intentions, next_due
+from reactor.engine.phases import StepPhase
 from reactor.testing.replay import Play, fingerprint
 from tests.flows_help import documents, plan, stored
 from tests.simulation.generate import flows
@@ -32,7 +33,7 @@ def random_entry(play: Play, source: random.Random) -> AnyEntry | None:
         else:
             choices.append(Ended(command.path, play.now, source.randint(0, 9)))
     for path, frame in run.open.items():
-        if frame.phase == "child":
+        if frame.phase is StepPhase.child:
             choices.append(Ended(path, play.now, {"child": 1}))
     if not choices or source.random() < 0.3:
         due = next_due(run)

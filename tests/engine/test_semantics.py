@@ -531,3 +531,10 @@ def test_foreach_over_one_large_value_ends_with_limit() -> None:
     played = play(text, data=data)
     assert played.run.status is Status.failed and error_of(played.run)["type"] == "limit"
     assert play(text, data={"rows": list(range(1000)), "text": "x"}).run.status is Status.succeeded
+
+
+def test_branches_may_be_called_like_handlers() -> None:
+    """`handler`, `finally` and `on_timeout` are words of the engine for its own blocks, and names like any others."""
+    branches = "{handler: [{set: {a: 1}}], finally: [{set: {b: 2}}], on_timeout: [{fail: {type: x.y, message: no}}]}"
+    one = play(f"do: [{{id: p, parallel: {branches}, join: settled}}]\noutput: '${{{{ vars }}}}'\n")
+    assert (one.run.status, one.run.output) == (Status.succeeded, {"a": 1, "b": 2}), one.run.error

@@ -24,6 +24,7 @@ from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.entries import due_entry, next_due
 from reactor.engine.parked import BOUND, Parked
+from reactor.engine.phases import StepPhase
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.router.inbox import Inbox
@@ -442,15 +443,15 @@ class World:
                 return run
             at = run.now
             command = next(iter(machine.commands(run)), None)
-            child = next((frame for frame in run.open.values() if frame.phase == "child"), None)
-            if command is not None and command.kind == "perform":
+            child = next((frame for frame in run.open.values() if frame.phase is StepPhase.child), None)
+            if command is not None and command.kind is StepPhase.call:
                 try:
                     entry: AnyEntry = Ended(command.path, at, outcome(plan.flow, command.path, command.frame.attempt))
                 except StepFailed as error:
                     entry = _failed(command.path, at, error)
-            elif command is not None and command.kind == "emit":
+            elif command is not None and command.kind is StepPhase.emit:
                 entry = Ended(command.path, at, {"event": "e"})
-            elif command is not None and command.kind == "queue":
+            elif command is not None and command.kind is StepPhase.queue:
                 entry = Ended(command.path, at, {"message": "m"})
             elif command is not None:
                 entry = Child(command.path, at, children.get(command.path, "run_none"))

@@ -76,6 +76,7 @@ class Foreach:
             frame.children.clear()
         else:
             frame.children = [child for child in frame.children if child is not block]
+        assert isinstance(block.role, int)
         turns.results[block.role] = value
         self._weigh(frame, turns, value)
         turns.done += 1

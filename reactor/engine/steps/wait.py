@@ -7,6 +7,7 @@ from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
+from reactor.engine.phases import StepPhase
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Plain
 from reactor.kit.durations import DurationError, parse_duration
@@ -23,7 +24,7 @@ class Wait(Plain):
             due = _moment(body.moment.evaluate(frame.scope.names))
         if due <= run.now:
             return None
-        frame.phase = "wait"
+        frame.phase = StepPhase.wait
         run.timers[(frame.path, kind)] = due
         return BLOCKED
 
