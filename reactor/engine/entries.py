@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 
 from reactor.contracts.errors import ErrorObject, error_object
 from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, Paused, Resumed, Started, TimedOut, Woke
+from reactor.contracts.run import Status
+from reactor.contracts.signals import Cancel, ChildEnded, Resume, message_of
 from reactor.contracts.store import Signal
 from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
@@ -78,20 +80,25 @@ def crashed(frame: StepFrame) -> ErrorObject:
 def of_signal(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
     """What a stored message means to the run now; nothing where it comes too late. (`retry` is for an ended run: the
     pool answers it.)"""
-    body = signal.body
-    if signal.kind == "cancel":
-        return [Cancelled("", at, str(body.get("reason", "")), str(body.get("type", "cancelled")))]
-    if signal.kind == "resume":
+    message = message_of(signal)
+    if isinstance(message, Cancel):
+        return [Cancelled("", at, message.reason, message.type)]
+    if isinstance(message, Resume):
         return [Resumed(path, at) for path in run.paused]
-    if signal.kind == "child":
-        frame = run.open.get(body["path"])
-        if frame is None or frame.phase is not StepPhase.child or frame.child != body["run"]:
-            return []
-        if body["status"] == "succeeded":
-            return [Ended(frame.path, at, body["output"])]
-        details = {"run": body["run"], "flow": body["flow"], "status": body["status"], "error": body["error"]}
-        message = f"the flow {body['flow']} {body['status']}"
-        if body["error"]:
-            message += f": {body['error'].get('message', '')}"
-        return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]
+    if isinstance(message, ChildEnded):
+        return _child_ended(run, message, at)
     return []
+
+
+def _child_ended(run: Run, child: ChildEnded, at: float) -> list[AnyEntry]:
+    frame = run.open.get(child.path)
+    if frame is None or frame.phase is not StepPhase.child or frame.child != child.run:
+        return []
+    if child.status is Status.succeeded:
+        return [Ended(frame.path, at, child.output)]
+    status = child.status.value
+    details = {"run": child.run, "flow": child.flow, "status": status, "error": child.error}
+    message = f"the flow {child.flow} {status}"
+    if child.error:
+        message += f": {child.error.get('message', '')}"
+    return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]

@@ -15,6 +15,7 @@ from reactor.contracts.journal import Cancelled, Retried
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
+from reactor.contracts.signals import Cancel, Retry, message_of
 from reactor.contracts.store import Claim, Claimed, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
@@ -193,20 +194,20 @@ class Pool:
             )
             return None
         pending: list[Any] = []
-        cancels = [signal for signal in claimed.signals if signal.kind == "cancel"]
+        messages = [message_of(signal) for signal in claimed.signals]
+        cancel = next((message for message in messages if isinstance(message, Cancel)), None)
         fresh = record.started is None
         shift = self._time.shift if fresh else record.shift
         now = self._time.now() + shift
         at = now if fresh else (record.started or now)
         run = self._parked.take(record.id, record.next_seq)
         entries = [] if run is not None else await self._entries(claimed)
-        if fresh and cancels and not entries:
-            reason = cancels[0].body
-            pending = [Cancelled("queued", now, str(reason.get("reason", "")), str(reason.get("type", "cancelled")))]
+        if fresh and cancel is not None and not entries:
+            pending = [Cancelled("queued", now, cancel.reason, cancel.type)]
         try:
             if run is None:
                 run = await self._fold(plan, claimed, at, [*entries, *pending])
-            if any(signal.kind == "retry" for signal in claimed.signals) and run.ended and run.retry_point is not None:
+            if any(isinstance(message, Retry) for message in messages) and run.ended and run.retry_point is not None:
                 pending = [Retried("", max(now, run.now), run.retry_point)]
                 run = await self._fold(plan, claimed, at, [*entries, *pending])
         except Diverged as error:

@@ -28,6 +28,7 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher
 from reactor.contracts.run import Change, Parent, Status
+from reactor.contracts.signals import Cancel, signal_of
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
@@ -36,6 +37,7 @@ from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.until_space import until_space
 
+PARENT_ENDED = Cancel("the parent ended")
 WAITS = ("wake", "until")
 LOOK = 5.0
 """Seconds after which a wait for a moment looks at the wall clock again."""
@@ -262,7 +264,7 @@ class Runner:
         prepared = list(live.prepared)
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
-        signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
+        signals = [signal_of(child, PARENT_ENDED) for child in run.outgoing]
         outbox = [one.acceptance for one in prepared]
         appended = await until_space(
             lambda: self._store.append(

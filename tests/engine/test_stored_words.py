@@ -19,6 +19,9 @@ from reactor.contracts.journal import (
     decode_entries,
     encode_entries,
 )
+from reactor.contracts.run import Status
+from reactor.contracts.signals import Cancel, ChildEnded, Message, Resume, Retry, message_of, signal_of
+from reactor.contracts.store import Signal
 from reactor.engine import machine
 from reactor.engine.phases import RunPhase, StepPhase, StepStatus
 from reactor.engine.step_tree import StepTree
@@ -46,6 +49,29 @@ def test_journal_entries() -> None:
         assert encode_entries([entry]) == b"[" + written + b"]"
     whole = b"[" + b",".join(written for _, written in ENTRIES) + b"]"
     assert decode_entries(whole) == [entry for entry, _ in ENTRIES]
+
+
+SIGNALS: list[tuple[Message, str, bytes]] = [
+    (Cancel("the parent ended"), "cancel", b'{"reason":"the parent ended"}'),
+    (Cancel("late", "unless"), "cancel", b'{"reason":"late","type":"unless"}'),
+    (Cancel(), "cancel", b"{}"),
+    (Resume(), "resume", b"{}"),
+    (Retry(), "retry", b"{}"),
+    (
+        ChildEnded("do/0", "run_2", "f", Status.failed, None, {"type": "x"}),
+        "child",
+        b'{"path":"do/0","run":"run_2","flow":"f","status":"failed","output":null,"error":{"type":"x"}}',
+    ),
+]
+
+
+def test_signals_in_the_store() -> None:
+    for message, kind, body in SIGNALS:
+        signal = signal_of("run_1", message)
+        assert (signal.run, signal.kind, msgspec.json.encode(signal.body)) == ("run_1", kind, body)
+        stored_signal = Signal(run="run_1", kind=kind, body=msgspec.json.decode(body), seq=3)
+        assert message_of(stored_signal) == message
+    assert message_of(Signal(run="run_1", kind="of a later release", body={"a": 1})) is None
 
 
 def test_words_of_phases_and_states() -> None:

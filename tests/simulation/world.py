@@ -19,7 +19,7 @@ from reactor.contracts.event import Event
 from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Started
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.run import Status
-from reactor.contracts.store import Signal
+from reactor.contracts.signals import Resume, signal_of
 from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.entries import due_entry, next_due
@@ -369,7 +369,7 @@ class World:
             if row.record.status is Status.paused and not row.signals:
                 if not row.record.error or row.record.error["type"] not in ("crashed", "broken"):
                     raise Violation(f"{row.record.id} is paused: {row.record.error}")
-                await self.store.signal(Signal(run=row.record.id, kind="resume"))
+                await self.store.signal(signal_of(row.record.id, Resume()))
 
     def after_commit(self) -> None:
         for row in self.store._runs.values():
