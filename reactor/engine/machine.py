@@ -23,6 +23,7 @@ from reactor.contracts.journal import (
     Resumed,
     Retried,
     Shifted,
+    Snapshot,
     Started,
     TimedOut,
     Woke,
@@ -32,6 +33,7 @@ from reactor.contracts.run import Begun, Change, Status
 from reactor.engine import ending, policy
 from reactor.engine.entries import first_intentions
 from reactor.engine.phases import ANSWERABLE, CALL, PERFORMABLE, StepPhase, StepStatus
+from reactor.engine.restore import Unreadable, restore
 from reactor.engine.state import Run, StepFrame, push
 from reactor.engine.step_tree import StepTree
 
@@ -84,10 +86,12 @@ def walk(run: Run, budget: int = UNBOUNDED) -> bool:
     ready = run.ready
     while ready:
         if run.left <= 0:
+            run.walked += budget
             return True
         frame = ready.pop()
         if not frame.dead:
             policy.advance(run, frame)
+    run.walked += budget - run.left
     return False
 
 
@@ -276,15 +280,20 @@ def change(run: Run, release: bool = False) -> Change:
     )
 
 
-def effective_entries(entries: Sequence[AnyEntry]) -> list[AnyEntry]:
-    """The entries that count: each `Retried` keeps only the first `kept` of those before it, and how the clock was
-    set."""
+def effective_entries(entries: Sequence[AnyEntry]) -> tuple[list[AnyEntry], list[tuple[int, Snapshot]]]:
+    """The entries that count, and the snapshots of them with the number that each sums up. A `Retried` keeps only the
+    first `kept` of those before it, and how the clock was set."""
     kept: list[AnyEntry] = []
+    snapshots: list[tuple[int, Snapshot]] = []
     for entry in entries:
+        if isinstance(entry, Snapshot):
+            snapshots.append((len(kept), entry))
+            continue
         if isinstance(entry, Retried):
             kept[entry.kept :] = [other for other in kept[entry.kept :] if isinstance(other, Shifted)]
+            snapshots = [(count, one) for count, one in snapshots if count <= entry.kept]
         kept.append(entry)
-    return kept
+    return kept, snapshots
 
 
 def recover(
@@ -300,17 +309,33 @@ def recover(
     tree: StepTree | None = None,
     budget: int = UNBOUNDED,
 ) -> Run:
-    """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
-    run = begin(plan, event, run_id, trigger, at, environment, bounds, events, tree)
-    effective = effective_entries(entries)
-    if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
-        while walk(run, budget):
-            pass
-    for entry in effective:
+    """The run as its journal says it is: from its last snapshot on, or from its beginning where there is none that
+    this build can read, or a tree is drawn. Raises Diverged, with the run paused being the caller's answer."""
+    effective, snapshots = effective_entries(entries)
+    run = None
+    if snapshots and tree is None:
+        folded, snapshot = snapshots[-1]
+        try:
+            run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), None)
+            restore(run, snapshot)
+            _fold_all(run, effective[folded:], budget)
+        except (Unreadable, Diverged):
+            run = None
+    if run is None:
+        run = begin(plan, event, run_id, trigger, at, environment, bounds, events, tree)
+        if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
+            while walk(run, budget):
+                pass
+        _fold_all(run, effective, budget)
+    run.snapshots = sum(isinstance(entry, Snapshot) for entry in entries)
+    return run
+
+
+def _fold_all(run: Run, entries: Sequence[AnyEntry], budget: int) -> None:
+    for entry in entries:
         fold(run, entry)
         while walk(run, budget):
             pass
-    return run
 
 
 class MachineDecider:

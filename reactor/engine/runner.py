@@ -32,7 +32,7 @@ from reactor.contracts.signals import Cancel, signal_of
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
-from reactor.engine import entries, machine
+from reactor.engine import entries, machine, snapshot
 from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.until_space import until_space
@@ -146,7 +146,7 @@ class Runner:
         await self._reap(live)
         if not run.ended:
             self._intend(live)
-            if live.seq + len(live.pending) > machine.MAX_ENTRIES:
+            if live.seq + len(live.pending) - live.run.snapshots > machine.MAX_ENTRIES:
                 self._fold(live, Cancelled("", self._now(live), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
                 return await self._advance(live)
         performing = any(frame.phase is CALL for frame in run.open.values()) and not run.ended
@@ -257,6 +257,10 @@ class Runner:
 
     async def _append(self, live: Live, release: bool) -> None:
         run = live.run
+        if release and live.pending and not run.ended and snapshot.due(run):
+            taken = snapshot.take(run)
+            if taken is not None:
+                live.pending.append(taken)
         change = machine.change(run, release)
         change.shift = live.shift
         if run.ended:

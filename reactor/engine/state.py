@@ -154,7 +154,8 @@ class Run:
     __slots__ = (
         "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
         "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point", "root",
-        "scope", "started", "status", "timers", "tree", "trigger",
+        "scope", "snapshot_after", "snapshot_at", "snapshots", "started", "status", "timers", "tree", "trigger",
+        "walked",
     )  # fmt: skip
 
     def __init__(
@@ -195,6 +196,12 @@ class Run:
         """Entries folded that count (a retry by a person drops some)."""
         self.last_folded: AnyEntry | None = None
         self.retry_point: int | None = None
+        self.snapshots = 0
+        """How many its journal has. `snapshot_at` is what was folded at the last one, `walked` the pure steps since
+        then; where one did not fit, `snapshot_after` is what must come until the next is tried."""
+        self.snapshot_at = 0
+        self.snapshot_after = 0
+        self.walked = 0
         self.root: BlockFrame | None = None
         self.scope: Scope = _root_scope(self, events, bounds)
         self.names = self.scope.names

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, decode_entries
+from reactor.contracts.journal import (
+    AnyEntry,
+    Cancelled,
+    Child,
+    Ended,
+    Failed,
+    Paused,
+    Resumed,
+    Shifted,
+    decode_entries,
+)
 from reactor.engine import machine
 from reactor.engine.entries import due_entry, first_intentions, next_due
 from reactor.engine.phases import StepPhase
@@ -35,6 +45,11 @@ def random_entry(play: Play, source: random.Random) -> AnyEntry | None:
     for path, frame in run.open.items():
         if frame.phase is StepPhase.child:
             choices.append(Ended(path, play.now, {"child": 1}))
+        elif frame.phase is StepPhase.child_start:
+            choices.append(Child(path, play.now, "run_child"))
+        elif frame.phase is StepPhase.call and source.random() < 0.1:
+            choices.append(Paused(path, play.now, StepFailed("crashed", "no").as_object()))
+    choices += [Resumed(path, play.now) for path in run.paused]
     if not choices or source.random() < 0.3:
         due = next_due(run)
         if due is not None:
@@ -44,6 +59,8 @@ def random_entry(play: Play, source: random.Random) -> AnyEntry | None:
                 choices.append(timer)
     if source.random() < 0.01:
         choices = [Cancelled("", play.now, "by chance")]
+    if source.random() < 0.02:
+        choices = [Shifted("", play.now, source.uniform(0.0, 50.0))]
     return source.choice(choices) if choices else None
 
 
