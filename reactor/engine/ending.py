@@ -66,11 +66,11 @@ def _handle(run: Run) -> None:
 def _close(run: Run) -> None:
     run.phase = RunPhase.closing
     run.timers.pop(("", "deadline"), None)
-    if run.plan.last is None:
+    if run.plan.closing is None:
         _end(run)
         return
     run.timers[("", "finally")] = run.now + ENDINGS_LIMIT
-    run.root = push(run, None, run.plan.last, "finally", run.scope.with_names(error=run.error))
+    run.root = push(run, None, run.plan.closing, "finally", run.scope.with_names(error=run.error))
 
 
 def _end(run: Run) -> None:

@@ -213,7 +213,7 @@ def _retried(run: Run, entry: Retried) -> None:
             run.timers[(frame.path, "deadline")] = frame.deadline
     if run.plan.timeout is not None and ("", "deadline") in run.timers:
         run.timers[("", "deadline")] = run.now + run.plan.timeout
-    run.names["run"]["attempt"] += 1
+    run.start_attempt(run.attempt + 1)
 
 
 def _shifted(run: Run, entry: Shifted) -> None:

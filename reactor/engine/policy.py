@@ -6,8 +6,6 @@ retry, then `on_error` once, then `finally` of a `try`, and only then to the blo
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed, error_object
 from reactor.engine import ending
@@ -115,7 +113,7 @@ def _raised(run: Run, frame: StepFrame, error: Exception) -> None:
         raise error
 
 
-def finish_step(run: Run, frame: StepFrame, value: Any) -> None:
+def finish_step(run: Run, frame: StepFrame, value: object) -> None:
     """The step ended well."""
     if frame.deadline is not None or frame.children or frame.child is not None:
         close(run, frame)
@@ -267,14 +265,14 @@ def _rescued(run: Run, frame: StepFrame) -> None:
     run.ready.append(block)
 
 
-def _finally(run: Run, frame: StepFrame, outcome: bool | None, value: Any) -> bool:
+def _finally(run: Run, frame: StepFrame, outcome: bool | None, value: object) -> bool:
     """Starts the `finally` of a `try`, once; True when it did."""
     body = frame.step.body
-    if frame.step.verb != "try" or body.last is None or frame.phase is StepPhase.closing:
+    if frame.step.verb != "try" or body.closing is None or frame.phase is StepPhase.closing:
         return False
     frame.phase = StepPhase.closing
     frame.state = (outcome, value)
-    push(run, frame, body.last, f"{frame.path}/finally", frame.scope, Role.closing)
+    push(run, frame, body.closing, f"{frame.path}/finally", frame.scope, Role.closing)
     return True
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
 
 import anyio
 import anyio.abc
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
-from reactor.contracts.journal import Cancelled, Retried
+from reactor.contracts.journal import AnyEntry, Cancelled, Retried
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
@@ -193,7 +192,7 @@ class Pool:
                 claimed, "plan.missing", f"the flow's version {record.version} cannot be compiled any more"
             )
             return None
-        pending: list[Any] = []
+        pending: list[AnyEntry] = []
         messages = [message_of(signal) for signal in claimed.signals]
         cancel = next((message for message in messages if isinstance(message, Cancel)), None)
         fresh = record.started is None
@@ -224,11 +223,11 @@ class Pool:
         await self.runner.due(live)
         return live
 
-    async def _entries(self, claimed: Claimed) -> list[Any]:
+    async def _entries(self, claimed: Claimed) -> list[AnyEntry]:
         """Those of the claim; it has none for a run that was kept in memory then, and may have been forgotten since."""
         return list(claimed.entries) if claimed.entries is not None else await self._store.read(claimed.record.id)
 
-    async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:
+    async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[AnyEntry]) -> Run:
         record = claimed.record
 
         def fold() -> Run:

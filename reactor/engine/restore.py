@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from reactor.contracts import plan
@@ -55,10 +53,10 @@ class _Reader:
         run.phase, run.now, run.final = state.phase, state.now, state.final
         run.output, run.error, run.response = state.output, state.error, state.response
         run.effective, run.retry_point = state.effective, state.retry_point
-        run.names["run"]["attempt"] = state.attempt
+        run.start_attempt(state.attempt)
         run.scope.vars.update(state.vars)
         run.scope.steps.update(state.steps)
-        block = {RunPhase.body: run.plan.do, RunPhase.on_error: run.plan.on_error, RunPhase.closing: run.plan.last}
+        block = {RunPhase.body: run.plan.do, RunPhase.on_error: run.plan.on_error, RunPhase.closing: run.plan.closing}
         run.root = self._block(state.root, None, block[state.phase], run.scope)
         run.timers.update({(path, kind): due for path, kind, due in state.timers})
         run.open.update({path: self._frames[path] for path in state.open})
@@ -94,7 +92,7 @@ class _Reader:
         return frame
 
 
-def _verb(state: StepState, frame: StepFrame) -> Any:
+def _verb(state: StepState, frame: StepFrame) -> object:
     verb = state.verb
     if isinstance(verb, TurnsState):
         turns = Turns(verb.items, verb.keys)
@@ -142,7 +140,7 @@ def _block_of(frame: StepFrame, purpose: str, role: int | str | None, tail: str)
             assert isinstance(step.on_timeout, plan.Block)
             return step.on_timeout
         assert isinstance(body, plan.Try)
-        return body.last
+        return body.closing
     if isinstance(body, plan.Parallel):
         return next(branch.do for branch in body.branches if branch.name == role)
     if isinstance(body, plan.If):

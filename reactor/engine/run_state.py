@@ -20,6 +20,7 @@ FORMAT = 1
 """Changes with the shape of `RunState`, and with what the machine means by it. Other numbers are not read."""
 
 Values = dict[str, Any]
+"""JSON objects; `object` would be a type of its own to msgspec."""
 
 
 class Copied(msgspec.Struct, array_like=True):

@@ -7,7 +7,7 @@ is durable (but for `repeat: safe`); what is cancelled has ended before the jour
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -48,7 +48,7 @@ WALK_BUDGET = 2_000
 class Performer(Protocol):
     """Acts for a step; app.py gives the real one, tests give others."""
 
-    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
+    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> object:
         """The result as plain JSON data. Raises StepFailed."""
         ...
 
@@ -221,7 +221,7 @@ class Runner:
         live.prepared.append(prepared)
         return Ended(frame.path, at, {"event": prepared.acceptance.event.id})
 
-    def _traced(self, run: Run, path: str) -> dict[str, Any]:
+    def _traced(self, run: Run, path: str) -> dict[str, object]:
         """What joins an event of this run to its trace."""
         if not self.tracing and "traceparent" not in run.event.event.extensions:
             return {}

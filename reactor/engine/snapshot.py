@@ -8,7 +8,7 @@ saves, give none.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,6 +39,8 @@ STEPS_AN_ENTRY = 100
 BYTES_AN_ENTRY = 256
 """What a snapshot may add to the journal for each entry that it sums up."""
 MAX_BYTES = 1024 * 1024
+
+T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 
@@ -88,8 +90,7 @@ class _Writer:
 
     def run(self, run: Run) -> RunState:
         assert run.root is not None and not run.ready
-        attempt: int = run.names["run"]["attempt"]
-        self._live |= {id(run.scope.vars), id(run.scope.steps), id(run.names["run"])}
+        self._live |= {id(run.scope.vars), id(run.scope.steps), id(run.described)}
         state = RunState(
             phase=run.phase,
             now=run.now,
@@ -97,7 +98,7 @@ class _Writer:
             output=self._exact(run.output),
             error=self._exact(run.error),
             response=self._exact(run.response),
-            attempt=attempt,
+            attempt=run.attempt,
             effective=run.effective,
             retry_point=run.retry_point,
             vars=self._each(run.scope.vars),
@@ -114,9 +115,9 @@ class _Writer:
     def _each(self, values: Values) -> Values:
         return {name: self._exact(value) for name, value in values.items()}
 
-    def _exact(self, value: Any) -> Any:
+    def _exact(self, value: T) -> T:
         """The value itself. Raises _Unfit when JSON would not give it back, or the room is used up."""
-        stack = [value]
+        stack: list[Any] = [value]
         room = self._room
         while stack:
             one = stack.pop()

@@ -16,7 +16,7 @@ from reactor.contracts.run import Status
 from reactor.engine.phases import ENDED, VERB, Role, RunPhase, StepPhase, StepStatus
 from reactor.engine.step_tree import StepTree
 
-BLOCKED: Any = object()
+BLOCKED: object = object()
 """Returned by a verb that goes on later: through a child block, an entry or a timer."""
 
 ENDINGS_LIMIT = 300.0
@@ -46,11 +46,11 @@ class Scope:
 
     def __init__(
         self,
-        names: dict[str, Any],
-        vars: dict[str, Any],
-        steps: dict[str, Any],
-        wrote_vars: dict[str, Any] | None = None,
-        wrote_steps: dict[str, Any] | None = None,
+        names: dict[str, object],
+        vars: dict[str, object],
+        steps: dict[str, object],
+        wrote_vars: dict[str, object] | None = None,
+        wrote_steps: dict[str, object] | None = None,
     ) -> None:
         self.names = names
         self.vars = vars
@@ -58,12 +58,12 @@ class Scope:
         self.wrote_vars = wrote_vars
         self.wrote_steps = wrote_steps
 
-    def write(self, name: str, value: Any) -> None:
+    def write(self, name: str, value: object) -> None:
         self.vars[name] = value
         if self.wrote_vars is not None:
             self.wrote_vars[name] = value
 
-    def result(self, id: str, value: Any) -> None:
+    def result(self, id: str, value: object) -> None:
         self.steps[id] = value
         if self.wrote_steps is not None:
             self.wrote_steps[id] = value
@@ -73,11 +73,11 @@ class Scope:
         if self.wrote_steps is not None:
             self.wrote_steps.pop(id, None)
 
-    def with_names(self, **more: Any) -> Scope:
+    def with_names(self, **more: object) -> Scope:
         """The same variables and results, with further names (`error` in a handler)."""
         return Scope({**self.names, **more}, self.vars, self.steps, self.wrote_vars, self.wrote_steps)
 
-    def turn(self, own_vars: bool, **more: Any) -> Scope:
+    def turn(self, own_vars: bool, **more: object) -> Scope:
         """For one turn of a loop: results are its own; variables are the enclosing ones unless turns run at once."""
         steps = dict(self.steps)
         vars = dict(self.vars) if own_vars else self.vars
@@ -115,7 +115,7 @@ class BlockFrame:
         self.scope = scope
         self.role = role
         self.index = 0
-        self.value: Any = None
+        self.value: object = None
         self.current: StepFrame | None = None
         self.dead = False
 
@@ -152,9 +152,9 @@ class Run:
     """One run in memory. Owned by the machine's functions; nothing else changes it."""
 
     __slots__ = (
-        "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
-        "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point", "root",
-        "scope", "snapshot_after", "snapshot_at", "snapshots", "started", "status", "timers", "tree", "trigger",
+        "attempt", "described", "effective", "environment", "error", "event", "final", "id", "last_folded", "left",
+        "names", "now", "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point",
+        "root", "scope", "snapshot_after", "snapshot_at", "snapshots", "started", "status", "timers", "tree", "trigger",
         "walked",
     )  # fmt: skip
 
@@ -182,9 +182,9 @@ class Run:
         self.status = Status.running
         self.final: Status | None = None
         """How the run will have ended when `finally` is through."""
-        self.output: Any = None
+        self.output: object = None
         self.error: ErrorObject | None = None
-        self.response: dict[str, Any] | None = None
+        self.response: dict[str, object] | None = None
         self.ready: list[BlockFrame] = []
         self.open: dict[str, StepFrame] = {}
         self.timers: dict[tuple[str, str], float] = {}
@@ -203,18 +203,36 @@ class Run:
         self.snapshot_after = 0
         self.walked = 0
         self.root: BlockFrame | None = None
+        self.attempt = 1
+        self.described: dict[str, object] = _described(self)
+        """What expressions see as `run`; the only object among their names that changes in place."""
         self.scope: Scope = _root_scope(self, events, bounds)
         self.names = self.scope.names
+
+    def start_attempt(self, attempt: int) -> None:
+        self.attempt = self.described["attempt"] = attempt
 
     @property
     def ended(self) -> bool:
         return self.phase is ENDED
 
 
+def _described(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "flow": run.plan.flow,
+        "version": run.plan.version,
+        "started": rfc3339(run.started),
+        "attempt": run.attempt,
+        "trigger": run.trigger,
+        "scheduled_at": None,
+    }
+
+
 def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
     event = run.event.names()
-    vars: dict[str, Any] = {}
-    steps: dict[str, Any] = {}
+    vars: dict[str, object] = {}
+    steps: dict[str, object] = {}
     names = {
         "event": event,
         "trigger": event,
@@ -224,16 +242,9 @@ def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
         BOUNDS_NAME: bounds,
         "env": run.environment,
         "events": [stored.names() for stored in events] if events else [event],
-        "run": {
-            "id": run.id,
-            "flow": run.plan.flow,
-            "version": run.plan.version,
-            "started": rfc3339(run.started),
-            "attempt": 1,
-            "trigger": run.trigger,
-            "scheduled_at": event.get("scheduled_at"),
-        },
+        "run": run.described,
     }
+    run.described["scheduled_at"] = event.get("scheduled_at")
     for trigger in run.plan.triggers:
         if trigger.id is not None and trigger.id == run.trigger:
             names[trigger.id] = event

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import rfc3339
 from reactor.engine.phases import StepStatus
@@ -35,14 +33,14 @@ class Node:
         self.attempts = 1
         self.started = at
         self.ended: float | None = None
-        self.result: Any = None
+        self.result: object = None
         self.error: ErrorObject | None = None
         self.children: list[Node] = []
 
-    def view(self, turns: int | None = None) -> dict[str, Any]:
+    def view(self, turns: int | None = None) -> dict[str, object]:
         """JSON of the node; at most `turns` turns of each loop, with a count of the rest."""
         children = self.children
-        shown: dict[str, Any] = {}
+        shown: dict[str, object] = {}
         if turns is not None:
             kept, total = _first_turns(self.path, children, turns)
             if total > turns:
@@ -103,7 +101,7 @@ class StepTree:
         node.error = error
 
     def ended(
-        self, path: str, status: StepStatus, at: float, result: Any = None, error: ErrorObject | None = None
+        self, path: str, status: StepStatus, at: float, result: object = None, error: ErrorObject | None = None
     ) -> None:
         node = self.nodes.get(path)
         if node is not None:

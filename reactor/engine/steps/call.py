@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.engine.phases import CALL
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Plain
 
 
 class Call(Plain):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         frame.phase = CALL
         frame.begun = 0
         run.open[frame.path] = frame

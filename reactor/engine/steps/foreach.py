@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from reactor.contracts import plan
@@ -21,17 +19,17 @@ _encoder = msgspec.json.Encoder()
 class Turns:
     __slots__ = ("done", "items", "keys", "next", "results", "size")
 
-    def __init__(self, items: list[Any], keys: list[str] | None) -> None:
+    def __init__(self, items: list[object], keys: list[str] | None) -> None:
         self.items = items
         self.keys = keys
         self.next = 0
         self.done = 0
-        self.results: list[Any] = [None] * len(items)
+        self.results: list[object] = [None] * len(items)
         self.size = 0
 
 
 class Foreach:
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Foreach = frame.step.body
         value = body.items.evaluate(frame.scope.names)
         if isinstance(value, dict):
@@ -65,12 +63,12 @@ class Foreach:
         scope = frame.scope.turn(body.at_once > 1, **more)
         push(run, frame, body.do, f"{frame.path}/turns/{index}", scope, index)
 
-    def _value(self, turns: Turns) -> Any:
+    def _value(self, turns: Turns) -> object:
         if turns.keys is None:
             return turns.results
         return dict(zip(turns.keys, turns.results, strict=True))
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         turns: Turns = frame.state
         if len(frame.children) == 1:
             frame.children.clear()
@@ -86,11 +84,11 @@ class Foreach:
             self._start(run, frame)
         return BLOCKED
 
-    def _weigh(self, frame: StepFrame, turns: Turns, value: Any) -> None:
+    def _weigh(self, frame: StepFrame, turns: Turns, value: object) -> None:
         if isinstance(value, (dict, list, str)) and frame.scope.names.get(BOUNDS_NAME) != 1:
             turns.size += len(value) if isinstance(value, str) else len(_encoder.encode(value))
             if turns.size > MAX_RESULTS:
                 raise StepFailed("limit", "the results of foreach are more than 16 MiB")
 
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
+    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> object:
         raise Raised(error)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed
 from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, StepFrame, push
 
 
 class Loop:
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Loop = frame.step.body
         frame.state = 0
         if not body.until and not body.condition.evaluate({**frame.scope.names, "index": 0}):
             return None
         return self._turn(run, frame)
 
-    def _turn(self, run: Run, frame: StepFrame) -> Any:
+    def _turn(self, run: Run, frame: StepFrame) -> object:
         body: plan.Loop = frame.step.body
         index: int = frame.state
         if index >= body.limit:
@@ -27,7 +25,7 @@ class Loop:
         push(run, frame, body.do, f"{frame.path}/turns/{index}", frame.scope.turn(False, index=index), index)
         return BLOCKED
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         body: plan.Loop = frame.step.body
         frame.children.clear()
         if body.until:
@@ -37,5 +35,5 @@ class Loop:
             return value
         return self._turn(run, frame)
 
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
+    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> object:
         raise Raised(error)

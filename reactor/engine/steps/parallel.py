@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed
@@ -26,7 +25,7 @@ class Progress:
 
     def __init__(self, names: list[str]) -> None:
         self.status = dict.fromkeys(names, BranchState.pending)
-        self.results: dict[str, Any] = dict.fromkeys(names)
+        self.results: dict[str, object] = dict.fromkeys(names)
         self.errors: dict[str, ErrorObject | None] = dict.fromkeys(names)
         self.scopes: dict[str, Scope] = {}
 
@@ -35,7 +34,7 @@ class Progress:
 
 
 class Parallel:
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Parallel = frame.step.body
         frame.state = Progress([branch.name for branch in body.branches])
         if not body.branches:
@@ -65,21 +64,21 @@ class Parallel:
             progress.scopes[branch.name] = scope
             push(run, frame, branch.do, f"{frame.path}/{branch.do.suffix}", scope, branch.name)
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         progress: Progress = frame.state
         assert isinstance(block.role, str)
         progress.status[block.role] = BranchState.succeeded
         progress.results[block.role] = value
         return self._join(run, frame, block)
 
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
+    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> object:
         progress: Progress = frame.state
         assert isinstance(block.role, str)
         progress.status[block.role] = BranchState.failed
         progress.errors[block.role] = error
         return self._join(run, frame, block, error)
 
-    def _join(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject | None = None) -> Any:
+    def _join(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject | None = None) -> object:
         body: plan.Parallel = frame.step.body
         progress: Progress = frame.state
         frame.children = [child for child in frame.children if child is not block]
@@ -127,7 +126,7 @@ class Parallel:
                 result[branch.name] = {"status": "failed", "error": progress.errors[branch.name]}
         return result
 
-    def _branches(self, body: plan.Parallel, progress: Progress) -> dict[str, Any]:
+    def _branches(self, body: plan.Parallel, progress: Progress) -> dict[str, object]:
         return {
             branch.name: {
                 "status": progress.status[branch.name].value,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.steps import Plain
 
 
 class Set(Plain):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Set = frame.step.body
         scope = frame.scope
         result = {}

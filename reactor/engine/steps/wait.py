@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
@@ -14,7 +13,7 @@ from reactor.kit.durations import DurationError, parse_duration
 
 
 class Wait(Plain):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Wait = frame.step.body
         kind = "wake" if body.seconds is not None else "until"
         if body.seconds is not None:
@@ -29,7 +28,7 @@ class Wait(Plain):
         return BLOCKED
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: object) -> float:
     if isinstance(value, str):
         try:
             return parse_duration(value)
@@ -40,7 +39,7 @@ def _seconds(value: Any) -> float:
     raise StepFailed("expression", f"wait: {value!r} is no duration")
 
 
-def _moment(value: Any) -> float:
+def _moment(value: object) -> float:
     if isinstance(value, str):
         try:
             moment = datetime.datetime.fromisoformat(value.strip())
