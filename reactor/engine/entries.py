@@ -10,14 +10,14 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, Paused
 from reactor.contracts.run import Status
 from reactor.contracts.signals import Cancel, ChildEnded, Resume, message_of
 from reactor.contracts.store import Signal
-from reactor.engine.phases import CALL, StepPhase
+from reactor.engine.phases import CALL, StepPhase, TimerKind
 from reactor.engine.state import Run, StepFrame
 
 MAX_CRASHES = 3
 """How often a process may end in one intention, before a person must look at it."""
 
-Timer = tuple[float, str, str]
-"""When it is due, the path of its step, and its kind: `wake`, `until`, `deadline` or `finally`."""
+Timer = tuple[float, str, TimerKind]
+"""When it is due, the path of its step, and its kind."""
 
 
 def next_due(run: Run) -> Timer | None:

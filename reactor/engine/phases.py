@@ -6,6 +6,7 @@ bookkeeping."""
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 
 class RunPhase(enum.StrEnum):
@@ -57,6 +58,11 @@ class Role(enum.Enum):
     handler = enum.auto()
     closing = enum.auto()
     on_timeout = enum.auto()
+
+
+TimerKind = Literal["wake", "until", "deadline", "finally"]
+"""`wake` ends a wait or the pause before an attempt, `until` does at a moment of the wall clock; `deadline` is a
+timeout, `finally` the limit of a flow's closing list."""
 
 
 class StepStatus(enum.StrEnum):

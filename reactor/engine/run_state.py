@@ -13,7 +13,7 @@ import msgspec
 
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.run import Status
-from reactor.engine.phases import RunPhase, StepPhase
+from reactor.engine.phases import RunPhase, StepPhase, TimerKind
 from reactor.engine.steps.parallel import BranchState
 
 FORMAT = 1
@@ -111,7 +111,7 @@ class RunState(msgspec.Struct):
     retry_point: int | None
     vars: Values
     steps: Values
-    timers: list[tuple[str, str, float]]
+    timers: list[tuple[str, TimerKind, float]]
     open: list[str]
     paused: list[str]
     root: BlockState

@@ -13,7 +13,7 @@ from reactor.contracts.event import StoredEvent, rfc3339
 from reactor.contracts.journal import AnyEntry
 from reactor.contracts.plan import BOUNDS_NAME, Block, Plan, Step
 from reactor.contracts.run import Status
-from reactor.engine.phases import ENDED, VERB, Role, RunPhase, StepPhase, StepStatus
+from reactor.engine.phases import ENDED, VERB, Role, RunPhase, StepPhase, StepStatus, TimerKind
 from reactor.engine.step_tree import StepTree
 
 BLOCKED: object = object()
@@ -187,7 +187,7 @@ class Run:
         self.response: dict[str, object] | None = None
         self.ready: list[BlockFrame] = []
         self.open: dict[str, StepFrame] = {}
-        self.timers: dict[tuple[str, str], float] = {}
+        self.timers: dict[tuple[str, TimerKind], float] = {}
         self.paused: dict[str, StepFrame] = {}
         self.outgoing: list[str] = []
         """Ids of child runs to cancel with the next append."""

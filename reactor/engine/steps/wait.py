@@ -6,7 +6,7 @@ import datetime
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
-from reactor.engine.phases import StepPhase
+from reactor.engine.phases import StepPhase, TimerKind
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Plain
 from reactor.kit.durations import DurationError, parse_duration
@@ -15,7 +15,7 @@ from reactor.kit.durations import DurationError, parse_duration
 class Wait(Plain):
     def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Wait = frame.step.body
-        kind = "wake" if body.seconds is not None else "until"
+        kind: TimerKind = "wake" if body.seconds is not None else "until"
         if body.seconds is not None:
             due = run.now + _seconds(body.seconds.render(frame.scope.names))
         else:
