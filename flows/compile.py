@@ -121,7 +121,7 @@ def compile_flow(
         timeout=reading.report.duration(document.get("timeout"), "timeout"),
         output=output,
         on_error=on_error if on_error is not None and on_error.steps else None,
-        last=last if last is not None and last.steps else None,
+        closing=last if last is not None and last.steps else None,
         emit=emit,
         inputs=inputs,
         environment=tuple(sorted(reading.uses.environment)),

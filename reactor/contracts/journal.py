@@ -73,7 +73,17 @@ class Shifted(Entry, tag="h", array_like=True, frozen=True):
     by: float = 0.0
 
 
-AnyEntry = Started | Ended | Failed | Woke | TimedOut | Child | Cancelled | Paused | Resumed | Retried | Shifted
+class Snapshot(Entry, tag="n", array_like=True, frozen=True):
+    """The run as it is after the entries in front of it, at the empty path: recovery may begin here. It changes
+    nothing; a build that does not know its `version` folds what is in front of it."""
+
+    version: int = 0
+    state: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+
+
+AnyEntry = (
+    Started | Ended | Failed | Woke | TimedOut | Child | Cancelled | Paused | Resumed | Retried | Shifted | Snapshot
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[AnyEntry])

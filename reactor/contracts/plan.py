@@ -201,7 +201,7 @@ class Respond:
 @dataclass(frozen=True, slots=True)
 class Try:
     do: Block
-    last: Block | None
+    closing: Block | None
     """The `finally` list of the scope."""
 
 
@@ -319,7 +319,7 @@ class Plan:
     timeout: float | None = None
     output: Template | None = None
     on_error: Block | None = None
-    last: Block | None = None
+    closing: Block | None = None
     """The flow's `finally`."""
     emit: str | None = None
     inputs: Validator | None = None

@@ -7,11 +7,11 @@ Rules: nothing here reads a clock, randomness or the outside. No entry is folded
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reactor.contracts.errors import Diverged, ErrorObject, StepFailed
+from reactor.contracts.errors import Diverged, StepFailed
 from reactor.contracts.event import StoredEvent
 from reactor.contracts.journal import (
     AnyEntry,
@@ -23,6 +23,7 @@ from reactor.contracts.journal import (
     Resumed,
     Retried,
     Shifted,
+    Snapshot,
     Started,
     TimedOut,
     Woke,
@@ -30,28 +31,27 @@ from reactor.contracts.journal import (
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Begun, Change, Status
 from reactor.engine import ending, policy
+from reactor.engine.entries import first_intentions
+from reactor.engine.phases import ANSWERABLE, CALL, PERFORMABLE, StepPhase, StepStatus
+from reactor.engine.restore import Unreadable, restore
 from reactor.engine.state import Run, StepFrame, push
-from reactor.engine.step_tree import Trace
+from reactor.engine.step_tree import StepTree
 
 PREFIX_STEPS = 1_000
 """Pure steps that the accepting transaction may wait for."""
 
 MAX_ENTRIES = 100_000
-MAX_CRASHES = 3
 
 UNBOUNDED = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something open: `perform` (an action), `start` (a sub-flow), `emit` (an event), `queue` (a message)."""
+    """Something open. `kind` is call (an action), child_start (a sub-flow), emit (an event) or queue (a message)."""
 
-    kind: str
+    kind: StepPhase
     path: str
     frame: StepFrame
-
-
-_KINDS = {"call": "perform", "child_start": "start", "emit": "emit", "queue": "queue"}
 
 
 def begin(
@@ -63,11 +63,11 @@ def begin(
     environment: dict[str, str],
     bounds: int,
     events: Sequence[StoredEvent] = (),
-    trace: Trace | None = None,
+    tree: StepTree | None = None,
 ) -> Run:
     """A new run, not walked yet. Its time is `at`, in seconds since the epoch; `bounds` is the number of the set under
     which its expressions are evaluated."""
-    run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), trace)
+    run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), tree)
     if plan.timeout is not None:
         run.timers[("", "deadline")] = at + plan.timeout
     run.root = push(run, None, plan.do, "do", run.scope)
@@ -86,10 +86,12 @@ def walk(run: Run, budget: int = UNBOUNDED) -> bool:
     ready = run.ready
     while ready:
         if run.left <= 0:
+            run.walked += budget
             return True
         frame = ready.pop()
         if not frame.dead:
             policy.advance(run, frame)
+    run.walked += budget - run.left
     return False
 
 
@@ -102,48 +104,47 @@ def fold(run: Run, entry: AnyEntry) -> None:
     FOLDS[type(entry)](run, entry)
 
 
-def _open(run: Run, entry: AnyEntry, *phases: str) -> StepFrame:
+def _open(run: Run, entry: AnyEntry, phases: tuple[StepPhase, ...]) -> StepFrame:
     frame = run.open.get(entry.path)
     if frame is None or frame.phase not in phases:
         raise Diverged(f"{type(entry).__name__} at {entry.path}: nothing is open there")
     return frame
 
 
-def _started(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call")
+def _started(run: Run, entry: Started) -> None:
+    frame = _open(run, entry, (CALL,))
     if entry.attempt != frame.attempt:
         raise Diverged(f"Started at {entry.path}: attempt {entry.attempt}, not {frame.attempt}")
     frame.begun += 1
 
 
-def _ended(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
+def _ended(run: Run, entry: Ended) -> None:
+    frame = _open(run, entry, ANSWERABLE)
     del run.open[frame.path]
     frame.child = None
     policy.finish_step(run, frame, entry.value)
 
 
-def _failed(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "call", "child", "child_start", "emit", "queue")
+def _failed(run: Run, entry: Failed) -> None:
+    frame = _open(run, entry, ANSWERABLE)
     frame.child = None
-    error: ErrorObject = entry.error
-    policy.fail_step(run, frame, error)
+    policy.fail_step(run, frame, entry.error)
 
 
-def _woke(run: Run, entry: Any) -> None:
+def _woke(run: Run, entry: Woke) -> None:
     waited = run.timers.pop((entry.path, "wake"), run.timers.pop((entry.path, "until"), None))
     if waited is None:
         raise Diverged(f"Woke at {entry.path}: no timer there")
     frame = _waiting(run, entry.path)
-    if frame.phase == "wait":
+    if frame.phase is StepPhase.wait:
         policy.finish_step(run, frame, None)
-    elif frame.phase == "retry":
+    elif frame.phase is StepPhase.retry:
         policy.retry_step(run, frame)
     else:
         raise Diverged(f"Woke at {entry.path}: the step is in {frame.phase}")
 
 
-def _timed_out(run: Run, entry: Any) -> None:
+def _timed_out(run: Run, entry: TimedOut) -> None:
     if entry.path == "":
         if run.timers.pop(("", "deadline"), None) is None and run.timers.pop(("", "finally"), None) is None:
             raise Diverged("TimedOut of the run: it has no deadline")
@@ -176,34 +177,34 @@ def find(run: Run, path: str) -> StepFrame | None:
     return None
 
 
-def _child(run: Run, entry: Any) -> None:
-    frame = _open(run, entry, "child_start")
+def _child(run: Run, entry: Child) -> None:
+    frame = _open(run, entry, (StepPhase.child_start,))
     if frame.step.body.detach:
         del run.open[frame.path]
         policy.finish_step(run, frame, {"run": entry.run})
         return
-    frame.phase = "child"
+    frame.phase = StepPhase.child
     frame.child = entry.run
-    if run.trace is not None:
-        run.trace.status(frame.path, "waiting")
+    if run.tree is not None:
+        run.tree.status(frame.path, StepStatus.waiting)
 
 
-def _cancelled(run: Run, entry: Any) -> None:
+def _cancelled(run: Run, entry: Cancelled) -> None:
     ending.cancel(run, entry.reason, entry.kind)
 
 
-def _paused(run: Run, entry: Any) -> None:
-    policy.pause_step(run, _open(run, entry, "call"), entry.error)
+def _paused(run: Run, entry: Paused) -> None:
+    policy.pause_step(run, _open(run, entry, (CALL,)), entry.error)
 
 
-def _resumed(run: Run, entry: Any) -> None:
+def _resumed(run: Run, entry: Resumed) -> None:
     frame = run.paused.get(entry.path)
     if frame is None:
         raise Diverged(f"Resumed at {entry.path}: the step is not paused")
     policy.retry_step(run, frame)
 
 
-def _retried(run: Run, entry: Any) -> None:
+def _retried(run: Run, entry: Retried) -> None:
     for frame in run.open.values():
         frame.begun = 0
         frame.attempt = 1
@@ -212,10 +213,10 @@ def _retried(run: Run, entry: Any) -> None:
             run.timers[(frame.path, "deadline")] = frame.deadline
     if run.plan.timeout is not None and ("", "deadline") in run.timers:
         run.timers[("", "deadline")] = run.now + run.plan.timeout
-    run.names["run"]["attempt"] += 1
+    run.start_attempt(run.attempt + 1)
 
 
-def _shifted(run: Run, entry: Any) -> None:
+def _shifted(run: Run, entry: Shifted) -> None:
     """Moments of the wall clock (`until`) stay what they are."""
     run.now = entry.at
     for (path, kind), due in run.timers.items():
@@ -227,7 +228,7 @@ def _shifted(run: Run, entry: Any) -> None:
             frame.deadline = due + entry.by
 
 
-FOLDS: dict[type, Any] = {
+FOLDS: dict[type, Callable[[Run, Any], None]] = {
     Started: _started,
     Ended: _ended,
     Failed: _failed,
@@ -244,41 +245,14 @@ FOLDS: dict[type, Any] = {
 
 def commands(run: Run) -> list[Command]:
     """What is open and can be performed, in the order of its opening."""
-    return [Command(_KINDS[frame.phase], path, frame) for path, frame in run.open.items() if frame.phase in _KINDS]
-
-
-def next_due(run: Run) -> tuple[float, str, str] | None:
-    """The earliest timer: (due time, path, `wake`, `until`, `deadline` or `finally`). `until` is a moment of the wall
-    clock."""
-    return _earliest((due, path, kind) for (path, kind), due in run.timers.items())
-
-
-Timer = tuple[float, str, str]
-
-
-def _earliest(timers: Iterable[Timer]) -> Timer | None:
-    return min(timers, key=lambda timer: (timer[0], timer[1:]), default=None)
-
-
-def due_entry(run: Run, at: float, wall: float | None = None) -> AnyEntry | None:
-    """The entry for the earliest timer that is due at `at` (by the wall clock: at `wall`, else `at`), or None."""
-    moment = at if wall is None else wall
-    found = _earliest(
-        (due, path, kind) for (path, kind), due in run.timers.items() if due <= (moment if kind == "until" else at)
-    )
-    if found is None:
-        return None
-    due, path, kind = found
-    if kind == "until":
-        return Woke(path, max(at, run.now))
-    return Woke(path, max(at, due)) if kind == "wake" else TimedOut(path, max(at, due))
+    return [Command(frame.phase, path, frame) for path, frame in run.open.items() if frame.phase in PERFORMABLE]
 
 
 def status(run: Run) -> Status:
     """The run's status when it is quiet."""
     if run.ended:
         return run.status
-    if any(frame.phase in _KINDS for frame in run.open.values()) or run.ready:
+    if any(frame.phase in PERFORMABLE for frame in run.open.values()) or run.ready:
         return Status.running
     return Status.paused if run.paused else Status.waiting
 
@@ -306,15 +280,20 @@ def change(run: Run, release: bool = False) -> Change:
     )
 
 
-def effective_entries(entries: Sequence[AnyEntry]) -> list[AnyEntry]:
-    """The entries that count: each `Retried` keeps only the first `kept` of those before it, and how the clock was
-    set."""
+def effective_entries(entries: Sequence[AnyEntry]) -> tuple[list[AnyEntry], list[tuple[int, Snapshot]]]:
+    """The entries that count, and the snapshots of them with the number that each sums up. A `Retried` keeps only the
+    first `kept` of those before it, and how the clock was set."""
     kept: list[AnyEntry] = []
+    snapshots: list[tuple[int, Snapshot]] = []
     for entry in entries:
+        if isinstance(entry, Snapshot):
+            snapshots.append((len(kept), entry))
+            continue
         if isinstance(entry, Retried):
             kept[entry.kept :] = [other for other in kept[entry.kept :] if isinstance(other, Shifted)]
+            snapshots = [(count, one) for count, one in snapshots if count <= entry.kept]
         kept.append(entry)
-    return kept
+    return kept, snapshots
 
 
 def recover(
@@ -327,20 +306,36 @@ def recover(
     bounds: int,
     entries: Sequence[AnyEntry],
     events: Sequence[StoredEvent] = (),
-    trace: Trace | None = None,
+    tree: StepTree | None = None,
     budget: int = UNBOUNDED,
 ) -> Run:
-    """The run as its journal says it is. Raises Diverged, with the run paused being the caller's answer."""
-    run = begin(plan, event, run_id, trigger, at, environment, bounds, events, trace)
-    effective = effective_entries(entries)
-    if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
-        while walk(run, budget):
-            pass
-    for entry in effective:
+    """The run as its journal says it is: from its last snapshot on, or from its beginning where there is none that
+    this build can read, or a tree is drawn. Raises Diverged, with the run paused being the caller's answer."""
+    effective, snapshots = effective_entries(entries)
+    run = None
+    if snapshots and tree is None:
+        folded, snapshot = snapshots[-1]
+        try:
+            run = Run(plan, event, run_id, trigger, at, environment, bounds, list(events), None)
+            restore(run, snapshot)
+            _fold_all(run, effective[folded:], budget)
+        except (Unreadable, Diverged):
+            run = None
+    if run is None:
+        run = begin(plan, event, run_id, trigger, at, environment, bounds, events, tree)
+        if not (effective and isinstance(effective[0], Cancelled) and effective[0].path == "queued"):
+            while walk(run, budget):
+                pass
+        _fold_all(run, effective, budget)
+    run.snapshots = sum(isinstance(entry, Snapshot) for entry in entries)
+    return run
+
+
+def _fold_all(run: Run, entries: Sequence[AnyEntry], budget: int) -> None:
+    for entry in entries:
         fold(run, entry)
         while walk(run, budget):
             pass
-    return run
 
 
 class MachineDecider:
@@ -361,16 +356,7 @@ class MachineDecider:
         walk(run, PREFIX_STEPS)
         entries: list[AnyEntry] = []
         if not run.ready and not run.ended:
-            entries = intentions(run)
+            entries = first_intentions(run)
             for entry in entries:
                 fold(run, entry)
         return Begun(entries=entries, change=change(run), live=None if run.ended else run)
-
-
-def intentions(run: Run) -> list[AnyEntry]:
-    """Entries to write before the open actions are performed; `repeat: safe` needs none the first time."""
-    return [
-        Started(path, run.now, frame.attempt)
-        for path, frame in run.open.items()
-        if frame.phase == "call" and frame.begun == 0 and frame.step.body.repeat != "safe"
-    ]

@@ -7,7 +7,6 @@ What does not fit in the bound is forgotten, oldest first, and costs a fold."""
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
 
 import msgspec
 
@@ -81,7 +80,7 @@ def weight(run: Run) -> int:
     return frames * BASE + size * OBJECTS
 
 
-def _values(value: Any, seen: set[int]) -> int:
+def _values(value: object, seen: set[int]) -> int:
     if isinstance(value, (dict, list)):
         if id(value) in seen:
             return 0
@@ -90,7 +89,7 @@ def _values(value: Any, seen: set[int]) -> int:
     return 8
 
 
-def _encoded(value: Any, seen: set[int]) -> int:
+def _encoded(value: object, seen: set[int]) -> int:
     if isinstance(value, (dict, list)):
         if id(value) in seen:
             return 0

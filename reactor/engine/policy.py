@@ -6,11 +6,10 @@ retry, then `on_error` once, then `finally` of a `try`, and only then to the blo
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed, error_object
 from reactor.engine import ending
+from reactor.engine.phases import VERB, Role, StepPhase, StepStatus
 from reactor.engine.retry import delay
 from reactor.engine.state import (
     BLOCKED,
@@ -41,7 +40,7 @@ def advance(run: Run, block: BlockFrame) -> None:
         run.left -= 1
         block.index = index + 1
         step = steps[index]
-        if step.plain and step.verb in INSTANT and run.trace is None:
+        if step.plain and step.verb in INSTANT and run.tree is None:
             frame = StepFrame(step, "", block)
             try:
                 block.value = value = VERBS[step.verb].enter(run, frame)
@@ -60,9 +59,9 @@ def advance(run: Run, block: BlockFrame) -> None:
 def _enter(run: Run, block: BlockFrame, step: plan.Step) -> None:
     frame = StepFrame(step, f"{block.prefix}/{step.path}", block)
     block.current = frame
-    if run.trace is not None:
+    if run.tree is not None:
         parent = block.owner.path if block.owner is not None else None
-        run.trace.entered(parent, frame.path, step.id, step.name, step.verb, run.now)
+        run.tree.entered(parent, frame.path, step.id, step.name, step.verb, run.now)
     try:
         skipped = not all(clause.evaluate(block.scope.names) for clause in step.only_if) or any(
             clause.evaluate(block.scope.names) for clause in step.unless
@@ -74,8 +73,8 @@ def _enter(run: Run, block: BlockFrame, step: plan.Step) -> None:
         block.current = None
         if step.id is not None:
             block.scope.forget(step.id)
-        if run.trace is not None:
-            run.trace.ended(frame.path, "skipped", run.now)
+        if run.tree is not None:
+            run.tree.ended(frame.path, StepStatus.skipped, run.now)
         run.ready.append(block)
         return
     attempt(run, frame)
@@ -83,15 +82,15 @@ def _enter(run: Run, block: BlockFrame, step: plan.Step) -> None:
 
 def attempt(run: Run, frame: StepFrame) -> None:
     """Starts the present attempt of a step."""
-    frame.phase = "verb"
+    frame.phase = VERB
     frame.state = None
     timeout = frame.step.timeout
     if timeout is not None:
         frame.deadline = run.now + timeout
         run.timers[(frame.path, "deadline")] = frame.deadline
-    if run.trace is not None:
-        run.trace.attempt(frame.path, frame.attempt)
-        run.trace.status(frame.path, "running")
+    if run.tree is not None:
+        run.tree.attempt(frame.path, frame.attempt)
+        run.tree.status(frame.path, StepStatus.running)
     try:
         value = VERBS[frame.step.verb].enter(run, frame)
     except (StepFailed, Raised, Stopped) as error:
@@ -99,8 +98,8 @@ def attempt(run: Run, frame: StepFrame) -> None:
         return
     if value is not BLOCKED:
         finish_step(run, frame, value)
-    elif run.trace is not None and frame.phase == "wait":
-        run.trace.status(frame.path, "waiting")
+    elif run.tree is not None and frame.phase is StepPhase.wait:
+        run.tree.status(frame.path, StepStatus.waiting)
 
 
 def _raised(run: Run, frame: StepFrame, error: Exception) -> None:
@@ -114,7 +113,7 @@ def _raised(run: Run, frame: StepFrame, error: Exception) -> None:
         raise error
 
 
-def finish_step(run: Run, frame: StepFrame, value: Any) -> None:
+def finish_step(run: Run, frame: StepFrame, value: object) -> None:
     """The step ended well."""
     if frame.deadline is not None or frame.children or frame.child is not None:
         close(run, frame)
@@ -125,8 +124,8 @@ def finish_step(run: Run, frame: StepFrame, value: Any) -> None:
     block.value = value
     if frame.step.id is not None:
         block.scope.result(frame.step.id, value)
-    if run.trace is not None:
-        run.trace.ended(frame.path, "succeeded", run.now, value)
+    if run.tree is not None:
+        run.tree.ended(frame.path, StepStatus.succeeded, run.now, value)
     run.ready.append(block)
 
 
@@ -149,10 +148,10 @@ def fail_step(run: Run, frame: StepFrame, error: ErrorObject) -> None:
             _unretried(run, frame, _caused(other.as_object(error["step"], frame.attempt), error))
             return
         if again and frame.attempt <= retry.times:
-            frame.phase = "retry"
+            frame.phase = StepPhase.retry
             run.timers[(frame.path, "wake")] = run.now + delay(retry, run.id, frame.path, frame.attempt, error)
-            if run.trace is not None:
-                run.trace.status(frame.path, "waiting", error)
+            if run.tree is not None:
+                run.tree.status(frame.path, StepStatus.waiting, error)
             return
         if again and retry.then == "pause":
             pause_step(run, frame, error)
@@ -163,10 +162,12 @@ def fail_step(run: Run, frame: StepFrame, error: ErrorObject) -> None:
 def _timed_out(run: Run, frame: StepFrame, instead: plan.Template | plan.Block, error: ErrorObject) -> None:
     """A step that has `on_timeout` ends well after all: with a value, or with that of the steps that run now."""
     if isinstance(instead, plan.Block):
-        frame.phase = "handler"
-        if run.trace is not None:
-            run.trace.status(frame.path, "running", error)
-        push(run, frame, instead, f"{frame.path}/{instead.suffix}", frame.scope.with_names(error=error), "on_timeout")
+        frame.phase = StepPhase.handler
+        if run.tree is not None:
+            run.tree.status(frame.path, StepStatus.running, error)
+        push(
+            run, frame, instead, f"{frame.path}/{instead.suffix}", frame.scope.with_names(error=error), Role.on_timeout
+        )
         return
     try:
         finish_step(run, frame, instead.render(frame.scope.names))
@@ -183,16 +184,16 @@ def _retry_holds(frame: StepFrame, retry: plan.Retry, error: ErrorObject) -> boo
 def pause_step(run: Run, frame: StepFrame, error: ErrorObject) -> None:
     """The step waits for a person."""
     close(run, frame)
-    frame.phase = "paused"
+    frame.phase = StepPhase.paused
     frame.error = error
     run.paused[frame.path] = frame
-    if run.trace is not None:
-        run.trace.status(frame.path, "paused", error)
+    if run.tree is not None:
+        run.tree.status(frame.path, StepStatus.paused, error)
 
 
 def retry_step(run: Run, frame: StepFrame) -> None:
     """The pause before an attempt is over, or a person let the step go on."""
-    if frame.phase == "paused":
+    if frame.phase is StepPhase.paused:
         run.paused.pop(frame.path, None)
         frame.attempt = 1
     else:
@@ -214,12 +215,12 @@ def _unretried(run: Run, frame: StepFrame, error: ErrorObject) -> None:
             except StepFailed as other:
                 _conclude(run, frame, _caused(other.as_object(error["step"], frame.attempt), error))
                 return
-            frame.phase = "handler"
+            frame.phase = StepPhase.handler
             frame.handler = index
-            if run.trace is not None:
-                run.trace.status(frame.path, "running", error)
+            if run.tree is not None:
+                run.tree.status(frame.path, StepStatus.running, error)
             prefix = f"{frame.path}/{handler.do.suffix}"
-            push(run, frame, handler.do, prefix, frame.scope.with_names(error=error), "handler")
+            push(run, frame, handler.do, prefix, frame.scope.with_names(error=error), Role.handler)
             return
     _conclude(run, frame, error)
 
@@ -245,8 +246,8 @@ def _conclude(run: Run, frame: StepFrame, error: ErrorObject) -> None:
     block = frame.block
     if frame.step.id is not None:
         block.scope.forget(frame.step.id)
-    if run.trace is not None:
-        run.trace.ended(frame.path, "failed", run.now, error=error)
+    if run.tree is not None:
+        run.tree.ended(frame.path, StepStatus.failed, run.now, error=error)
     fail_block(run, block, error)
 
 
@@ -259,19 +260,19 @@ def _rescued(run: Run, frame: StepFrame) -> None:
     block.current = None
     if frame.step.id is not None:
         block.scope.forget(frame.step.id)
-    if run.trace is not None:
-        run.trace.ended(frame.path, "failed", run.now, error=frame.error)
+    if run.tree is not None:
+        run.tree.ended(frame.path, StepStatus.failed, run.now, error=frame.error)
     run.ready.append(block)
 
 
-def _finally(run: Run, frame: StepFrame, outcome: bool | None, value: Any) -> bool:
+def _finally(run: Run, frame: StepFrame, outcome: bool | None, value: object) -> bool:
     """Starts the `finally` of a `try`, once; True when it did."""
     body = frame.step.body
-    if frame.step.verb != "try" or body.last is None or frame.phase == "finally":
+    if frame.step.verb != "try" or body.closing is None or frame.phase is StepPhase.closing:
         return False
-    frame.phase = "finally"
+    frame.phase = StepPhase.closing
     frame.state = (outcome, value)
-    push(run, frame, body.last, f"{frame.path}/finally", frame.scope, "finally")
+    push(run, frame, body.closing, f"{frame.path}/finally", frame.scope, Role.closing)
     return True
 
 
@@ -282,14 +283,13 @@ def end_block(run: Run, block: BlockFrame) -> None:
     if frame is None:
         ending.root_ended(run, block)
         return
-    if block.role == "handler":
-        _handler_ended(run, frame)
-        return
-    if block.role == "finally":
-        _after_finally(run, frame)
-        return
-    if block.role == "on_timeout":
-        finish_step(run, frame, block.value)
+    if isinstance(block.role, Role):
+        if block.role is Role.handler:
+            _handler_ended(run, frame)
+        elif block.role is Role.closing:
+            _after_finally(run, frame)
+        else:
+            finish_step(run, frame, block.value)
         return
     try:
         value = VERBS[frame.step.verb].ended(run, frame, block, block.value)
@@ -332,17 +332,16 @@ def fail_block(run: Run, block: BlockFrame, error: ErrorObject) -> None:
     if frame is None:
         ending.root_failed(run, block, error)
         return
-    if block.role == "handler":
-        assert frame.error is not None
-        _conclude(run, frame, _caused(error, frame.error))
-        return
-    if block.role == "finally":
+    if block.role is Role.closing:
         outcome, value = frame.state
         _conclude(run, frame, _caused(error, value) if outcome is False else error)
         return
-    if block.role == "on_timeout":
+    if isinstance(block.role, Role):
         assert frame.error is not None
-        _unretried(run, frame, _caused(error, frame.error))
+        if block.role is Role.handler:
+            _conclude(run, frame, _caused(error, frame.error))
+        else:
+            _unretried(run, frame, _caused(error, frame.error))
         return
     try:
         value = VERBS[frame.step.verb].failed(run, frame, block, error)

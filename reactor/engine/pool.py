@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
 
 import anyio
 import anyio.abc
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
-from reactor.contracts.journal import Cancelled, Retried
+from reactor.contracts.journal import AnyEntry, Cancelled, Retried
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
+from reactor.contracts.signals import Cancel, Retry, message_of
 from reactor.contracts.store import Claim, Claimed, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
@@ -192,21 +192,21 @@ class Pool:
                 claimed, "plan.missing", f"the flow's version {record.version} cannot be compiled any more"
             )
             return None
-        pending: list[Any] = []
-        cancels = [signal for signal in claimed.signals if signal.kind == "cancel"]
+        pending: list[AnyEntry] = []
+        messages = [message_of(signal) for signal in claimed.signals]
+        cancel = next((message for message in messages if isinstance(message, Cancel)), None)
         fresh = record.started is None
         shift = self._time.shift if fresh else record.shift
         now = self._time.now() + shift
         at = now if fresh else (record.started or now)
         run = self._parked.take(record.id, record.next_seq)
         entries = [] if run is not None else await self._entries(claimed)
-        if fresh and cancels and not entries:
-            reason = cancels[0].body
-            pending = [Cancelled("queued", now, str(reason.get("reason", "")), str(reason.get("type", "cancelled")))]
+        if fresh and cancel is not None and not entries:
+            pending = [Cancelled("queued", now, cancel.reason, cancel.type)]
         try:
             if run is None:
                 run = await self._fold(plan, claimed, at, [*entries, *pending])
-            if any(signal.kind == "retry" for signal in claimed.signals) and run.ended and run.retry_point is not None:
+            if any(isinstance(message, Retry) for message in messages) and run.ended and run.retry_point is not None:
                 pending = [Retried("", max(now, run.now), run.retry_point)]
                 run = await self._fold(plan, claimed, at, [*entries, *pending])
         except Diverged as error:
@@ -223,11 +223,11 @@ class Pool:
         await self.runner.due(live)
         return live
 
-    async def _entries(self, claimed: Claimed) -> list[Any]:
+    async def _entries(self, claimed: Claimed) -> list[AnyEntry]:
         """Those of the claim; it has none for a run that was kept in memory then, and may have been forgotten since."""
         return list(claimed.entries) if claimed.entries is not None else await self._store.read(claimed.record.id)
 
-    async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[Any]) -> Run:
+    async def _fold(self, plan: Plan, claimed: Claimed, at: float, entries: list[AnyEntry]) -> Run:
         record = claimed.record
 
         def fold() -> Run:

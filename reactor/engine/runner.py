@@ -6,7 +6,7 @@ is durable (but for `repeat: safe`); what is cancelled has ended before the jour
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -23,17 +23,20 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Event
-from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Paused, Resumed, Shifted, Started
+from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Shifted
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher, Settler
 from reactor.contracts.run import Parent, Status
+from reactor.contracts.signals import Cancel, signal_of
 from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
-from reactor.engine import machine
+from reactor.engine import entries, machine, snapshot
+from reactor.engine.phases import CALL, StepPhase
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.until_space import until_space
 
+PARENT_ENDED = Cancel("the parent ended")
 WAITS = ("wake", "until")
 LOOK = 5.0
 """Seconds after which a wait for a moment looks at the wall clock again."""
@@ -44,7 +47,7 @@ WALK_BUDGET = 2_000
 class Performer(Protocol):
     """Acts for a step; app.py gives the real one, tests give others."""
 
-    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
+    async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> object:
         """The result as plain JSON data. Raises StepFailed."""
         ...
 
@@ -110,7 +113,11 @@ class Runner:
         self._settler = settler
         self.tracing = False
 
-        self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
+        self._by_append = {
+            StepPhase.child_start: self._start,
+            StepPhase.emit: self._emit,
+            StepPhase.queue: self._queue,
+        }
         """What needs no more than the append, by kind of command."""
 
     async def drive(self, live: Live) -> None:
@@ -138,10 +145,10 @@ class Runner:
         await self._reap(live)
         if not run.ended:
             self._intend(live)
-            if live.seq + len(live.pending) > machine.MAX_ENTRIES:
+            if live.seq + len(live.pending) - live.run.snapshots > machine.MAX_ENTRIES:
                 self._fold(live, Cancelled("", self._now(live), f"more than {machine.MAX_ENTRIES:,} entries", "limit"))
                 return await self._advance(live)
-        performing = any(frame.phase == "call" for frame in run.open.values()) and not run.ended
+        performing = any(frame.phase is CALL for frame in run.open.values()) and not run.ended
         if not performing or live.pending or live.prepared or live.consumed or run.outgoing:
             await self._append(live, release=not performing)
         return performing
@@ -183,11 +190,11 @@ class Runner:
         """Performs one `emit` or `run`, which need no more than the append; False when there is none."""
         run = live.run
         for command in machine.commands(run):
-            if command.kind == "perform":
+            if command.kind is CALL:
                 continue
             at = self._now(live)
             try:
-                entry = self._now_or_never[command.kind](live, command.frame, at)
+                entry = self._by_append[command.kind](live, command.frame, at)
             except StepFailed as error:
                 entry = Failed(command.path, at, clean(error.as_object()))
             self._fold(live, entry)
@@ -213,7 +220,7 @@ class Runner:
         live.prepared.append(prepared)
         return Ended(frame.path, at, {"event": prepared.acceptance.event.id})
 
-    def _traced(self, run: Run, path: str) -> dict[str, Any]:
+    def _traced(self, run: Run, path: str) -> dict[str, object]:
         """What joins an event of this run to its trace."""
         if not self.tracing and "traceparent" not in run.event.event.extensions:
             return {}
@@ -241,21 +248,18 @@ class Runner:
 
     def _intend(self, live: Live) -> None:
         """Writes the intentions of what is open; what a crash left in flight is judged by its `repeat`."""
-        run = live.run
-        for path, frame in list(run.open.items()):
-            if frame.phase != "call" or path in live.cleared:
-                continue
-            repeat = frame.step.body.repeat
-            at = self._now(live)
-            if frame.begun and (repeat == "never" or frame.begun >= machine.MAX_CRASHES):
-                self._fold(live, Paused(path, at, _crashed(frame, repeat)))
-                continue
-            if frame.begun or repeat != "safe" or live.recovered:
-                self._fold(live, Started(path, at, frame.attempt))
-            live.cleared.add(path)
+        for entry in entries.intentions(live.run, self._now(live), live.cleared, live.recovered):
+            self._fold(live, entry)
+        for path, frame in live.run.open.items():
+            if frame.phase is CALL:
+                live.cleared.add(path)
 
     async def _append(self, live: Live, release: bool) -> None:
         run = live.run
+        if release and live.pending and not run.ended and snapshot.due(run):
+            taken = snapshot.take(run)
+            if taken is not None:
+                live.pending.append(taken)
         change = machine.change(run, release)
         change.shift = live.shift
         if run.ended:
@@ -263,7 +267,7 @@ class Runner:
         prepared = list(live.prepared)
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
-        signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
+        signals = [signal_of(child, PARENT_ENDED) for child in run.outgoing]
         outbox = [one.acceptance for one in prepared]
         appended = await until_space(
             lambda: self._store.append(
@@ -346,7 +350,7 @@ class Runner:
 
     def _launch(self, live: Live, group: anyio.abc.TaskGroup) -> None:
         for path, frame in live.run.open.items():
-            if frame.phase == "call" and path not in live.effects:
+            if frame.phase is CALL and path not in live.effects:
                 effect = Effect(frame)
                 live.effects[path] = effect
                 group.start_soon(self._effect, live, path, effect)
@@ -406,7 +410,7 @@ class Runner:
             await self._walk(live)
 
     def _due_entry(self, live: Live) -> AnyEntry | None:
-        return machine.due_entry(live.run, self._time(live), self._clock.now())
+        return entries.due_entry(live.run, self._time(live), self._clock.now())
 
     async def signals(self, live: Live, known: list[Signal] | None = None) -> None:
         """Folds the signals that are stored for the run."""
@@ -417,37 +421,9 @@ class Runner:
             if run.ended:
                 continue
             at = self._now(live)
-            for entry in _entries(run, signal, at):
+            for entry in entries.of_signal(run, signal, at):
                 self._fold(live, entry)
                 await self._walk(live)
-
-
-def _entries(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
-    body = signal.body
-    if signal.kind == "cancel":
-        return [Cancelled("", at, str(body.get("reason", "")), str(body.get("type", "cancelled")))]
-    if signal.kind == "resume":
-        return [Resumed(path, at) for path in list(run.paused)]
-    if signal.kind == "child":
-        frame = run.open.get(body["path"])
-        if frame is None or frame.phase != "child" or frame.child != body["run"]:
-            return []
-        if body["status"] == "succeeded":
-            return [Ended(frame.path, at, body["output"])]
-        details = {"run": body["run"], "flow": body["flow"], "status": body["status"], "error": body["error"]}
-        message = f"the flow {body['flow']} {body['status']}"
-        if body["error"]:
-            message += f": {body['error'].get('message', '')}"
-        return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]
-    return []
-
-
-def _crashed(frame: StepFrame, repeat: str) -> ErrorObject:
-    if repeat == "never":
-        message = "the daemon ended while this step ran, and it is never repeated by itself; resume or cancel the run"
-    else:
-        message = f"the daemon ended {frame.begun} times while this step ran; resume or cancel the run"
-    return error_object("crashed", message, step=frame.step.id or frame.path, attempt=frame.attempt, retryable=False)
 
 
 def _broken(error: Exception) -> ErrorObject:

@@ -10,11 +10,13 @@ from typing import Any
 
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import StoredEvent, rfc3339
+from reactor.contracts.journal import AnyEntry
 from reactor.contracts.plan import BOUNDS_NAME, Block, Plan, Step
 from reactor.contracts.run import Status
-from reactor.engine.step_tree import Trace
+from reactor.engine.phases import ENDED, VERB, Role, RunPhase, StepPhase, StepStatus, TimerKind
+from reactor.engine.step_tree import StepTree
 
-BLOCKED: Any = object()
+BLOCKED: object = object()
 """Returned by a verb that goes on later: through a child block, an entry or a timer."""
 
 ENDINGS_LIMIT = 300.0
@@ -44,11 +46,11 @@ class Scope:
 
     def __init__(
         self,
-        names: dict[str, Any],
-        vars: dict[str, Any],
-        steps: dict[str, Any],
-        wrote_vars: dict[str, Any] | None = None,
-        wrote_steps: dict[str, Any] | None = None,
+        names: dict[str, object],
+        vars: dict[str, object],
+        steps: dict[str, object],
+        wrote_vars: dict[str, object] | None = None,
+        wrote_steps: dict[str, object] | None = None,
     ) -> None:
         self.names = names
         self.vars = vars
@@ -56,12 +58,12 @@ class Scope:
         self.wrote_vars = wrote_vars
         self.wrote_steps = wrote_steps
 
-    def write(self, name: str, value: Any) -> None:
+    def write(self, name: str, value: object) -> None:
         self.vars[name] = value
         if self.wrote_vars is not None:
             self.wrote_vars[name] = value
 
-    def result(self, id: str, value: Any) -> None:
+    def result(self, id: str, value: object) -> None:
         self.steps[id] = value
         if self.wrote_steps is not None:
             self.wrote_steps[id] = value
@@ -71,11 +73,11 @@ class Scope:
         if self.wrote_steps is not None:
             self.wrote_steps.pop(id, None)
 
-    def with_names(self, **more: Any) -> Scope:
+    def with_names(self, **more: object) -> Scope:
         """The same variables and results, with further names (`error` in a handler)."""
         return Scope({**self.names, **more}, self.vars, self.steps, self.wrote_vars, self.wrote_steps)
 
-    def turn(self, own_vars: bool, **more: Any) -> Scope:
+    def turn(self, own_vars: bool, **more: object) -> Scope:
         """For one turn of a loop: results are its own; variables are the enclosing ones unless turns run at once."""
         steps = dict(self.steps)
         vars = dict(self.vars) if own_vars else self.vars
@@ -95,23 +97,31 @@ class Scope:
             self.result(id, value)
 
 
+BlockRole = Role | int | str | None
+"""What a child block is for: a `Role`, the number of its turn, the name of its branch, or the only one of its verb."""
+
+
 class BlockFrame:
+    """A place in a list of steps."""
+
     __slots__ = ("block", "current", "dead", "index", "owner", "prefix", "role", "scope", "value")
 
-    def __init__(self, block: Block, prefix: str, owner: StepFrame | None, scope: Scope, role: Any = None) -> None:
+    def __init__(
+        self, block: Block, prefix: str, owner: StepFrame | None, scope: Scope, role: BlockRole = None
+    ) -> None:
         self.block = block
         self.prefix = prefix
         self.owner = owner
         self.scope = scope
         self.role = role
         self.index = 0
-        self.value: Any = None
+        self.value: object = None
         self.current: StepFrame | None = None
         self.dead = False
 
 
 class StepFrame:
-    """`phase` is verb, call, child_start, child, emit, queue, wait, retry, handler or paused."""
+    """One step that is being performed, through all its attempts."""
 
     __slots__ = (
         "attempt", "begun", "block", "child", "children", "dead", "deadline", "error", "generation", "handler",
@@ -125,7 +135,7 @@ class StepFrame:
         self.scope = block.scope
         self.attempt = 1
         self.generation = 0
-        self.phase = "verb"
+        self.phase: StepPhase = VERB
         self.state: Any = None
         self.children: list[BlockFrame] = []
         self.begun = 0
@@ -142,9 +152,10 @@ class Run:
     """One run in memory. Owned by the machine's functions; nothing else changes it."""
 
     __slots__ = (
-        "effective", "environment", "error", "event", "final", "id", "last_folded", "left", "names", "now",
-        "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point", "root",
-        "scope", "started", "status", "timers", "trace", "trigger",
+        "attempt", "described", "effective", "environment", "error", "event", "final", "id", "last_folded", "left",
+        "names", "now", "open", "outgoing", "output", "paused", "phase", "plan", "ready", "response", "retry_point",
+        "root", "scope", "snapshot_after", "snapshot_at", "snapshots", "started", "status", "timers", "tree", "trigger",
+        "walked",
     )  # fmt: skip
 
     def __init__(
@@ -157,7 +168,7 @@ class Run:
         environment: dict[str, str],
         bounds: int,
         events: list[StoredEvent],
-        trace: Trace | None,
+        tree: StepTree | None,
     ) -> None:
         self.plan = plan
         self.event = event
@@ -166,38 +177,62 @@ class Run:
         self.now = at
         self.started = at
         self.environment = environment
-        self.trace = trace
-        self.phase = "do"
+        self.tree = tree
+        self.phase = RunPhase.body
         self.status = Status.running
         self.final: Status | None = None
         """How the run will have ended when `finally` is through."""
-        self.output: Any = None
+        self.output: object = None
         self.error: ErrorObject | None = None
-        self.response: dict[str, Any] | None = None
+        self.response: dict[str, object] | None = None
         self.ready: list[BlockFrame] = []
         self.open: dict[str, StepFrame] = {}
-        self.timers: dict[tuple[str, str], float] = {}
+        self.timers: dict[tuple[str, TimerKind], float] = {}
         self.paused: dict[str, StepFrame] = {}
         self.outgoing: list[str] = []
         """Ids of child runs to cancel with the next append."""
         self.left = 0
         self.effective = 0
         """Entries folded that count (a retry by a person drops some)."""
-        self.last_folded: Any = None
+        self.last_folded: AnyEntry | None = None
         self.retry_point: int | None = None
+        self.snapshots = 0
+        """How many its journal has. `snapshot_at` is what was folded at the last one, `walked` the pure steps since
+        then; where one did not fit, `snapshot_after` is what must come until the next is tried."""
+        self.snapshot_at = 0
+        self.snapshot_after = 0
+        self.walked = 0
         self.root: BlockFrame | None = None
+        self.attempt = 1
+        self.described: dict[str, object] = _described(self)
+        """What expressions see as `run`; the only object among their names that changes in place."""
         self.scope: Scope = _root_scope(self, events, bounds)
         self.names = self.scope.names
 
+    def start_attempt(self, attempt: int) -> None:
+        self.attempt = self.described["attempt"] = attempt
+
     @property
     def ended(self) -> bool:
-        return self.phase == "ended"
+        return self.phase is ENDED
+
+
+def _described(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "flow": run.plan.flow,
+        "version": run.plan.version,
+        "started": rfc3339(run.started),
+        "attempt": run.attempt,
+        "trigger": run.trigger,
+        "scheduled_at": None,
+    }
 
 
 def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
     event = run.event.names()
-    vars: dict[str, Any] = {}
-    steps: dict[str, Any] = {}
+    vars: dict[str, object] = {}
+    steps: dict[str, object] = {}
     names = {
         "event": event,
         "trigger": event,
@@ -207,23 +242,18 @@ def _root_scope(run: Run, events: list[StoredEvent], bounds: int) -> Scope:
         BOUNDS_NAME: bounds,
         "env": run.environment,
         "events": [stored.names() for stored in events] if events else [event],
-        "run": {
-            "id": run.id,
-            "flow": run.plan.flow,
-            "version": run.plan.version,
-            "started": rfc3339(run.started),
-            "attempt": 1,
-            "trigger": run.trigger,
-            "scheduled_at": event.get("scheduled_at"),
-        },
+        "run": run.described,
     }
+    run.described["scheduled_at"] = event.get("scheduled_at")
     for trigger in run.plan.triggers:
         if trigger.id is not None and trigger.id == run.trigger:
             names[trigger.id] = event
     return Scope(names, vars, steps)
 
 
-def push(run: Run, owner: StepFrame | None, block: Block, prefix: str, scope: Scope, role: Any = None) -> BlockFrame:
+def push(
+    run: Run, owner: StepFrame | None, block: Block, prefix: str, scope: Scope, role: BlockRole = None
+) -> BlockFrame:
     """A child block that the walk goes on with."""
     frame = BlockFrame(block, prefix, owner, scope, role)
     if owner is not None:
@@ -243,8 +273,8 @@ def cancel_block(run: Run, block: BlockFrame) -> None:
 def cancel_step(run: Run, frame: StepFrame) -> None:
     frame.dead = True
     close(run, frame)
-    if run.trace is not None:
-        run.trace.ended(frame.path, "cancelled", run.now)
+    if run.tree is not None:
+        run.tree.ended(frame.path, StepStatus.cancelled, run.now)
 
 
 def close(run: Run, frame: StepFrame) -> None:

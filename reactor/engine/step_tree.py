@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts.errors import ErrorObject
 from reactor.contracts.event import rfc3339
+from reactor.engine.phases import StepStatus
 
 
 class Node:
@@ -30,18 +29,18 @@ class Node:
         self.id = id
         self.name = name
         self.verb = verb
-        self.status = "running"
+        self.status = StepStatus.running
         self.attempts = 1
         self.started = at
         self.ended: float | None = None
-        self.result: Any = None
+        self.result: object = None
         self.error: ErrorObject | None = None
         self.children: list[Node] = []
 
-    def view(self, turns: int | None = None) -> dict[str, Any]:
+    def view(self, turns: int | None = None) -> dict[str, object]:
         """JSON of the node; at most `turns` turns of each loop, with a count of the rest."""
         children = self.children
-        shown: dict[str, Any] = {}
+        shown: dict[str, object] = {}
         if turns is not None:
             kept, total = _first_turns(self.path, children, turns)
             if total > turns:
@@ -76,7 +75,7 @@ def _first_turns(path: str, children: list[Node], turns: int) -> tuple[list[Node
     return kept, len(seen)
 
 
-class Trace:
+class StepTree:
     """Collects nodes by path; a step that is entered again (a block's next attempt) starts its node anew."""
 
     def __init__(self) -> None:
@@ -96,12 +95,14 @@ class Trace:
     def attempt(self, path: str, attempt: int) -> None:
         self.nodes[path].attempts = attempt
 
-    def status(self, path: str, status: str, error: ErrorObject | None = None) -> None:
+    def status(self, path: str, status: StepStatus, error: ErrorObject | None = None) -> None:
         node = self.nodes[path]
         node.status = status
         node.error = error
 
-    def ended(self, path: str, status: str, at: float, result: Any = None, error: ErrorObject | None = None) -> None:
+    def ended(
+        self, path: str, status: StepStatus, at: float, result: object = None, error: ErrorObject | None = None
+    ) -> None:
         node = self.nodes.get(path)
         if node is not None:
             node.status, node.ended, node.result, node.error = status, at, result, error

@@ -23,7 +23,7 @@ from reactor.contracts.store import Store
 from reactor.contracts.trigger import Receipt
 from reactor.engine import machine
 from reactor.engine.pool import Pool
-from reactor.engine.step_tree import Trace
+from reactor.engine.step_tree import StepTree
 from reactor.kinds.reference import action_item, action_items
 from reactor.kit.urls import plain, without_credentials
 from reactor.lending.action_memory import ActionMemory
@@ -111,7 +111,7 @@ class Operations:
     def _why(self, stored: StoredEvent) -> list[Verdict]:
         return explain(self.catalog.flows, stored)
 
-    async def _fold(self, record: RunRecord, trace: Trace | None) -> Any:
+    async def _fold(self, record: RunRecord, tree: StepTree | None) -> Any:
         plan = await self.catalog.plan(record.version)
         event = await self.store.event(record.event)
         if plan is None or event is None:
@@ -130,21 +130,21 @@ class Operations:
                 record.bounds,
                 entries,
                 [one for one in merged if one is not None],
-                trace,
+                tree,
             )
         )
 
     async def _tree(self, record: RunRecord) -> dict[str, Any]:
         if record.started is None:
             return {"vars": {}, "steps": []}
-        trace = Trace()
+        tree = StepTree()
         try:
-            run = await self._fold(record, trace)
+            run = await self._fold(record, tree)
         except Diverged as error:
-            return {"vars": {}, "steps": trace.roots, "problem": str(error)}
+            return {"vars": {}, "steps": tree.roots, "problem": str(error)}
         if run is None:
             return {"vars": {}, "steps": [], "problem": "the flow's version or the event is gone"}
-        return {"vars": run.scope.vars, "steps": trace.roots}
+        return {"vars": run.scope.vars, "steps": tree.roots}
 
     async def _retryable(self, record: RunRecord) -> str | None:
         run = await self._fold(record, None)

@@ -9,11 +9,27 @@ import msgspec
 
 from reactor.contracts.errors import ErrorObject, StepFailed
 from reactor.contracts.event import StoredEvent
-from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, decode_entries, encode_entries
+from reactor.contracts.journal import (
+    AnyEntry,
+    Cancelled,
+    Child,
+    Ended,
+    Failed,
+    Snapshot,
+    decode_entries,
+    encode_entries,
+)
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
+from reactor.engine.entries import due_entry, first_intentions, next_due
+from reactor.engine.machine import find
+from reactor.engine.phases import StepPhase
+from reactor.engine.run_state import FORMAT
+from reactor.engine.snapshot import MAX_BYTES, written
 from reactor.engine.state import BlockFrame, Run, Scope, StepFrame
-from reactor.engine.step_tree import Trace
+from reactor.engine.step_tree import StepTree
+from reactor.engine.steps.foreach import Turns
+from reactor.engine.steps.parallel import Progress
 
 Script = Callable[[str, Any, int], Any]
 """From the step's id (or path), the rendered `with` and the attempt to a result; raise StepFailed to fail."""
@@ -48,6 +64,55 @@ def fingerprint(run: Run) -> bytes:
     return msgspec.json.encode(data, order="sorted")
 
 
+def exactly(run: Run) -> bytes:
+    """A run with all that its future can depend on: orders, and which scopes share their variables. Frames stand for
+    their place in the plan, so that both runs must have the same one."""
+    numbers: dict[int, int] = {}
+
+    def shared(values: dict[str, Any] | None) -> Any:
+        if values is None or id(values) in numbers:
+            return None if values is None else numbers[id(values)]
+        numbers[id(values)] = len(numbers)
+        return [numbers[id(values)], list(values.items())]
+
+    def scope_of(scope: Scope) -> Any:
+        names = sorted((name, value) for name, value in scope.names.items() if name not in ("vars", "steps"))
+        if scope.names["vars"] is not scope.vars or scope.names["steps"] is not scope.steps:
+            raise AssertionError("a scope shows other variables than it writes")
+        kept = (scope.vars, scope.steps, scope.wrote_vars, scope.wrote_steps)
+        return [names, *map(shared, kept)]
+
+    def state_of(frame: StepFrame) -> Any:
+        state = frame.state
+        if frame.phase not in (StepPhase.verb, StepPhase.closing):
+            return None
+        if isinstance(state, Turns):
+            return [state.items, state.keys, state.next, state.done, state.results, state.size]
+        if isinstance(state, Progress):
+            scopes = [(name, scope_of(scope)) for name, scope in sorted(state.scopes.items())]
+            return [list(state.status.items()), list(state.results.items()), list(state.errors.items()), scopes]
+        return state
+
+    def block_of(block: BlockFrame) -> Any:
+        step = block.current
+        return [
+            id(block.block), block.prefix, str(block.role), block.index, block.value, scope_of(block.scope),
+            None if step is None else step_of(step),
+        ]  # fmt: skip
+
+    def step_of(frame: StepFrame) -> Any:
+        children = [block_of(child) for child in frame.children if not child.dead]
+        return [*_step(frame), frame.generation, id(frame.step), state_of(frame), children]
+
+    data = [
+        run.phase, run.status, run.final, run.output, run.error, run.response, run.now, run.started, run.effective,
+        run.retry_point, list(run.open), list(run.paused), sorted(run.timers.items()), scope_of(run.scope),
+        [block_of(run.root)] if run.root is not None and not run.ended else [],
+        all(frame is find(run, path) for path, frame in [*run.open.items(), *run.paused.items()]),
+    ]  # fmt: skip
+    return msgspec.json.encode(data)
+
+
 def _scope(scope: Scope) -> Any:
     return [scope.vars, scope.steps, scope.wrote_vars, scope.wrote_steps]
 
@@ -57,6 +122,12 @@ def _step(frame: StepFrame) -> Any:
         "step", frame.path, frame.phase, frame.attempt, frame.begun, frame.error, frame.handler, frame.rescued,
         frame.child, frame.deadline,
     ]  # fmt: skip
+
+
+def snapshot_of(run: Run) -> Snapshot | None:
+    """A snapshot whatever it saves; None for a run that has ended."""
+    state = None if run.ended else written(run, MAX_BYTES)
+    return None if state is None else Snapshot("", run.now, FORMAT, msgspec.Raw(state))
 
 
 class Play:
@@ -75,6 +146,8 @@ class Play:
         self.event = event
         self.script = script or (lambda id, given, attempt: None)
         self.entries: list[AnyEntry] = []
+        self.journal: list[AnyEntry] = []
+        """The same with snapshots between them."""
         self.performed: list[str] = []
         self.children: dict[str, str] = {}
         self.now = at
@@ -92,16 +165,29 @@ class Play:
         machine.fold(self.run, entry)
         self._walk()
         self.entries.append(entry)
+        self.journal.append(entry)
         self.check()
+        if len(self.entries) % 3 == 0 and (snapshot := snapshot_of(self.run)) is not None:
+            self.journal.append(snapshot)
 
     def check(self) -> None:
         entries = decode_entries(encode_entries(self.entries))
-        for budget, trace in ((3, None), (10**9, Trace())):
+        for budget, tree in ((3, None), (10**9, StepTree())):
             again = machine.recover(
-                self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, trace=trace, budget=budget
+                self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, tree=tree, budget=budget
             )
             if fingerprint(again) != fingerprint(self.run):
                 raise AssertionError(f"recovery differs:\n{fingerprint(self.run)!r}\n{fingerprint(again)!r}")
+        self._check_snapshots()
+
+    def _check_snapshots(self) -> None:
+        """Recovery from the last snapshot, and from one that is taken now, gives the very run."""
+        now = snapshot_of(self.run)
+        for journal in (self.journal, self.journal if now is None else [*self.journal, now]):
+            entries = decode_entries(encode_entries(journal))
+            again = machine.recover(self.plan, self.event, "run_1", "http", self.at, {}, self.bounds, entries, budget=5)
+            if exactly(again) != exactly(self.run):
+                raise AssertionError(f"recovery differs:\n{exactly(self.run)!r}\n{exactly(again)!r}")
 
     def step(self) -> bool:
         """Performs the first open command, or lets the next timer come due; False when nothing is left."""
@@ -110,15 +196,15 @@ class Play:
         open_commands = machine.commands(self.run)
         if open_commands:
             command = open_commands[0]
-            for entry in machine.intentions(self.run):
+            for entry in first_intentions(self.run):
                 self.fold(entry)
             self.fold(self._outcome(command))
             return True
-        due = machine.next_due(self.run)
+        due = next_due(self.run)
         if due is None:
             return False
         self.now = max(self.now, due[0])
-        timer = machine.due_entry(self.run, self.now)
+        timer = due_entry(self.run, self.now)
         assert timer is not None
         self.fold(timer)
         return True
@@ -129,12 +215,12 @@ class Play:
         self.performed.append(name)
         self.now += 0.001
         try:
-            if command.kind == "start":
+            if command.kind is StepPhase.child_start:
                 return Child(frame.path, self.now, f"run_child_{len(self.performed)}")
-            if command.kind == "emit":
+            if command.kind is StepPhase.emit:
                 frame.step.body.type.render(frame.scope.names)
                 return Ended(frame.path, self.now, {"event": f"evt_{len(self.performed)}"})
-            if command.kind == "queue":
+            if command.kind is StepPhase.queue:
                 frame.step.body.name.render(frame.scope.names)
                 return Ended(frame.path, self.now, {"message": f"msg_{len(self.performed)}"})
             given = frame.step.body.arguments.render({**frame.scope.names, "secrets": {}})

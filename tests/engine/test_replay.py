@@ -11,8 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.journal import AnyEntry, Cancelled, Ended, Failed, decode_entries
+from reactor.contracts.journal import (
+    AnyEntry,
+    Cancelled,
+    Child,
+    Ended,
+    Failed,
+    Paused,
+    Resumed,
+    Shifted,
+    decode_entries,
+)
 from reactor.engine import machine
+from reactor.engine.entries import due_entry, first_intentions, next_due
+from reactor.engine.phases import StepPhase
 from reactor.testing.replay import Play, fingerprint
 from tests.flows_help import documents, plan, stored
 from tests.simulation.generate import flows
@@ -31,17 +43,24 @@ def random_entry(play: Play, source: random.Random) -> AnyEntry | None:
         else:
             choices.append(Ended(command.path, play.now, source.randint(0, 9)))
     for path, frame in run.open.items():
-        if frame.phase == "child":
+        if frame.phase is StepPhase.child:
             choices.append(Ended(path, play.now, {"child": 1}))
+        elif frame.phase is StepPhase.child_start:
+            choices.append(Child(path, play.now, "run_child"))
+        elif frame.phase is StepPhase.call and source.random() < 0.1:
+            choices.append(Paused(path, play.now, StepFailed("crashed", "no").as_object()))
+    choices += [Resumed(path, play.now) for path in run.paused]
     if not choices or source.random() < 0.3:
-        due = machine.next_due(run)
+        due = next_due(run)
         if due is not None:
             play.now = max(play.now, due[0])
-            timer = machine.due_entry(run, play.now)
+            timer = due_entry(run, play.now)
             if timer is not None:
                 choices.append(timer)
     if source.random() < 0.01:
         choices = [Cancelled("", play.now, "by chance")]
+    if source.random() < 0.02:
+        choices = [Shifted("", play.now, source.uniform(0.0, 50.0))]
     return source.choice(choices) if choices else None
 
 
@@ -55,7 +74,7 @@ def test_recovery_equals_the_live_run(seed: int) -> None:
         for _ in range(200):
             if play.run.ended:
                 break
-            for intention in machine.intentions(play.run):
+            for intention in first_intentions(play.run):
                 play.fold(intention)
             entry = random_entry(play, source)
             if entry is None:

@@ -11,6 +11,7 @@ from reactor.contracts.journal import Ended, Failed, Paused, Resumed, Retried
 from reactor.contracts.plan import BOUNDS
 from reactor.contracts.run import Status
 from reactor.engine import machine
+from reactor.engine.entries import first_intentions
 from reactor.testing.replay import Play, error_of
 from tests.flows_help import plan, stored
 
@@ -484,7 +485,7 @@ def test_sub_flow_waits_for_its_child_and_wears_its_failure() -> None:
 def test_a_crash_in_a_never_step_pauses_and_resume_repeats_it() -> None:
     text = "do: [{id: a, call: shell.run, with: {argv: [x]}}]\noutput: ${{ steps.a.stdout }}\n"
     one = Play(plan(text), stored(), failing())
-    for entry in machine.intentions(one.run):
+    for entry in first_intentions(one.run):
         one.fold(entry)
     one.fold(Paused("do/0", one.now, {"type": "crashed", "message": "", "details": {}}))
     assert machine.status(one.run) is Status.paused
@@ -530,3 +531,10 @@ def test_foreach_over_one_large_value_ends_with_limit() -> None:
     played = play(text, data=data)
     assert played.run.status is Status.failed and error_of(played.run)["type"] == "limit"
     assert play(text, data={"rows": list(range(1000)), "text": "x"}).run.status is Status.succeeded
+
+
+def test_branches_may_be_called_like_handlers() -> None:
+    """`handler`, `finally` and `on_timeout` are words of the engine for its own blocks, and names like any others."""
+    branches = "{handler: [{set: {a: 1}}], finally: [{set: {b: 2}}], on_timeout: [{fail: {type: x.y, message: no}}]}"
+    one = play(f"do: [{{id: p, parallel: {branches}, join: settled}}]\noutput: '${{{{ vars }}}}'\n")
+    assert (one.run.status, one.run.output) == (Status.succeeded, {"a": 1, "b": 2}), one.run.error

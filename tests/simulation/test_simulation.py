@@ -13,7 +13,7 @@ import pytest
 
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.store import Accepted
-from reactor.engine import machine, policy
+from reactor.engine import machine, policy, snapshot
 from reactor.engine.parked import Parked
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
@@ -29,12 +29,13 @@ HUNT = 150
 
 @pytest.mark.parametrize("part", range(10))
 def test_seeds_hold(part: int) -> None:
-    crashes = parked = 0
+    crashes = parked = snapshots = 0
     for seed in range(part, SEEDS, 10):
         world = run_seed(seed)
         crashes += world.crashes
         parked += world.parked
-    assert crashes > 0 and parked > 0
+        snapshots += world.snapshots
+    assert crashes > 0 and parked > 0 and snapshots > 0
 
 
 def test_a_seed_reproduces_exactly_under_another_hash_seed() -> None:
@@ -99,8 +100,8 @@ def a_step_runs_after_its_result(patch: pytest.MonkeyPatch) -> None:
     real = machine.effective_entries
 
     def forgetful(entries: Any) -> Any:
-        kept = real(entries)
-        return kept[:-1] if kept and isinstance(kept[-1], Ended) else kept
+        kept, snapshots = real(entries)
+        return (kept[:-1] if kept and isinstance(kept[-1], Ended) else kept), snapshots
 
     patch.setattr(machine, "effective_entries", forgetful)
 
@@ -169,6 +170,30 @@ def a_run_kept_in_memory_is_not_its_journal(patch: pytest.MonkeyPatch) -> None:
         real(self, run, seq)
 
     patch.setattr(Parked, "keep", keep)
+
+
+@bug
+def a_snapshot_stands_in_front_of_what_it_sums_up(patch: pytest.MonkeyPatch) -> None:
+    real = Runner._append
+
+    async def append(self: Runner, live: Any, release: bool) -> None:
+        if release and live.pending and not live.run.ended and snapshot.due(live.run):
+            taken = snapshot.take(live.run)
+            if taken is not None:
+                live.pending.insert(0, msgspec.structs.replace(taken, at=live.pending[0].at))
+        await real(self, live, release)
+
+    patch.setattr(Runner, "_append", append)
+
+
+@bug
+def a_snapshot_forgets_an_attempt(patch: pytest.MonkeyPatch) -> None:
+    real = snapshot._Writer._step
+
+    def step(self: Any, frame: Any) -> Any:
+        return msgspec.structs.replace(real(self, frame), attempt=1)
+
+    patch.setattr(snapshot._Writer, "_step", step)
 
 
 @bug

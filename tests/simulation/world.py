@@ -16,13 +16,15 @@ import trio.testing
 
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event
-from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Started
+from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Snapshot, Started
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.run import Status
-from reactor.contracts.store import Signal
+from reactor.contracts.signals import Resume, signal_of
 from reactor.contracts.trigger import Receipt
-from reactor.engine import machine
+from reactor.engine import machine, snapshot
+from reactor.engine.entries import due_entry, next_due
 from reactor.engine.parked import BOUND, Parked
+from reactor.engine.phases import StepPhase
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
 from reactor.router.inbox import Inbox
@@ -30,7 +32,7 @@ from reactor.router.match import FlowSet
 from reactor.router.prepare import Preparer
 from reactor.router.settle import Settlement
 from reactor.store.memory.store import MemoryStore
-from reactor.testing.replay import fingerprint
+from reactor.testing.replay import exactly, fingerprint
 from tests.flows_help import documents
 from tests.simulation.generate import flows
 
@@ -110,7 +112,13 @@ class SimPool(Pool):
 
     async def _fold(self, plan: Plan, claimed: Any, at: float, entries: list[Any]) -> Any:
         self.world.poison(claimed.event, "walk", claimed.record.id)
-        return await super()._fold(plan, claimed, at, entries)
+        run = await super()._fold(plan, claimed, at, entries)
+        if any(isinstance(entry, Snapshot) for entry in entries):
+            self.world.snapshots += 1
+            plain = [entry for entry in entries if not isinstance(entry, Snapshot)]
+            if exactly(await super()._fold(plan, claimed, at, plain)) != exactly(run):
+                raise Violation(f"I10: {run.id} is another one from its snapshot")
+        return run
 
     def has_room(self) -> bool:
         return super().has_room() and self.chance.random() < 0.6
@@ -180,6 +188,8 @@ class World:
         self.times: dict[str, tuple[int, float, float]] = {}
         """Of each run: the life, the moment and the run's own time of its last append."""
         self.pool: SimPool | None = None
+        self.snapshots = 0
+        """Recoveries that began with one."""
 
     async def maybe_crash(self, where: str) -> None:
         if self.chaos and self.random.random() < 0.015:
@@ -371,7 +381,7 @@ class World:
             if row.record.status is Status.paused and not row.signals:
                 if not row.record.error or row.record.error["type"] not in ("crashed", "broken"):
                     raise Violation(f"{row.record.id} is paused: {row.record.error}")
-                await self.store.signal(Signal(run=row.record.id, kind="resume"))
+                await self.store.signal(signal_of(row.record.id, Resume()))
 
     def after_commit(self) -> None:
         for row in self.store._runs.values():
@@ -445,15 +455,15 @@ class World:
                 return run
             at = run.now
             command = next(iter(machine.commands(run)), None)
-            child = next((frame for frame in run.open.values() if frame.phase == "child"), None)
-            if command is not None and command.kind == "perform":
+            child = next((frame for frame in run.open.values() if frame.phase is StepPhase.child), None)
+            if command is not None and command.kind is StepPhase.call:
                 try:
                     entry: AnyEntry = Ended(command.path, at, outcome(plan.flow, command.path, command.frame.attempt))
                 except StepFailed as error:
                     entry = _failed(command.path, at, error)
-            elif command is not None and command.kind == "emit":
+            elif command is not None and command.kind is StepPhase.emit:
                 entry = Ended(command.path, at, {"event": "e"})
-            elif command is not None and command.kind == "queue":
+            elif command is not None and command.kind is StepPhase.queue:
                 entry = Ended(command.path, at, {"message": "m"})
             elif command is not None:
                 entry = Child(command.path, at, children.get(command.path, "run_none"))
@@ -464,9 +474,9 @@ class World:
                 else:
                     entry = _failed(child.path, at, StepFailed("flow.failed", "child"))
             else:
-                due = machine.next_due(run)
+                due = next_due(run)
                 assert due is not None
-                timer = machine.due_entry(run, max(at, due[0]))
+                timer = due_entry(run, max(at, due[0]))
                 assert timer is not None
                 entry = timer
             machine.fold(run, entry)
@@ -521,6 +531,8 @@ async def simulate(seed: int) -> World:
 def run_seed(seed: int) -> World:
     """One seed to its end. Raises Violation, with the command to run it again."""
     clock = trio.testing.MockClock(autojump_threshold=0)
+    usual = snapshot.ENTRIES, snapshot.BYTES_AN_ENTRY
+    snapshot.ENTRIES, snapshot.BYTES_AN_ENTRY = ((1, 100_000), (2, 1_000), (1, 100_000), usual)[seed // 10 % 4]
     trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
     trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
     try:
@@ -529,6 +541,8 @@ def run_seed(seed: int) -> World:
         raise _first(errors, seed) from None
     except Violation as error:
         raise _named(error, seed) from None
+    finally:
+        snapshot.ENTRIES, snapshot.BYTES_AN_ENTRY = usual
 
 
 def _named(error: BaseException, seed: int) -> Violation:

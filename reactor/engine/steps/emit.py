@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from reactor.engine.phases import StepPhase
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Verb
 
 
 class Emit(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
-        frame.phase = "emit"
+    def enter(self, run: Run, frame: StepFrame) -> object:
+        frame.phase = StepPhase.emit
         run.open[frame.path] = frame
         return BLOCKED

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import Run, StepFrame
@@ -13,7 +11,7 @@ from reactor.engine.steps import Verb
 class Fail(Verb):
     instant = True
 
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Fail = frame.step.body
         names = frame.scope.names
         details = body.details.render(names)

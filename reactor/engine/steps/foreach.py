@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from reactor.contracts import plan
@@ -22,17 +20,17 @@ _encoder = msgspec.json.Encoder()
 class Turns:
     __slots__ = ("done", "items", "keys", "next", "results", "size")
 
-    def __init__(self, items: list[Any], keys: list[str] | None) -> None:
+    def __init__(self, items: list[object], keys: list[str] | None) -> None:
         self.items = items
         self.keys = keys
         self.next = 0
         self.done = 0
-        self.results: list[Any] = [None] * len(items)
+        self.results: list[object] = [None] * len(items)
         self.size = 0
 
 
 class Foreach(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Foreach = frame.step.body
         value = body.items.evaluate(frame.scope.names)
         if isinstance(value, dict):
@@ -66,17 +64,18 @@ class Foreach(Verb):
         scope = frame.scope.turn(body.at_once > 1, **more)
         push(run, frame, body.do, f"{frame.path}/turns/{index}", scope, index)
 
-    def _value(self, turns: Turns) -> Any:
+    def _value(self, turns: Turns) -> object:
         if turns.keys is None:
             return turns.results
         return dict(zip(turns.keys, turns.results, strict=True))
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         turns: Turns = frame.state
         if len(frame.children) == 1:
             frame.children.clear()
         else:
             frame.children = [child for child in frame.children if child is not block]
+        assert isinstance(block.role, int)
         turns.results[block.role] = value
         self._weigh(frame, turns, value)
         turns.done += 1
@@ -86,7 +85,7 @@ class Foreach(Verb):
             self._start(run, frame)
         return BLOCKED
 
-    def _weigh(self, frame: StepFrame, turns: Turns, value: Any) -> None:
+    def _weigh(self, frame: StepFrame, turns: Turns, value: object) -> None:
         if isinstance(value, (dict, list, str)) and frame.scope.names.get(BOUNDS_NAME) != 1:
             turns.size += len(value) if isinstance(value, str) else len(_encoder.encode(value))
             if turns.size > MAX_RESULTS:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
 from reactor.engine.steps import Verb
 
 
 class If(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.If = frame.step.body
         for condition, block in body.arms:
             if condition.evaluate(frame.scope.names):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
@@ -13,7 +11,7 @@ from reactor.engine.steps import Verb
 class Loop(Verb):
     """`frame.state` is the number of turns begun."""
 
-    def turn(self, run: Run, frame: StepFrame) -> Any:
+    def turn(self, run: Run, frame: StepFrame) -> object:
         body: plan.While | plan.Until = frame.step.body
         index: int = frame.state
         if index >= body.limit:

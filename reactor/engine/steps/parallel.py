@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import enum
 
 from reactor.contracts import plan
 from reactor.contracts.errors import ErrorObject, StepFailed
 from reactor.engine.state import BLOCKED, BlockFrame, Raised, Run, Scope, StepFrame, cancel_block, push
 from reactor.engine.steps import Verb
+
+
+class BranchState(enum.StrEnum):
+    """What the `join` expression reads as `branches.<name>.status`."""
+
+    pending = "pending"
+    running = "running"
+    succeeded = "succeeded"
+    failed = "failed"
 
 
 class Progress:
@@ -16,17 +25,17 @@ class Progress:
     __slots__ = ("errors", "results", "scopes", "status")
 
     def __init__(self, names: list[str]) -> None:
-        self.status = dict.fromkeys(names, "pending")
-        self.results: dict[str, Any] = dict.fromkeys(names)
+        self.status = dict.fromkeys(names, BranchState.pending)
+        self.results: dict[str, object] = dict.fromkeys(names)
         self.errors: dict[str, ErrorObject | None] = dict.fromkeys(names)
         self.scopes: dict[str, Scope] = {}
 
-    def count(self, status: str) -> int:
-        return sum(1 for value in self.status.values() if value == status)
+    def count(self, status: BranchState) -> int:
+        return sum(1 for value in self.status.values() if value is status)
 
 
 class Parallel(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Parallel = frame.step.body
         frame.state = Progress([branch.name for branch in body.branches])
         if not body.branches:
@@ -37,15 +46,15 @@ class Parallel(Verb):
     def _start(self, run: Run, frame: StepFrame) -> None:
         body: plan.Parallel = frame.step.body
         progress: Progress = frame.state
-        free = body.at_once - progress.count("running")
+        free = body.at_once - progress.count(BranchState.running)
         begun: list[plan.Branch] = []
         for branch in body.branches:
             if len(begun) >= free:
                 break
-            if progress.status[branch.name] == "pending" and all(
-                progress.status[name] == "succeeded" for name in branch.needs
+            if progress.status[branch.name] is BranchState.pending and all(
+                progress.status[name] is BranchState.succeeded for name in branch.needs
             ):
-                progress.status[branch.name] = "running"
+                progress.status[branch.name] = BranchState.running
                 begun.append(branch)
         for branch in reversed(begun):
             scope = frame.scope.branch()
@@ -56,23 +65,25 @@ class Parallel(Verb):
             progress.scopes[branch.name] = scope
             push(run, frame, branch.do, f"{frame.path}/{branch.do.suffix}", scope, branch.name)
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         progress: Progress = frame.state
-        progress.status[block.role] = "succeeded"
+        assert isinstance(block.role, str)
+        progress.status[block.role] = BranchState.succeeded
         progress.results[block.role] = value
         return self._join(run, frame, block)
 
-    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> Any:
+    def failed(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject) -> object:
         progress: Progress = frame.state
-        progress.status[block.role] = "failed"
+        assert isinstance(block.role, str)
+        progress.status[block.role] = BranchState.failed
         progress.errors[block.role] = error
         return self._join(run, frame, block, error)
 
-    def _join(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject | None = None) -> Any:
+    def _join(self, run: Run, frame: StepFrame, block: BlockFrame, error: ErrorObject | None = None) -> object:
         body: plan.Parallel = frame.step.body
         progress: Progress = frame.state
         frame.children = [child for child in frame.children if child is not block]
-        succeeded, failed = progress.count("succeeded"), progress.count("failed")
+        succeeded, failed = progress.count(BranchState.succeeded), progress.count(BranchState.failed)
         total = len(body.branches)
         over = succeeded + failed == total
         enough = False
@@ -109,17 +120,17 @@ class Parallel(Verb):
         frame.children = []
         result = {}
         for branch in body.branches:
-            if progress.status[branch.name] == "succeeded":
+            if progress.status[branch.name] is BranchState.succeeded:
                 frame.scope.merge(progress.scopes[branch.name])
             result[branch.name] = progress.results[branch.name]
-            if body.join == "settled" and progress.status[branch.name] == "failed":
+            if body.join == "settled" and progress.status[branch.name] is BranchState.failed:
                 result[branch.name] = {"status": "failed", "error": progress.errors[branch.name]}
         return result
 
-    def _branches(self, body: plan.Parallel, progress: Progress) -> dict[str, Any]:
+    def _branches(self, body: plan.Parallel, progress: Progress) -> dict[str, object]:
         return {
             branch.name: {
-                "status": progress.status[branch.name],
+                "status": progress.status[branch.name].value,
                 "result": progress.results[branch.name],
                 "error": progress.errors[branch.name],
             }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
@@ -18,7 +17,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Respond(Verb):
     instant = True
 
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Respond = frame.step.body
         names = frame.scope.names
         status = body.status.render(names)

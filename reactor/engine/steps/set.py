@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.engine.state import Run, StepFrame
 from reactor.engine.steps import Verb
@@ -12,7 +10,7 @@ from reactor.engine.steps import Verb
 class Set(Verb):
     instant = True
 
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Set = frame.step.body
         scope = frame.scope
         result = {}

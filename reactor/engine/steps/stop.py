@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.contracts.run import Status
 from reactor.engine.state import Run, StepFrame, Stopped
@@ -13,6 +11,6 @@ from reactor.engine.steps import Verb
 class Stop(Verb):
     instant = True
 
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Stop = frame.step.body
         raise Stopped(Status.succeeded if body.status == "success" else Status.cancelled)

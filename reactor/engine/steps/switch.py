@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.engine.state import BLOCKED, Run, StepFrame, push
 from reactor.engine.steps import Verb
 
 
-def case_key(value: Any) -> tuple[str, Any]:
+def case_key(value: object) -> tuple[str, object]:
     """What a value is found under among the cases; lists and objects match none."""
     if value is None:
         return ("null", None)
@@ -23,7 +21,7 @@ def case_key(value: Any) -> tuple[str, Any]:
 
 
 class Switch(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Switch = frame.step.body
         block = body.cases.get(case_key(body.value.evaluate(frame.scope.names)), body.default)
         if block is None:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
 
 from reactor.contracts import plan
 from reactor.contracts.errors import StepFailed
+from reactor.engine.phases import StepPhase, TimerKind
 from reactor.engine.state import BLOCKED, Run, StepFrame
 from reactor.engine.steps import Verb
 from reactor.kit.durations import DurationError, parse_duration
 
 
 class Wait(Verb):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.Wait = frame.step.body
-        kind = "wake" if body.seconds is not None else "until"
+        kind: TimerKind = "wake" if body.seconds is not None else "until"
         if body.seconds is not None:
             due = run.now + _seconds(body.seconds.render(frame.scope.names))
         else:
@@ -23,12 +23,12 @@ class Wait(Verb):
             due = _moment(body.moment.evaluate(frame.scope.names))
         if due <= run.now:
             return None
-        frame.phase = "wait"
+        frame.phase = StepPhase.wait
         run.timers[(frame.path, kind)] = due
         return BLOCKED
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: object) -> float:
     if isinstance(value, str):
         try:
             return parse_duration(value)
@@ -39,7 +39,7 @@ def _seconds(value: Any) -> float:
     raise StepFailed("expression", f"wait: {value!r} is no duration")
 
 
-def _moment(value: Any) -> float:
+def _moment(value: object) -> float:
     if isinstance(value, str):
         try:
             moment = datetime.datetime.fromisoformat(value.strip())

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts import plan
 from reactor.engine.state import BlockFrame, Run, StepFrame
 from reactor.engine.steps.loop import Loop
 
 
 class While(Loop):
-    def enter(self, run: Run, frame: StepFrame) -> Any:
+    def enter(self, run: Run, frame: StepFrame) -> object:
         body: plan.While = frame.step.body
         frame.state = 0
         if not body.condition.evaluate({**frame.scope.names, "index": 0}):
             return None
         return self.turn(run, frame)
 
-    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: Any) -> Any:
+    def ended(self, run: Run, frame: StepFrame, block: BlockFrame, value: object) -> object:
         body: plan.While = frame.step.body
         frame.children.clear()
         if not body.condition.evaluate({**frame.scope.names, "index": frame.state}):

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from reactor.contracts.run import RunRecord, Status
+from reactor.contracts.signals import Cancel, Resume, Retry, signal_of
 from reactor.contracts.store import RunFilter, Signal
 from reactor.server.routes import PAGING, paging, whole_id
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
@@ -55,12 +56,12 @@ def routes(services: Services) -> list[Route]:
         record = await _run(services, request)
         body = request.json() or {}
         reason = str(body.get("reason", "")) if isinstance(body, dict) else ""
-        signal = Signal(run=record.id, kind="cancel", body={"reason": reason or "cancelled by a person"})
+        signal = signal_of(record.id, Cancel(reason or "cancelled by a person"))
         return await _signalled(services, record, signal, "has already ended")
 
     async def resume(request: Request) -> Answer:
         record = await _run(services, request)
-        return await _signalled(services, record, Signal(run=record.id, kind="resume"), "is not paused")
+        return await _signalled(services, record, signal_of(record.id, Resume()), "is not paused")
 
     async def retry(request: Request) -> Answer:
         record = await _run(services, request)
@@ -73,7 +74,7 @@ def routes(services: Services) -> list[Route]:
         reason = await services.retryable(record)
         if reason is not None:
             raise Problem(409, "Not possible", reason)
-        return await _signalled(services, record, Signal(run=record.id, kind="retry"), "cannot be retried")
+        return await _signalled(services, record, signal_of(record.id, Retry()), "cannot be retried")
 
     return [
         Route("GET", "/api/v1/runs", "admin", listing, Doc("The newest runs", "RunPage",
