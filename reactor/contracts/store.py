@@ -30,6 +30,9 @@ class Acceptance(msgspec.Struct, kw_only=True):
     taken: str | None = None
     """The queue message that this event is made of; it is no more waiting with the commit."""
     owner: str = ""
+    signals: Sequence[Signal] = ()
+    """Told to runs in the same transaction; a run that cannot take its signal any more is passed over. A duplicate
+    tells none."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -79,6 +82,20 @@ class Claimed(msgspec.Struct, kw_only=True):
     entries: list[AnyEntry] | None
     """None for a run that the claimer holds in memory as it is after the record's last entry (`Journal.held`)."""
     signals: list[Signal]
+
+
+class Effects(msgspec.Struct, kw_only=True):
+    """All that one append does, in one transaction: entries of the run, how it stands then, and what it sends."""
+
+    change: Change
+    entries: Sequence[AnyEntry] = ()
+    outbox: Sequence[Acceptance] = ()
+    """Events that the run sends, with what they start."""
+    pushes: Sequence[QueueMessage] = ()
+    signals: Sequence[Signal] = ()
+    """To other runs; one that cannot take its signal any more is passed over."""
+    consumed: int = 0
+    """The highest sequence number of a signal to the run that is folded now, and goes."""
 
 
 class Appended(msgspec.Struct, kw_only=True):
@@ -159,19 +176,8 @@ class Journal(Protocol):
         """Stores an event and its starts. Raises Overloaded or StoreFull (nothing stored), StoreFailed."""
         ...
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
-        """Adds entries and changes the run in one transaction with what it sends and pushes. `consumed` is the highest
-        sequence number of a signal that was folded. Raises StaleClaim when token or sequence do not fit."""
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        """Raises StaleClaim, with nothing changed, when owner, token or sequence do not fit."""
         ...
 
     async def push(self, messages: Sequence[QueueMessage]) -> None:

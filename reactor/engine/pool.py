@@ -15,7 +15,7 @@ from reactor.contracts.journal import Cancelled, Retried
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
-from reactor.contracts.store import Claim, Claimed, Store
+from reactor.contracts.store import Claim, Claimed, Effects, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
 from reactor.engine.runner import Live, Runner
@@ -287,7 +287,7 @@ class Pool:
 
     async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
         await until_space(
-            lambda: self._store.append(claim, seq, [], change, consumed=consumed),
+            lambda: self._store.append(claim, seq, Effects(change=change, consumed=consumed)),
             self._clock, self._observer, run=claim.run,
         )  # fmt: skip
 

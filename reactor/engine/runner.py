@@ -27,7 +27,7 @@ from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed,
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher, Settler
 from reactor.contracts.run import Parent, Status
-from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
+from reactor.contracts.store import QUEUE_NAME, Claim, Effects, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
 from reactor.engine import machine
@@ -264,13 +264,13 @@ class Runner:
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
         signals = [Signal(run=child, kind="cancel", body={"reason": "the parent ended"}) for child in run.outgoing]
-        outbox = [one.acceptance for one in prepared]
-        appended = await until_space(
-            lambda: self._store.append(
-                live.claim, live.seq, live.pending, change, outbox, signals, live.consumed, live.pushes
-            ),
-            self._clock, self._observer, run=run.id,
+        effects = Effects(
+            change=change, entries=live.pending, outbox=[one.acceptance for one in prepared], pushes=live.pushes,
+            signals=signals, consumed=live.consumed,
         )  # fmt: skip
+        appended = await until_space(
+            lambda: self._store.append(live.claim, live.seq, effects), self._clock, self._observer, run=run.id
+        )
         live.seq += len(live.pending)
         live.pending = []
         live.prepared = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -75,7 +76,7 @@ class CorruptRecord(Exception):
     """A journal record whose checksum does not fit, or a payload that is gone or damaged."""
 
 
-def pack_entries(entries: list[AnyEntry]) -> tuple[bytes, int]:
+def pack_entries(entries: Sequence[AnyEntry]) -> tuple[bytes, int]:
     """The record of some entries and its CRC-32."""
     data = encode_entries(entries)
     return data, zlib.crc32(data)

@@ -18,6 +18,7 @@ from reactor.contracts.store import (
     Appended,
     Claim,
     Claimed,
+    Effects,
     Hints,
     Outcome,
     PayloadFolder,
@@ -128,6 +129,8 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         if acceptance.taken is not None and acceptance.taken in self._queue:
             self._queue[acceptance.taken] = (self._queue[acceptance.taken][0], stored.id)
         self._move(acceptance.cursors)
+        for signal in acceptance.signals:
+            self._tell(signal)
         for other in follow:
             self._accept(other)
         return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
@@ -273,35 +276,24 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         else:
             self._signalled.append(row.record.id)
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        change = effects.change
         row = self._runs.get(claim.run)
         if row is None or row.owner != claim.owner or row.token != claim.token:
             raise StaleClaim(f"{claim.run} is not held with token {claim.token}")
         if row.record.next_seq != expected_seq:
             raise StaleClaim(f"{claim.run} stands at {row.record.next_seq}, not {expected_seq}")
-        row.entries.extend(entries)
-        row.record.next_seq += len(entries)
-        row.signals = [signal for signal in row.signals if signal.seq > consumed]
+        row.entries.extend(effects.entries)
+        row.record.next_seq += len(effects.entries)
+        row.signals = [signal for signal in row.signals if signal.seq > effects.consumed]
         self._due = self._due or row.lost >= MAX_LOST - 1
         row.lost = 0
         if change.shift is not None:
             row.record.shift = change.shift
-        accepted = [self._accept(acceptance) for acceptance in outbox]
-        self._push(pushes)
-        for signal in signals:
-            other = self._runs.get(signal.run)
-            if other is not None and not other.record.status.ended:
-                self._signal(other, signal)
+        accepted = [self._accept(acceptance) for acceptance in effects.outbox]
+        self._push(effects.pushes)
+        for signal in effects.signals:
+            self._tell(signal)
         self._apply(row, change)
         if change.release and not change.status.ended:
             row.owner = None
@@ -398,6 +390,11 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         return [] if row is None else [signal for signal in row.signals if signal.seq > since]
 
     async def signal(self, signal: Signal) -> bool:
+        told = self._tell(signal)
+        self._hint()
+        return told
+
+    def _tell(self, signal: Signal) -> bool:
         row = self._runs.get(signal.run)
         if row is None:
             return False
@@ -411,7 +408,6 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         elif (signal.kind == "resume" and status is not Status.paused) or status.ended:
             return False
         self._signal(row, signal)
-        self._hint()
         return True
 
     async def next_wake(self, ahead: float = 0.0) -> float | None:

@@ -12,10 +12,10 @@ from reactor.contracts.store import (
     Accepted,
     Appended,
     Claim,
+    Effects,
     FlowFiles,
     Outcome,
     PlanRecord,
-    QueueMessage,
     Signal,
 )
 from reactor.store.codec import (
@@ -74,6 +74,8 @@ class Rows(Queues, ItemRows, Upkeep):
             self._refs.append((upload.sha256, stored.id))
         if acceptance.cursors:
             self.move(acceptance.cursors)
+        for signal in acceptance.signals:
+            self.signal(signal)
         for other in follow:
             self.accept(other)
         return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
@@ -199,15 +201,12 @@ class Rows(Queues, ItemRows, Upkeep):
         claim: Claim,
         expected_seq: int,
         packed: tuple[bytes, int] | None,
-        count: int,
-        change: Change,
-        outbox: Sequence[Acceptance],
-        signals: Sequence[Signal],
-        consumed: int,
-        pushes: Sequence[QueueMessage],
+        effects: Effects,
     ) -> Appended | StaleClaim:
-        """A stale claim is returned, not raised: it must not disturb the neighbours in the batch."""
+        """`packed` is the record of the entries. A stale claim is returned, not raised: it must not disturb the
+        neighbours in the batch."""
         self.flush()
+        change, consumed = effects.change, effects.consumed
         row = self._one(
             "SELECT owner, token, next_seq, signal_seq, status, lost, shift FROM runs WHERE id = ?", claim.run
         )
@@ -239,12 +238,13 @@ class Rows(Queues, ItemRows, Upkeep):
             (
                 change.status.value, change.at if change.started is None else change.started,
                 change.at if over else None, None if over else earliest(change.wake, change.until), due, until,
-                over or released, expected_seq + count, *self._result(claim.run, change), shift, claim.run,
+                over or released, expected_seq + len(effects.entries), *self._result(claim.run, change), shift,
+                claim.run,
             ),
         )  # fmt: skip
-        accepted = [self.accept(acceptance) for acceptance in outbox]
-        self.push(pushes)
-        for signal in signals:
+        accepted = [self.accept(acceptance) for acceptance in effects.outbox]
+        self.push(effects.pushes)
+        for signal in effects.signals:
             self.signal(signal)
         if over:
             self.flush()

@@ -29,14 +29,13 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Cursor
-from reactor.contracts.journal import AnyEntry
-from reactor.contracts.run import Change
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
     Appended,
     Claim,
     Claimed,
+    Effects,
     FlowFiles,
     Hints,
     PayloadFolder,
@@ -386,21 +385,10 @@ class SqliteStore(SqliteRuns, SqliteItems):
         accepted: Accepted = await self._submit(lambda rows: rows.accept(acceptance), accepting=True)
         return accepted
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
-        packed = pack_entries(entries) if entries else None
-        count = len(entries)
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        packed = pack_entries(effects.entries) if effects.entries else None
         result: Appended | StaleClaim = await self._submit(
-            lambda rows: rows.append(claim, expected_seq, packed, count, change, outbox, signals, consumed, pushes)
+            lambda rows: rows.append(claim, expected_seq, packed, effects)
         )
         if isinstance(result, StaleClaim):
             raise result
