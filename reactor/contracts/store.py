@@ -16,6 +16,7 @@ import msgspec
 from reactor.contracts.collections import ItemStore
 from reactor.contracts.event import Cursor, StoredEvent, Upload, Verdict
 from reactor.contracts.journal import AnyEntry
+from reactor.contracts.lease import Lease
 from reactor.contracts.run import Change, RunRecord, Start
 
 
@@ -36,13 +37,13 @@ class Acceptance(msgspec.Struct, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of one start: `started duplicate merged busy`; `run` is the first run for a duplicate.
-    `live` is True when the run is claimed by the accepting owner."""
+    """What became of one start: `started duplicate merged busy`; `run` is the first run for a duplicate. `token` is
+    that of the claim when the run was accepted already claimed by the accepting owner; else 0."""
 
     flow: str
     verdict: str
     run: str | None
-    live: bool = False
+    token: int = 0
 
 
 class Accepted(msgspec.Struct, kw_only=True):
@@ -53,6 +54,8 @@ class Accepted(msgspec.Struct, kw_only=True):
     outcomes: list[Outcome]
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     duplicate: bool = False
+    follow: Sequence[Accepted] = ()
+    """The answers for what the started starts had to follow, in order."""
 
 
 class Signal(msgspec.Struct, kw_only=True):
@@ -65,7 +68,8 @@ class Signal(msgspec.Struct, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The right to append to a run until someone else claims it; `token` is compared at every append."""
+    """The right to append to a run until someone else claims it, which may be when the owner's lease is over. `token`
+    grows with each claim of the run and is compared at every append."""
 
     run: str
     owner: str
@@ -189,22 +193,31 @@ class Journal(Protocol):
         They stay waiting until an acceptance names them as `taken`."""
         ...
 
+    async def join(self, owner: str, now: float, seconds: float) -> Lease:
+        """Begins a lease that is over `seconds` after `now`. What an owner holds without one goes to others: it claims
+        nothing, and what it accepts is stored for whoever claims it. Stores that several machines share go by a clock
+        of their own, not by `now`."""
+        ...
+
+    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        """The lease with its new end. Raises StaleClaim when another owner has taken over: all that was held is
+        lost."""
+        ...
+
     async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
         """Takes up to `limit` runs that are due at `now`, signalled, or whose owner is gone, oldest first; and those
-        whose moment by the wall clock (`wall`, else `now`) has come. A run whose last claims ended with their process
-        before anything was appended is taken alone; after three such claims it is paused (`broken`)."""
+        whose moment by the wall clock (`wall`, else `now`) has come. An owner is gone when its process has ended, or
+        when its lease is over at `now`. A run whose last claims ended with their owner before anything was appended is
+        taken alone; after three such claims it is paused (`broken`). Raises StaleClaim for an owner without lease."""
         ...
 
     def quarantined(self) -> list[tuple[str, str]]:
         """Runs that claims left to a person since the last call, with the reason."""
         ...
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        """Which of the claims are still held."""
-        ...
-
     async def release(self, claim: Claim, wake: float | None) -> None:
-        """Gives a run back unchanged, due at `wake`."""
+        """Gives a run back unchanged, due at `wake`. Raises StaleClaim, with nothing changed, when owner or token do
+        not fit."""
         ...
 
     async def read(self, run: str, since: int = 0) -> list[AnyEntry]:

@@ -76,6 +76,13 @@ class Live:
         self.inline: anyio.CancelScope | None = None
         self.answered = False
         self.recovered = False
+        self.lost = False
+        """Whether the right to the run went to another owner."""
+
+    def lose(self) -> None:
+        """Nothing of the run is performed any more."""
+        self.lost = True
+        self.wake()
 
     def wake(self) -> None:
         self.kick.set()
@@ -300,7 +307,7 @@ class Runner:
             left = self._left(live)
             if left is not None:
                 scope.deadline = anyio.current_time() + left
-            if not live.signalled:
+            if not (live.signalled or live.lost):
                 entry = await self._perform(live, frame, None if left is None else self._clock.now() + left)
                 live.outcomes.append((path, entry))
         live.inline = None
@@ -336,6 +343,7 @@ class Runner:
         goes_on = True
         async with anyio.create_task_group() as group:
             while True:
+                _held(live)
                 self._launch(live, group)
                 await self._wait(live)
                 await self._collect(live)
@@ -384,6 +392,7 @@ class Runner:
 
     async def _collect(self, live: Live) -> None:
         """Folds what happened: outcomes, signals, due timers; each followed by a walk until quiet."""
+        _held(live)
         run = live.run
         outcomes, live.outcomes = live.outcomes, []
         if self.follow_clock(live):
@@ -440,6 +449,12 @@ def _entries(run: Run, signal: Signal, at: float) -> list[AnyEntry]:
             message += f": {body['error'].get('message', '')}"
         return [Failed(frame.path, at, error_object("flow.failed", message, details=details))]
     return []
+
+
+def _held(live: Live) -> None:
+    """Raises StaleClaim once the right to the run is gone."""
+    if live.lost:
+        raise StaleClaim(f"the lease of {live.claim.owner} went to another")
 
 
 def _crashed(frame: StepFrame, repeat: str) -> ErrorObject:

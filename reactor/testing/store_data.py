@@ -9,7 +9,7 @@ from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Status
 from reactor.contracts.store import Acceptance, Claim, Effects, QueueMessage, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_suite import BIG, OWNER, accept, change, event, live, start
+from reactor.testing.store_suite import BIG, OWNER, accept, change, event, joined, live, start
 
 
 def message(id: str, queue: str = "mails", data: Any = None) -> QueueMessage:
@@ -23,6 +23,7 @@ async def a_queue_gives_in_order_while_it_has_places(store: Store) -> None:
     require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "the oldest two")
     require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "waiting until an event is made of them")
     begun = start("run_1", begun=live(Started("do/0", 100.0)))
+    await joined(store)
     await store.accept(Acceptance(event=event(key="m1", data={"n": 1}), starts=[begun], taken="m1", owner=OWNER))
     require([m.id for m in await store.take("mails", 2)] == ["m2"], "one place is taken")
     states = {q.name: (q.waiting, q.active) for q in await store.queues()}

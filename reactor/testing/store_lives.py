@@ -5,7 +5,7 @@ from __future__ import annotations
 from reactor.contracts.run import Begun, Change, Status
 from reactor.contracts.store import Acceptance, Effects, Retention, Signal, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_suite import OWNER, accept, change, event, over, start
+from reactor.testing.store_suite import OWNER, accept, change, event, joined, over, start
 
 
 @check
@@ -75,16 +75,16 @@ async def a_run_whose_claims_are_lost_is_left_to_a_person(store: Store) -> None:
     for number in range(4):
         await accept(store, start(f"run_{number}"), id=f"evt_{number}")
     for life in range(2):
-        require(len(await store.claim(OWNER, 10, 1e9)) == 4, life)
+        require(len(await store.claim(await joined(store), 10, 1e9)) == 4, life)
         await _die(store)
         require(store.crashed)
-    (alone,) = await store.claim(OWNER, 10, 1e9)
+    (alone,) = await store.claim(await joined(store), 10, 1e9)
     require(alone.record.id == "run_0" and await store.claim(OWNER, 10, 1e9) == [], alone)
     require(await store.next_wake() is None, "nothing else may be claimed beside it")
     await store.append(alone.claim, 0, Effects(change=change(Status.waiting, release=True)))
     (bad,) = await store.claim(OWNER, 10, 1e9)
     await _die(store)
-    (third,) = await store.claim(OWNER, 10, 1e9)
+    (third,) = await store.claim(await joined(store), 10, 1e9)
     require(bad.record.id == "run_1" and third.record.id == "run_2", (bad, third))
     record = await store.run("run_1")
     require(record is not None and record.status is Status.paused and record.error is not None, record)
@@ -102,7 +102,7 @@ async def a_run_whose_claims_are_lost_is_left_to_a_person(store: Store) -> None:
 async def a_clean_end_blames_nobody(store: Store) -> None:
     await accept(store, start())
     for _ in range(5):
-        require(len(await store.claim(OWNER, 10, 1e9)) == 1)
+        require(len(await store.claim(await joined(store), 10, 1e9)) == 1)
         await store.close()
         await store.open()
         require(not store.crashed)

@@ -48,7 +48,14 @@ def over(output: Any = None, status: Status = Status.succeeded) -> Begun:
     return Begun(entries=[], change=Change(status=status, at=100.0, started=100.0, output=output))
 
 
+async def joined(store: Store, owner: str = OWNER) -> str:
+    """An owner whose lease lasts."""
+    await store.join(owner, 0.0, 1e12)
+    return owner
+
+
 async def accept(store: Store, *starts: Start, **more: Any) -> Accepted:
+    await joined(store)
     return await store.accept(Acceptance(event=event(**more), starts=list(starts), owner=OWNER))
 
 
@@ -338,7 +345,7 @@ async def a_new_process_takes_over_what_the_old_one_held(store: Store) -> None:
     await accept(store, start(begun=live(Started("do/0", 100.0, 1))))
     await store.close()
     await store.open()
-    (claimed,) = await store.claim("own_2", 10, 0.0)
+    (claimed,) = await store.claim(await joined(store, "own_2"), 10, 0.0)
     require(claimed.entries == [Started("do/0", 100.0, 1)] and claimed.record.started == 100.0, claimed)
 
 
@@ -419,7 +426,7 @@ async def large_values_come_back_whole(store: Store) -> None:
     require(record is not None and record.output == BIG, "the output")
     claim = Claim("run_2", OWNER, 1)
     await store.append(claim, 1, Effects(change=change(release=True, wake=101.0), entries=[Ended("do/0", 101.0, BIG)]))
-    (claimed,) = await store.claim("own_2", 10, 200.0)
+    (claimed,) = await store.claim(await joined(store, "own_2"), 10, 200.0)
     require(claimed.event.event.data == BIG and (claimed.entries or [])[1] == Ended("do/0", 101.0, BIG), "the journal")
     require((await store.read("run_2"))[1] == Ended("do/0", 101.0, BIG))
 
@@ -431,4 +438,4 @@ async def an_event_that_comes_again_leaves_its_upload_alone(store: Store) -> Non
     require(again.duplicate and again.event == "evt_1")
 
 
-from reactor.testing import store_data, store_lives  # noqa: E402, F401 - further checks, which need those above
+from reactor.testing import store_data, store_lives, store_owners  # noqa: E402, F401 - further checks, which need those above

@@ -17,7 +17,7 @@ from reactor.engine.pool import Pool
 from reactor.router.match import FlowSet
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import accept, start
+from reactor.testing.store_suite import accept, joined, start
 from tests.daemon import Daemon
 from tests.flows_help import begin, documents
 from tests.simulation.world import EVENTS, World
@@ -119,7 +119,7 @@ async def test_a_claim_reads_no_entries_of_what_is_held(kind: str, tmp_path: Pat
     await store.open()
     try:
         await accept(store, start("run_1"))
-        (one,) = await store.claim("own_1", 10, 1e9)
+        (one,) = await store.claim(await joined(store, "own_1"), 10, 1e9)
         waiting = Change(status=Status.waiting, at=200.0, wake=300.0, started=100.0, release=True)
         await store.append(one.claim, 0, Effects(change=waiting, entries=[Woke("do/0", 200.0)]))
         held = {"run_1": 1}

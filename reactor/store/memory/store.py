@@ -11,6 +11,7 @@ import msgspec
 from reactor.contracts.errors import StaleClaim
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
 from reactor.contracts.journal import AnyEntry
+from reactor.contracts.lease import Lease
 from reactor.contracts.run import Change, RunRecord, Start, Status
 from reactor.contracts.store import (
     Acceptance,
@@ -26,10 +27,11 @@ from reactor.contracts.store import (
     Retention,
     Signal,
 )
-from reactor.store.codec import is_live, verdict_of
+from reactor.store.codec import verdict_of
 from reactor.store.memory.runs import MemoryRuns, Row
+from reactor.store.owners import Owners
 from reactor.store.payloads import Payloads
-from reactor.store.rules import MAX_LOST, earliest, worn
+from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite.items import MemoryItems
 from reactor.store.sqlite.plans import MemoryPlans
 
@@ -47,6 +49,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         self._spent: set[str] = set()
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
         self._cursors: dict[tuple[str, str], Any] = {}
+        self._owners = Owners()
         self._hints: list[Hints] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
@@ -60,7 +63,8 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         return 0
 
     async def open(self) -> None:
-        """Claims of a process that is gone are void at once."""
+        """Claims and leases of a process that is gone are void at once."""
+        self._owners.clear()
         self.crashed, self._opened = self._opened, True
         for row in self._runs.values():
             if row.owner is not None:
@@ -131,9 +135,8 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         self._move(acceptance.cursors)
         for signal in acceptance.signals:
             self._tell(signal)
-        for other in follow:
-            self._accept(other)
-        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
+        answers = [self._accept(other) for other in follow]
+        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts, follow=answers)
 
     def _start(self, acceptance: Acceptance, start: Start) -> Outcome:
         if start.dedupe_key is not None:
@@ -164,10 +167,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
                         self._signal(row, Signal(run=row.record.id, kind="cancel", body={"reason": "replaced"}))
                 elif len(waiting) >= start.waiting:
                     return Outcome(start.flow, "busy", None)
-        self._insert(acceptance, start, admitted)
+        token = self._insert(acceptance, start, admitted)
         if start.dedupe_key is not None:
             self._dedupe[(start.flow, start.dedupe_key)] = (start.at + start.dedupe_seconds, start.id)
-        return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
+        return Outcome(start.flow, "started", start.id, token)
 
     def _slots(self, flow: str, key: str) -> tuple[list[Row], list[Row]]:
         """Runs of a concurrency key: those that have a slot, and those that wait for one, oldest first."""
@@ -179,10 +182,11 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         waiting = [row for row in rows if row.record.status is Status.queued and row.record.wake is None]
         return [row for row in rows if row not in waiting], waiting
 
-    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> None:
-        begun = start.begun if start.concurrency_key is None else None
+    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> int:
+        """The token of the claim, where the acceptor goes on with it."""
+        begun = kept_of(start, self._owners.alive(acceptance.owner))
         change = begun.change if begun is not None else None
-        live = begun is not None and is_live(start, acceptance)
+        live = begun is not None and goes_on(begun)
         self._seq += 1
         record = RunRecord(
             id=start.id,
@@ -220,6 +224,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         if not live and record.status is Status.running:
             row.due = 0.0
             self._due = True
+        return row.token
 
     def _park(self, row: Row, wake: float | None, until: float | None) -> None:
         row.due = None if wake is None else wake - row.record.shift
@@ -278,9 +283,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
 
     async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
         change = effects.change
-        row = self._runs.get(claim.run)
-        if row is None or row.owner != claim.owner or row.token != claim.token:
-            raise StaleClaim(f"{claim.run} is not held with token {claim.token}")
+        row = self._held_by(claim)
         if row.record.next_seq != expected_seq:
             raise StaleClaim(f"{claim.run} stands at {row.record.next_seq}, not {expected_seq}")
         row.entries.extend(effects.entries)
@@ -324,6 +327,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
 
     async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
         moment = now if wall is None else wall
+        if not self._owners.alive(owner):
+            raise StaleClaim(f"{owner} has no lease")
+        if gone := self._owners.take_over(now, owner):
+            self._free(gone)
         for row in self._runs.values():
             if row.owner is None and row.lost >= MAX_LOST:
                 self._quarantine(row)
@@ -366,20 +373,33 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         refused, self._refused = self._refused, []
         return refused
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        return [
-            claim
-            for claim in claims
-            if (row := self._runs.get(claim.run)) and row.owner == claim.owner and row.token == claim.token
-        ]
+    async def join(self, owner: str, now: float, seconds: float) -> Lease:
+        return self._owners.join(owner, now, seconds)
+
+    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        return self._owners.renew(lease, now, seconds)
+
+    def _free(self, owners: set[str]) -> None:
+        """Others go on with the runs of owners that are gone."""
+        for row in self._runs.values():
+            if row.owner in owners:
+                row.owner, row.due = None, 0.0
+                row.lost += 1
+        self._owners.freed(owners)
 
     async def release(self, claim: Claim, wake: float | None) -> None:
+        row = self._held_by(claim)
+        row.owner = None
+        row.due = wake
+        self._due = True
+        self._hint()
+
+    def _held_by(self, claim: Claim) -> Row:
+        """Raises StaleClaim."""
         row = self._runs.get(claim.run)
-        if row is not None and row.owner == claim.owner and row.token == claim.token:
-            row.owner = None
-            row.due = wake
-            self._due = True
-            self._hint()
+        if row is None or row.owner != claim.owner or row.token != claim.token:
+            raise StaleClaim(f"{claim.run} is not held with token {claim.token}")
+        return row
 
     async def read(self, run: str, since: int = 0) -> list[AnyEntry]:
         row = self._runs.get(run)

@@ -34,6 +34,7 @@ class Gathered:
     def __init__(self, connection: Database) -> None:
         self._db = connection
         self._payloads = connection.payloads
+        self._owners = connection.owners
         self._refs: list[tuple[str, str]] = []
         self.dropped: list[str] = []
         """Payloads that lost a row; those that no row names any more go after the commit."""
@@ -46,6 +47,8 @@ class Gathered:
         """What changes in the numbers that are told without counting: runs by status, messages by queue."""
         self.refused: list[tuple[str, str]] = []
         """Runs that were left to a person, with the reason."""
+        self.freed: set[str] = set()
+        """Owners whose claims were freed, because their leases are over."""
 
     def reset(self) -> None:
         """Forgets what was gathered, after a rollback."""
@@ -58,6 +61,7 @@ class Gathered:
         self.due = False
         self.moved = Counter()
         self.refused = []
+        self.freed = set()
 
     def flush(self) -> None:
         for rows, statements in (

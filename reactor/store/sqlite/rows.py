@@ -21,13 +21,12 @@ from reactor.contracts.store import (
 from reactor.store.codec import (
     decode,
     encode,
-    is_live,
     pack_entries,
     pack_environment,
     readable_verdicts,
     verdict_of,
 )
-from reactor.store.rules import MAX_LOST, earliest, worn
+from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite import plans, reads
 from reactor.store.sqlite.database import load
 from reactor.store.sqlite.items import ItemRows
@@ -38,6 +37,7 @@ _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
 _KEY = "flow = ? AND concurrency_key = ? AND concurrency_key IS NOT NULL"
 _HAS_SLOT = f"{_KEY} AND ended IS NULL AND (status <> 'queued' OR wake IS NOT NULL)"
 _WAITS = f"{_KEY} AND status = 'queued' AND wake IS NULL"
+_FREE = "UPDATE runs SET owner = NULL, due = 0.0, lost = lost + 1 WHERE owner = ? AND ended IS NULL"
 _WORN = f"SELECT id FROM runs WHERE lost > 1 AND lost >= {MAX_LOST} AND owner IS NULL"
 
 
@@ -76,9 +76,8 @@ class Rows(Queues, ItemRows, Upkeep):
             self.move(acceptance.cursors)
         for signal in acceptance.signals:
             self.signal(signal)
-        for other in follow:
-            self.accept(other)
-        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
+        answers = [self.accept(other) for other in follow] if follow else ()
+        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts, follow=answers)
 
     def _identity(self, scope: str, key: str, at: float, id: str) -> Accepted | None:
         """The first answer for a known identity; else remembers this one."""
@@ -110,11 +109,11 @@ class Rows(Queues, ItemRows, Upkeep):
             refused, admitted = self._admit(acceptance, start)
             if refused is not None:
                 return refused
-        self._insert(acceptance, start, admitted)
+        token = self._insert(acceptance, start, admitted)
         if start.dedupe_key is not None:
             values = (start.flow, start.dedupe_key, start.at + start.dedupe_seconds, start.id)
             self._db.execute("INSERT OR REPLACE INTO dedupe (flow, key, until, run) VALUES (?, ?, ?, ?)", values)
-        return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
+        return Outcome(start.flow, "started", start.id, token)
 
     def _active(self, flow: str, key: str) -> list[str]:
         """Ids of the runs that have a slot of a concurrency key."""
@@ -155,9 +154,10 @@ class Rows(Queues, ItemRows, Upkeep):
         sql = f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {_WAITS} LIMIT ?)"
         return int(self._one(sql, flow, key, most)[0])
 
-    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> None:
-        begun = start.begun if start.concurrency_key is None else None
-        live = begun is not None and is_live(start, acceptance)
+    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> int:
+        """The token of the claim, where the acceptor goes on with it."""
+        begun = kept_of(start, self._owners.alive(acceptance.owner))
+        live = begun is not None and goes_on(begun)
         entries = begun.entries if begun is not None else []
         event = acceptance.event.id
         parent = start.parent
@@ -195,6 +195,7 @@ class Rows(Queues, ItemRows, Upkeep):
         if ended is not None and parent is not None:
             self.flush()
             self._after_end(start.id, ended)
+        return int(live)
 
     def append(
         self,
@@ -300,10 +301,15 @@ class Rows(Queues, ItemRows, Upkeep):
         else:
             self.signalled.append(signal.run)
 
-    def claim(self, owner: str, limit: int, now: float, wall: float) -> list[Claim]:
-        """Takes runs that are due. One whose claims were lost again and again with their process is taken alone, so
-        that its neighbours are not blamed for it."""
+    def claim(self, owner: str, limit: int, now: float, wall: float) -> list[Claim] | StaleClaim:
+        """Takes runs that are due. One whose claims were lost again and again with their owner is taken alone, so that
+        its neighbours are not blamed for it."""
         self.flush()
+        if not self._owners.alive(owner):
+            return StaleClaim(f"{owner} has no lease")
+        for gone in self._owners.take_over(now, owner):
+            self._db.execute(_FREE, (gone,))
+            self.freed.add(gone)
         for row in list(self._db.execute(_WORN)):
             self.quarantine(row[0], worn())
         due = "owner IS NULL AND due IS NOT NULL AND due <= ?"
@@ -332,13 +338,16 @@ class Rows(Queues, ItemRows, Upkeep):
         )
         self.refused.append((id, error["message"]))
 
-    def release(self, claim: Claim, wake: float | None) -> None:
+    def release(self, claim: Claim, wake: float | None) -> StaleClaim | None:
         self.flush()
         self._db.execute(
             "UPDATE runs SET owner = NULL, due = ? WHERE id = ? AND owner = ? AND token = ?",
             (wake, claim.run, claim.owner, claim.token),
         )
+        if not self._db.changes():
+            return StaleClaim(f"{claim.run} is not held with token {claim.token}")
         self.due = True
+        return None
 
     def move(self, cursors: Sequence[Cursor]) -> None:
         for cursor in cursors:

@@ -29,6 +29,7 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Cursor
+from reactor.contracts.lease import Lease
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
@@ -46,6 +47,7 @@ from reactor.contracts.store import (
 )
 from reactor.kit.histogram import Histogram
 from reactor.store.codec import pack_entries
+from reactor.store.owners import Owners
 from reactor.store.payloads import Payloads
 from reactor.store.sqlite import reads
 from reactor.store.sqlite.database import Database
@@ -102,6 +104,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
         self._buffer: list[Work] = []
         self._condition = threading.Condition()
         self._closing = False
+        self._owners = Owners()
         self._hints: list[Hints] = []
         self._held: Mapping[str, int] = {}
         self._full = False
@@ -166,6 +169,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
         connection = Database(str(self._path), vfs=self._vfs)
         try:
             connection.payloads, connection.unreadable = self._payloads, self._unreadable
+            connection.owners = self._owners
+            self._owners.clear()
             connection.set_busy_timeout(10_000)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -324,7 +329,9 @@ class SqliteStore(SqliteRuns, SqliteItems):
         self._commits.add(time.perf_counter() - begun)
         self._numbers.update(rows.moved)
         self._refused.extend(rows.refused)
-        rows.moved, rows.refused = Counter(), []
+        if rows.freed:
+            self._owners.freed(rows.freed)
+        rows.moved, rows.refused, rows.freed = Counter(), [], set()
         if rows.dropped:
             rows.collect()
         self._measure(rows)
@@ -405,10 +412,13 @@ class SqliteStore(SqliteRuns, SqliteItems):
         """What is claimed is on the disk before it is read: a run that takes the process down with it by its mere size
         is known to the next life."""
         moment = now if wall is None else wall
-        claims: list[Claim] = await self._submit(lambda rows: rows.claim(owner, limit, now, moment))
+        claims: list[Claim] | StaleClaim = await self._submit(lambda rows: rows.claim(owner, limit, now, moment))
+        if isinstance(claims, StaleClaim):
+            raise claims
         if not claims:
             return []
-        found: list[tuple[Claim, Claimed | str]] = await self._read(lambda db: reads.claimed(db, claims, self._held))
+        taken = claims
+        found: list[tuple[Claim, Claimed | str]] = await self._read(lambda db: reads.claimed(db, taken, self._held))
         for claim, one in found:
             if isinstance(one, str):
                 await self._quarantine(claim.run, one)
@@ -425,12 +435,17 @@ class SqliteStore(SqliteRuns, SqliteItems):
         refused, self._refused = self._refused, []
         return refused
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        """The lock file is the lease: a claim of this process holds while it lives."""
-        return list(claims)
+    async def join(self, owner: str, now: float, seconds: float) -> Lease:
+        return self._owners.join(owner, now, seconds)
+
+    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        """The lock file keeps other processes out: a lease is of this life alone, and is not written."""
+        return self._owners.renew(lease, now, seconds)
 
     async def release(self, claim: Claim, wake: float | None) -> None:
-        await self._submit(lambda rows: rows.release(claim, wake))
+        stale: StaleClaim | None = await self._submit(lambda rows: rows.release(claim, wake))
+        if stale is not None:
+            raise stale
 
     async def signal(self, signal: Signal) -> bool:
         return bool(await self._submit(lambda rows: rows.signal(signal)))

@@ -1,0 +1,15 @@
+"""The right of one daemon, among those that share a store, to go on with what it holds."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """An owner is alive until `until` (seconds, on the clock that decides in the store) unless it renews in time.
+    Everything that it claims or holds goes with this one lease: renewing costs the same for one run and for thousands.
+    `token` grows each time that the owner joins; an older one renews nothing."""
+
+    owner: str
+    token: int
+    until: float

@@ -1,0 +1,59 @@
+"""Who is alive, for a store that one process has for itself: leases end with the process, so they are kept in memory,
+and renewing one costs no write."""
+
+from __future__ import annotations
+
+import threading
+
+from reactor.contracts.errors import StaleClaim
+from reactor.contracts.lease import Lease
+
+
+class Owners:
+    """May be used by the loop and by the thread that writes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+        self._token = 0
+        self._gone: set[str] = set()
+
+    def join(self, owner: str, now: float, seconds: float) -> Lease:
+        """An owner that has a lease keeps what it holds, under a new token."""
+        with self._lock:
+            self._token += 1
+            lease = self._leases[owner] = Lease(owner, self._token, now + seconds)
+            return lease
+
+    def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        """Raises StaleClaim where another has taken over, or the owner joined again."""
+        with self._lock:
+            held = self._leases.get(lease.owner)
+            if held is None or held.token != lease.token:
+                raise StaleClaim(f"{lease.owner} has no lease with token {lease.token} any more")
+            renewed = self._leases[lease.owner] = Lease(lease.owner, lease.token, now + seconds)
+            return renewed
+
+    def alive(self, owner: str) -> bool:
+        """Whether the owner has a lease; one that is over counts until another owner has looked."""
+        return owner in self._leases
+
+    def take_over(self, now: float, owner: str) -> set[str]:
+        """Ends the leases of others that are over at `now`. The owners whose claims are to be freed: until `freed` says
+        that this is committed, they are named again."""
+        with self._lock:
+            over = [other for other, lease in self._leases.items() if lease.until <= now and other != owner]
+            for other in over:
+                del self._leases[other]
+            self._gone.update(over)
+            return set(self._gone)
+
+    def freed(self, owners: set[str]) -> None:
+        with self._lock:
+            self._gone -= owners
+
+    def clear(self) -> None:
+        """The process ends, or begins: no lease of another life counts."""
+        with self._lock:
+            self._leases.clear()
+            self._gone.clear()
