@@ -215,7 +215,6 @@ class Daemon(Operations):
                     connections,
                     await self._home(),
                 )
-                self.observer.add(self.sources)
                 plugins = self.plugins = Host(
                     [Path(one) for one in config.plugins], self.kinds, self.clock, self.observer, self._published, Kind
                 )

@@ -7,7 +7,7 @@ last verb that returned, or of a later one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,12 +163,24 @@ class PayloadFolder(Protocol):
         ...
 
 
-class Hints(Protocol):
-    """Lossy wake-ups after a commit; the store stays the truth."""
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What commits, of whatever owner, may have changed for others. They may be lost, come twice, or come for nothing:
+    the store stays the truth."""
 
-    def __call__(self, signalled: Sequence[str], due: bool) -> None:
-        """`signalled`: runs that have new signals. `due`: something may be claimed now."""
-        ...
+    due: bool = False
+    """Something may be claimed now."""
+    signalled: Sequence[str] = ()
+    """Claimed runs that have new signals."""
+    ended: Sequence[str] = ()
+    """Runs that ended, or answered, after they were accepted: whoever waits for one may look. A queue may have a place
+    again. Of what ends in its accepting transaction nobody else knows yet, so it is not told."""
+    queues: Sequence[str] = ()
+    """Queues that have new messages."""
+    lost: Sequence[str] = ()
+    """Owners whose lease was over and that others have taken over."""
+
+
+Watcher = Callable[[Hints], None]
 
 
 class Journal(Protocol):
@@ -232,8 +244,8 @@ class Journal(Protocol):
         """Stores a signal for a run; False when there is no such run, or it cannot take it any more."""
         ...
 
-    def watch(self, hints: Hints) -> None:
-        """Calls `hints` after commits."""
+    def watch(self, watcher: Watcher) -> None:
+        """Calls `watcher` after commits that have something to tell."""
         ...
 
     def held(self, seqs: Mapping[str, int]) -> None:

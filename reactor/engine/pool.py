@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
@@ -16,7 +16,7 @@ from reactor.contracts.lease import Lease
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
-from reactor.contracts.store import Claim, Claimed, Effects, Store
+from reactor.contracts.store import Claim, Claimed, Effects, Hints, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
 from reactor.engine.runner import Live, Runner
@@ -84,6 +84,10 @@ class Pool:
     def has_room(self) -> bool:
         return len(self._active) < self._max_active and self._lease is not None and not self._draining
 
+    def drives(self, run: str) -> bool:
+        """Whether the run goes on here."""
+        return run in self._active
+
     def walks(self) -> bool:
         """Whether runs may be begun before they are stored. After an unclean end they are stored first, for a while:
         one that takes the daemon down with it is then known to the next life."""
@@ -133,15 +137,17 @@ class Pool:
                 self._idle = anyio.Event()
             await self._idle.wait()
 
-    def hint(self, signalled: Sequence[str], due: bool) -> None:
-        for run in signalled:
+    def hint(self, hints: Hints) -> None:
+        for run in hints.signalled:
             live = self._active.get(run)
             if live is not None:
                 live.signalled = True
                 live.wake()
             elif run in self._active or self._claiming:
                 self._early.add(run)
-        if due:
+        if self._owner in hints.lost:
+            self._group.start_soon(self._give_up)
+        if hints.due:
             self._more = True
             self._hint.set()
 

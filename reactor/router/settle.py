@@ -10,7 +10,7 @@ from reactor.contracts.event import StoredEvent, Verdict
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Start
-from reactor.contracts.store import Acceptance, Accepted
+from reactor.contracts.store import Acceptance, Accepted, Hints
 from reactor.router.waiters import Waiters, outcome_of
 
 
@@ -18,6 +18,10 @@ class Adopter(Protocol):
     """What the pool does with runs that were begun and are claimed."""
 
     def adopt(self, live: Any, run: str, start: Start, token: int) -> None: ...
+
+    def drives(self, run: str) -> bool:
+        """Whether it goes on with the run, and so tells of its end."""
+        ...
 
 
 class Settlement:
@@ -31,6 +35,12 @@ class Settlement:
 
     def told(self, run: str, flow: str, change: Change) -> None:
         self.waiters.tell(outcome_of(run, flow, change))
+
+    def hear(self, hints: Hints) -> None:
+        """A run that somebody here waits for may end in another daemon. Of its own runs the pool tells."""
+        for run in hints.ended:
+            if self.waiters.anyone(run) and not self._pool.drives(run):
+                self.waiters.look(run)
 
     def settle(self, prepared: Sequence[Prepared], accepted: Sequence[Accepted]) -> None:
         for one, answer in zip(prepared, accepted, strict=True):

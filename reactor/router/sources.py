@@ -15,7 +15,7 @@ from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused
 from reactor.contracts.event import RESERVED_PREFIX
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
-from reactor.contracts.store import Journal
+from reactor.contracts.store import Hints, Journal
 from reactor.contracts.trigger import HttpMount
 from reactor.router.inbox import Inbox
 from reactor.router.listening import SourceContext
@@ -108,13 +108,11 @@ class Sources:
         self.queue_news = anyio.Event()
         self._queues = False
         self._retiring: dict[str, anyio.Event] = {}
+        store.watch(self.hear)
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return self._queue_news if fact in ("run.ended", "queue.pushed") else None
-
-    def _queue_news(self, fields: dict[str, Any]) -> None:
+    def hear(self, hints: Hints) -> None:
         """A push, or the end of a run, may give a queue something to do."""
-        if self._queues:
+        if self._queues and (hints.queues or hints.ended):
             self.queue_news.set()
             self.queue_news = anyio.Event()
 

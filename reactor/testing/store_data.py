@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reactor.contracts.errors import StaleClaim
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Status
-from reactor.contracts.store import Acceptance, Claim, Effects, QueueMessage, Store
+from reactor.contracts.store import Acceptance, Claim, Effects, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_suite import BIG, OWNER, accept, change, event, joined, live, start
-
-
-def message(id: str, queue: str = "mails", data: Any = None) -> QueueMessage:
-    return QueueMessage(id=id, queue=queue, data=data, at=100.0)
+from reactor.testing.store_parts import BIG, OWNER, accept, change, event, joined, live, message, start
 
 
 @check

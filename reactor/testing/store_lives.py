@@ -5,7 +5,7 @@ from __future__ import annotations
 from reactor.contracts.run import Begun, Change, Status
 from reactor.contracts.store import Acceptance, Effects, Retention, Signal, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_suite import OWNER, accept, change, event, joined, over, start
+from reactor.testing.store_parts import OWNER, accept, change, event, joined, over, start
 
 
 @check

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from reactor.contracts.errors import StaleClaim
 from reactor.contracts.event import Event
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Status
-from reactor.contracts.store import Acceptance, Claim, Effects, Signal, Store
+from reactor.contracts.store import Acceptance, Claim, Effects, Hints, Signal, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_data import message
-from reactor.testing.store_suite import OWNER, accept, change, event, joined, live, over, start
+from reactor.testing.store_parts import OWNER, accept, change, event, joined, live, message, over, start
 
 FOREVER = 1e12
 
@@ -221,3 +221,41 @@ async def a_takeover_leaves_its_neighbours_alone(store: Store) -> None:
     record = await store.run("run_1")
     require(record is not None and record.status is Status.succeeded, record)
     require(found["more"].outcomes[0].verdict == "started", found)
+
+
+@check
+async def hints_tell_of_ended_runs_queues_signals_and_lost_owners(store: Store) -> None:
+    """Of all owners' commits; what ends in its accepting transaction, or is refused, tells of no end."""
+    told: list[Hints] = []
+    heard: list[Hints] = []
+    store.watch(told.append)
+
+    async def hear(name: str, what: str) -> None:
+        """Waits until it is told, after what was told before."""
+        with anyio.fail_after(10):
+            while not any(what in getattr(hints, name) for hints in told):
+                await anyio.lowlevel.checkpoint()
+        heard.extend(told)
+        told.clear()
+
+    accepted = await accept(store, start("run_1", begun=live()), start("run_2", begun=over()), start("run_3"))
+    await joined(store, "own_b")
+    claim = Claim("run_1", OWNER, accepted.outcomes[0].token)
+    await store.push([message("m1", "mails")])
+    await hear("queues", "mails")
+    await store.append(claim, 0, Effects(change=change(), pushes=[message("m2", "letters")]))
+    await hear("queues", "letters")
+    await store.push([message("m1", "mails")])
+    await store.signal(Signal(run="run_1", kind="cancel"))
+    await hear("signalled", "run_1")
+    await refused(lambda: store.append(claim, 5, Effects(change=change(Status.succeeded))), "the sequence")
+    (one,) = await store.claim("own_b", 1, 200.0)
+    await store.append(one.claim, 0, Effects(change=change(response={"status": 200})))
+    await hear("ended", "run_3")
+    require(not any("run_1" in hints.ended or "run_2" in hints.ended for hints in heard), heard)
+    require([name for hints in heard for name in hints.queues] == ["mails", "letters"], heard)
+    await store.append(claim, 0, Effects(change=change(Status.succeeded)))
+    await hear("ended", "run_1")
+    await store.join("own_late", 0.0, 1.0)
+    await store.claim(OWNER, 1, 500.0)
+    await hear("lost", "own_late")

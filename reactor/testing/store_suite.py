@@ -5,13 +5,11 @@ Each check is an async function of an open store; `CHECKS` has them all by name.
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import anyio.lowlevel
 
 from reactor.contracts.errors import StaleClaim, error_object
-from reactor.contracts.event import Cursor, Event, StoredEvent
+from reactor.contracts.event import Cursor
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Begun, Change, Parent, Start, Status
 from reactor.contracts.store import (
@@ -19,48 +17,16 @@ from reactor.contracts.store import (
     Accepted,
     Claim,
     Effects,
+    Hints,
     Retention,
     RunFilter,
     Signal,
     Store,
 )
-from reactor.testing import plan_suite  # noqa: F401 - its checks belong to the suite
+from reactor.testing import plan_suite, store_data, store_lives, store_owners  # noqa: F401 - their checks belong to it
 from reactor.testing.checks import CHECKS as CHECKS  # the suite, for whoever runs it
 from reactor.testing.checks import check, require
-
-OWNER = "own_1"
-
-
-def event(id: str = "evt_1", key: str | None = None, at: float = 100.0, data: Any = None) -> StoredEvent:
-    return StoredEvent(id=id, event=Event(type="t", source="s", key=key, data=data), at=at, origin="event", flows="f")
-
-
-def start(id: str = "run_1", flow: str = "f", **more: Any) -> Start:
-    return Start(id=id, flow=flow, version="v1", trigger="event", at=100.0, **more)
-
-
-def live(*entries: Any) -> Begun:
-    """A start that its acceptor goes on with at once."""
-    return Begun(entries=list(entries), change=Change(status=Status.running, at=100.0, started=100.0), live=object())
-
-
-def over(output: Any = None, status: Status = Status.succeeded) -> Begun:
-    return Begun(entries=[], change=Change(status=status, at=100.0, started=100.0, output=output))
-
-
-async def joined(store: Store, owner: str = OWNER) -> str:
-    """An owner whose lease lasts."""
-    await store.join(owner, 0.0, 1e12)
-    return owner
-
-
-async def accept(store: Store, *starts: Start, **more: Any) -> Accepted:
-    await joined(store)
-    return await store.accept(Acceptance(event=event(**more), starts=list(starts), owner=OWNER))
-
-
-def change(status: Status = Status.running, **more: Any) -> Change:
-    return Change(status=status, at=200.0, **more)
+from reactor.testing.store_parts import BIG, OWNER, accept, change, event, joined, live, over, start
 
 
 @check
@@ -204,12 +170,12 @@ async def a_released_run_is_claimed_when_due(store: Store) -> None:
 
 @check
 async def a_signal_wakes_a_waiting_run_and_is_consumed_once(store: Store) -> None:
-    hints: list[tuple[list[str], bool]] = []
-    store.watch(lambda signalled, due: hints.append((list(signalled), due)))
+    hints: list[Hints] = []
+    store.watch(hints.append)
     await accept(store, start(begun=live()))
     require(await store.signal(Signal(run="run_1", kind="cancel", body={"reason": "r"})))
     await anyio.lowlevel.checkpoint()
-    require(any("run_1" in signalled for signalled, _ in hints), hints)
+    require(any("run_1" in told.signalled for told in hints), hints)
     (signal,) = await store.signals("run_1")
     require(signal.kind == "cancel" and signal.body == {"reason": "r"} and signal.seq > 0, signal)
     await store.append(
@@ -414,9 +380,6 @@ async def an_error_is_kept_whole(store: Store) -> None:
     require(record is not None and record.error == error and record.response == {"status": 200}, record)
 
 
-BIG = {"text": "x" * 200_000}
-
-
 @check
 async def large_values_come_back_whole(store: Store) -> None:
     await accept(store, start(begun=over(BIG)), start("run_2", begun=live(Started("do/0", 100.0))), data=BIG)
@@ -436,6 +399,3 @@ async def an_event_that_comes_again_leaves_its_upload_alone(store: Store) -> Non
     await accept(store, key="a", data=BIG)
     again = await accept(store, key="a", id="evt_2", data=BIG)
     require(again.duplicate and again.event == "evt_1")
-
-
-from reactor.testing import store_data, store_lives, store_owners  # noqa: E402, F401 - further checks, which need those above

@@ -14,7 +14,8 @@ from reactor.contracts.plan import BOUNDS
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.faults import FaultyStore
-from reactor.testing.store_suite import CHECKS, accept, joined, over, start
+from reactor.testing.store_parts import accept, joined, over, start
+from reactor.testing.store_suite import CHECKS
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -15,7 +15,7 @@ from reactor.contracts.plan import Plan
 from reactor.engine.pool import LEASE, Pool
 from reactor.engine.runner import Runner
 from reactor.store.memory.store import MemoryStore
-from reactor.testing.store_suite import accept, start
+from reactor.testing.store_parts import accept, start
 from tests.flows_help import plan
 
 SLOW = "flow: f\nwhen: [{event: t}]\ndo:\n  - {call: log, with: {message: hi}}\n"

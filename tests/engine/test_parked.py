@@ -17,7 +17,7 @@ from reactor.engine.pool import Pool
 from reactor.router.match import FlowSet
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import accept, joined, start
+from reactor.testing.store_parts import accept, joined, start
 from tests.daemon import Daemon
 from tests.flows_help import begin, documents
 from tests.simulation.world import EVENTS, World

@@ -256,7 +256,7 @@ class World:
             self.cut = trio.Event()
             try:
                 await self.store.open()
-                self.store._hints.clear()
+                self.store._watchers.clear()
                 await self.boot()
             except* Crashed:
                 pass

@@ -12,7 +12,7 @@ from reactor.contracts.event import Upload
 from reactor.contracts.store import Acceptance, Claim, Retention
 from reactor.store.payloads import Payloads
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, OWNER, accept, event, joined, live, over, start
+from reactor.testing.store_parts import BIG, OWNER, accept, event, joined, live, over, start
 
 pytestmark = pytest.mark.anyio
 

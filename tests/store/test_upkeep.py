@@ -12,7 +12,7 @@ import pytest
 from reactor.contracts.run import Change, Status
 from reactor.contracts.store import Effects, QueueMessage, Retention, RunFilter
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, OWNER, accept, live, over, start
+from reactor.testing.store_parts import BIG, OWNER, accept, live, over, start
 
 pytestmark = pytest.mark.anyio
 

@@ -20,15 +20,16 @@ from reactor.contracts.store import (
     Claim,
     Claimed,
     Effects,
-    Hints,
     Outcome,
     PayloadFolder,
     QueueMessage,
     Retention,
     Signal,
+    Watcher,
 )
 from reactor.store.codec import verdict_of
 from reactor.store.memory.runs import MemoryRuns, Row
+from reactor.store.news import News
 from reactor.store.owners import Owners
 from reactor.store.payloads import Payloads
 from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
@@ -50,11 +51,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
         self._cursors: dict[tuple[str, str], Any] = {}
         self._owners = Owners()
-        self._hints: list[Hints] = []
+        self._watchers: list[Watcher] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
-        self._signalled: list[str] = []
-        self._due = False
+        self._news = News()
         self._refused: list[tuple[str, str]] = []
         self._opened = False
         self.crashed = False
@@ -85,18 +85,18 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
     def health(self) -> str | None:
         return None
 
-    def watch(self, hints: Hints) -> None:
-        self._hints.append(hints)
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
 
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs
 
     def _hint(self) -> None:
-        signalled, due = self._signalled, self._due
-        self._signalled, self._due = [], False
-        if signalled or due:
-            for hints in self._hints:
-                hints(signalled, due)
+        hints = self._news.hints()
+        if hints is not None:
+            self._news = News()
+            for watcher in self._watchers:
+                watcher(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted = self._accept(acceptance)
@@ -223,7 +223,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
             self._park(row, record.wake, change.until if change is not None else None)
         if not live and record.status is Status.running:
             row.due = 0.0
-            self._due = True
+            self._news.due = True
         return row.token
 
     def _park(self, row: Row, wake: float | None, until: float | None) -> None:
@@ -231,7 +231,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         row.until = until
         row.record.wake = earliest(wake, until)
         if row.due is not None or row.until is not None:
-            self._due = True
+            self._news.due = True
 
     def _apply(self, row: Row, change: Change) -> None:
         record = row.record
@@ -269,7 +269,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
                 return
             row.record.wake = now
             row.due = 0.0
-            self._due = True
+            self._news.due = True
             count += 1
 
     def _signal(self, row: Row, signal: Signal) -> None:
@@ -277,9 +277,9 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         row.signals.append(msgspec.structs.replace(signal, seq=row.signal_seq))
         if row.owner is None:
             row.due = 0.0
-            self._due = True
+            self._news.due = True
         else:
-            self._signalled.append(row.record.id)
+            self._news.signalled.append(row.record.id)
 
     async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
         change = effects.change
@@ -289,7 +289,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         row.entries.extend(effects.entries)
         row.record.next_seq += len(effects.entries)
         row.signals = [signal for signal in row.signals if signal.seq > effects.consumed]
-        self._due = self._due or row.lost >= MAX_LOST - 1
+        self._news.due = self._news.due or row.lost >= MAX_LOST - 1
         row.lost = 0
         if change.shift is not None:
             row.record.shift = change.shift
@@ -298,21 +298,26 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         for signal in effects.signals:
             self._tell(signal)
         self._apply(row, change)
+        if change.status.ended or change.response is not None:
+            self._news.ended.append(claim.run)
         if change.release and not change.status.ended:
             row.owner = None
             self._park(row, change.wake, change.until)
             if row.signals:
                 row.due = 0.0
-                self._due = True
+                self._news.due = True
         self._hint()
         return Appended(accepted=accepted)
 
     async def push(self, messages: Sequence[QueueMessage]) -> None:
         self._push(messages)
+        self._hint()
 
     def _push(self, messages: Sequence[QueueMessage]) -> None:
         for message in messages:
-            self._queue.setdefault(message.id, (message, None))
+            if message.id not in self._queue:
+                self._queue[message.id] = (message, None)
+                self._news.queues.add(message.queue)
 
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         active = 0
@@ -343,7 +348,9 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         due.sort(key=lambda row: row.seq)
         chosen = [] if self._alone() else [row for row in due if row.lost >= MAX_LOST - 1][:1]
         chosen += [row for row in due if row.lost < MAX_LOST - 1]
-        return [self._claimed(row, owner) for row in chosen[:limit]]
+        claimed = [self._claimed(row, owner) for row in chosen[:limit]]
+        self._hint()
+        return claimed
 
     def _alone(self) -> bool:
         """Whether a run that was lost again and again is being looked at by itself."""
@@ -386,12 +393,13 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
                 row.owner, row.due = None, 0.0
                 row.lost += 1
         self._owners.freed(owners)
+        self._news.lost.extend(sorted(owners))
 
     async def release(self, claim: Claim, wake: float | None) -> None:
         row = self._held_by(claim)
         row.owner = None
         row.due = wake
-        self._due = True
+        self._news.due = True
         self._hint()
 
     def _held_by(self, claim: Claim) -> Row:

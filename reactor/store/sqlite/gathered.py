@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from reactor.store.news import News
 from reactor.store.payloads import LARGE, MARK
 from reactor.store.sqlite.database import Database
 
@@ -41,8 +42,7 @@ class Gathered:
         self._events: list[tuple[Any, ...]] = []
         self._runs: list[tuple[Any, ...]] = []
         self._journal: list[tuple[Any, ...]] = []
-        self.signalled: list[str] = []
-        self.due = False
+        self.news = News()
         self.moved: Counter[str] = Counter()
         """What changes in the numbers that are told without counting: runs by status, messages by queue."""
         self.refused: list[tuple[str, str]] = []
@@ -57,8 +57,7 @@ class Gathered:
         self._journal.clear()
         self._refs.clear()
         self.dropped = []
-        self.signalled = []
-        self.due = False
+        self.news = News()
         self.moved = Counter()
         self.refused = []
         self.freed = set()

@@ -175,7 +175,7 @@ class Rows(Queues, ItemRows, Upkeep):
         if due:
             due -= start.shift
         if due is not None or until is not None:
-            self.due = True
+            self.news.due = True
         if ended is None:
             self.moved[status] += 1
         self._runs.append(
@@ -227,8 +227,8 @@ class Rows(Queues, ItemRows, Upkeep):
             pending = row[3] and self._one("SELECT 1 FROM signals WHERE run = ?", claim.run) is not None
             due = 0.0 if pending else None if change.wake is None else change.wake - shift
             until = change.until
-            self.due = self.due or due is not None or until is not None
-        self.due = self.due or row[5] >= MAX_LOST - 1
+            self.news.due = self.news.due or due is not None or until is not None
+        self.news.due = self.news.due or row[5] >= MAX_LOST - 1
         self.moved[row[4]] -= 1
         if not over:
             self.moved[change.status.value] += 1
@@ -243,6 +243,8 @@ class Rows(Queues, ItemRows, Upkeep):
                 claim.run,
             ),
         )  # fmt: skip
+        if over or change.response is not None:
+            self.news.ended.append(claim.run)
         accepted = [self.accept(acceptance) for acceptance in effects.outbox]
         self.push(effects.pushes)
         for signal in effects.signals:
@@ -267,7 +269,7 @@ class Rows(Queues, ItemRows, Upkeep):
             count = len(self._active(flow, key))
             while (first := self._waiting(flow, key, "ASC", 1)) and count < first[0][1]:
                 self._db.execute("UPDATE runs SET wake = ?, due = 0.0 WHERE id = ?", (at, first[0][0]))
-                self.due = True
+                self.news.due = True
                 count += 1
 
     def signal(self, signal: Signal) -> bool:
@@ -297,9 +299,9 @@ class Rows(Queues, ItemRows, Upkeep):
             (signal.run, row[0], signal.kind, self._keep(signal.run, encode(signal.body))),
         )
         if row[1] is None:
-            self.due = True
+            self.news.due = True
         else:
-            self.signalled.append(signal.run)
+            self.news.signalled.append(signal.run)
 
     def claim(self, owner: str, limit: int, now: float, wall: float) -> list[Claim] | StaleClaim:
         """Takes runs that are due. One whose claims were lost again and again with their owner is taken alone, so that
@@ -310,6 +312,7 @@ class Rows(Queues, ItemRows, Upkeep):
         for gone in self._owners.take_over(now, owner):
             self._db.execute(_FREE, (gone,))
             self.freed.add(gone)
+            self.news.lost.append(gone)
         for row in list(self._db.execute(_WORN)):
             self.quarantine(row[0], worn())
         due = "owner IS NULL AND due IS NOT NULL AND due <= ?"
@@ -346,7 +349,7 @@ class Rows(Queues, ItemRows, Upkeep):
         )
         if not self._db.changes():
             return StaleClaim(f"{claim.run} is not held with token {claim.token}")
-        self.due = True
+        self.news.due = True
         return None
 
     def move(self, cursors: Sequence[Cursor]) -> None:

@@ -44,6 +44,7 @@ from reactor.contracts.store import (
     QueueMessage,
     Retention,
     Signal,
+    Watcher,
 )
 from reactor.kit.histogram import Histogram
 from reactor.store.codec import pack_entries
@@ -105,7 +106,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
         self._condition = threading.Condition()
         self._closing = False
         self._owners = Owners()
-        self._hints: list[Hints] = []
+        self._watchers: list[Watcher] = []
         self._held: Mapping[str, int] = {}
         self._full = False
         self._failed: str | None = None
@@ -234,8 +235,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
             return "the disk is nearly full"
         return None
 
-    def watch(self, hints: Hints) -> None:
-        self._hints.append(hints)
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
 
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs
@@ -277,10 +278,10 @@ class SqliteStore(SqliteRuns, SqliteItems):
                     return
                 batch, self._buffer = self._buffer, []
             results = self._commit(rows, batch)
-            signalled, due = rows.signalled, rows.due
+            hints = rows.news.hints()
             rows.reset()
             try:
-                self._loop.call_soon_threadsafe(self._deliver, batch, results, signalled, due)
+                self._loop.call_soon_threadsafe(self._deliver, batch, results, hints)
             except RuntimeError:
                 return
 
@@ -288,7 +289,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
         """Results in order; an exception stands for itself."""
         if self._failed is None and (lost := self._lock.lost()) is not None:
             self._failed = lost
-            rows.due = True  # whoever watches asks again, and learns it
+            rows.news.due = True  # whoever watches asks again, and learns it
         if self._failed is not None:
             return [StoreFailed(self._failed)] * len(batch)
         if not self._full:
@@ -308,13 +309,13 @@ class SqliteStore(SqliteRuns, SqliteItems):
             if accepting and refusing:
                 results.append(StoreFull("the disk is full", 5.0))
                 continue
-            before = list(rows.signalled), rows.due
+            before = rows.news.copy()
             try:
                 results.extend(self._transaction(rows, [work]))
                 room = True
             except Exception as error:
                 results.append(self._fault(rows, error))
-                rows.signalled, rows.due = before
+                rows.news = before
                 refusing = refusing or isinstance(results[-1], StoreFull)
         self._full = refusing and not room
         return results
@@ -351,16 +352,16 @@ class SqliteStore(SqliteRuns, SqliteItems):
     def _fault(self, rows: Rows, error: Exception) -> Exception:
         """Rolls back and says what the error means for those who wait."""
         assert self._writer is not None
-        signalled, due = rows.signalled, rows.due
+        news = rows.news
         rows.reset()
-        rows.signalled, rows.due = signalled, due
+        rows.news = news
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
         except apsw.Error as second:
             self._failed = f"the store cannot roll back: {second}"
         if self._failed is not None:
-            rows.due = True
+            rows.news.due = True
             return StoreFailed(self._failed)
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
             self._full = True
@@ -372,11 +373,11 @@ class SqliteStore(SqliteRuns, SqliteItems):
             return StoreFull("no file descriptor is free for a payload", 1.0)
         if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
-            rows.due = True  # whoever watches asks again, and learns it
+            rows.news.due = True  # whoever watches asks again, and learns it
             return StoreFailed(self._failed)
         return error
 
-    def _deliver(self, batch: list[Work], results: list[Any], signalled: list[str], due: bool) -> None:
+    def _deliver(self, batch: list[Work], results: list[Any], hints: Hints | None) -> None:
         for (_, future, _), result in zip(batch, results, strict=True):
             if future is None or future.done():
                 continue
@@ -384,9 +385,9 @@ class SqliteStore(SqliteRuns, SqliteItems):
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        if signalled or due:
-            for hints in self._hints:
-                hints(signalled, due)
+        if hints is not None:
+            for watcher in self._watchers:
+                watcher(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted: Accepted = await self._submit(lambda rows: rows.accept(acceptance), accepting=True)
