@@ -13,3 +13,13 @@ class Lease(msgspec.Struct, frozen=True):
     owner: str
     token: int
     until: float
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A source that its owner alone reads, as long as the owner's lease is renewed. `name` is what the source is called
+    at brokers and databases, whoever holds it: sessions and slots are found again. `token` grows with each hold."""
+
+    source: str
+    owner: str
+    token: int
+    name: str

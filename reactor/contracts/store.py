@@ -16,7 +16,7 @@ import msgspec
 from reactor.contracts.collections import ItemStore
 from reactor.contracts.event import Cursor, StoredEvent, Upload, Verdict
 from reactor.contracts.journal import AnyEntry
-from reactor.contracts.lease import Lease
+from reactor.contracts.lease import Held, Lease
 from reactor.contracts.run import Change, RunRecord, Start
 
 
@@ -225,6 +225,15 @@ class Journal(Protocol):
 
     def quarantined(self) -> list[tuple[str, str]]:
         """Runs that claims left to a person since the last call, with the reason."""
+        ...
+
+    async def hold(self, source: str, lease: Lease, now: float, name: str) -> Held | None:
+        """The right to read a source that one daemon at a time may read; None while another has it. It ends with the
+        lease. `name` is kept as the source's own when it has none yet. Raises StaleClaim when the lease is lost."""
+        ...
+
+    async def let_go(self, held: Held) -> None:
+        """Another may hold the source; nothing where one does already."""
         ...
 
     async def release(self, claim: Claim, wake: float | None) -> None:

@@ -6,7 +6,10 @@ from __future__ import annotations
 import threading
 
 from reactor.contracts.errors import StaleClaim
-from reactor.contracts.lease import Lease
+from reactor.contracts.lease import Held, Lease
+
+NAMES = "reactor.names"
+"""Where positions are kept, the names of sources at brokers and databases are kept under this."""
 
 
 class Owners:
@@ -17,6 +20,8 @@ class Owners:
         self._leases: dict[str, Lease] = {}
         self._token = 0
         self._gone: set[str] = set()
+        self._sources: dict[str, tuple[str, int]] = {}
+        """Owner and token of each source that is held."""
 
     def join(self, owner: str, now: float, seconds: float) -> Lease:
         """An owner that has a lease keeps what it holds, under a new token."""
@@ -42,11 +47,34 @@ class Owners:
         """Ends the leases of others that are over at `now`. The owners whose claims are to be freed: until `freed` says
         that this is committed, they are named again."""
         with self._lock:
-            over = [other for other, lease in self._leases.items() if lease.until <= now and other != owner]
-            for other in over:
-                del self._leases[other]
-            self._gone.update(over)
+            self._end(now, owner)
             return set(self._gone)
+
+    def _end(self, now: float, owner: str) -> None:
+        for other in [other for other, lease in self._leases.items() if lease.until <= now and other != owner]:
+            del self._leases[other]
+            self._gone.add(other)
+            self._sources = {source: held for source, held in self._sources.items() if held[0] != other}
+
+    def hold(self, source: str, lease: Lease, now: float) -> int | None:
+        """The token of the hold; None while another owner holds the source. Raises StaleClaim."""
+        with self._lock:
+            own = self._leases.get(lease.owner)
+            if own is None or own.token != lease.token:
+                raise StaleClaim(f"{lease.owner} has no lease with token {lease.token} any more")
+            self._end(now, lease.owner)
+            held = self._sources.get(source)
+            if held is not None and held[0] != lease.owner:
+                return None
+            self._token += 1
+            self._sources[source] = (lease.owner, self._token)
+            return self._token
+
+    def let_go(self, held: Held) -> None:
+        """Nothing where the source is held anew since."""
+        with self._lock:
+            if self._sources.get(held.source) == (held.owner, held.token):
+                del self._sources[held.source]
 
     def freed(self, owners: set[str]) -> None:
         with self._lock:
@@ -56,4 +84,5 @@ class Owners:
         """The process ends, or begins: no lease of another life counts."""
         with self._lock:
             self._leases.clear()
+            self._sources.clear()
             self._gone.clear()

@@ -8,7 +8,8 @@ from typing import Any
 from reactor.contracts.errors import StoreFull
 
 WRITES = frozenset({
-    "accept", "append", "join", "renew", "claim", "release", "push", "take", "signal", "move", "save_plan", "prune",
+    "accept", "append", "join", "renew", "claim", "release", "hold", "let_go", "push", "take", "signal", "move",
+    "save_plan", "prune",
 })  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from reactor.contracts.store import (
     Signal,
     Store,
 )
-from reactor.testing import plan_suite, store_data, store_lives, store_owners  # noqa: F401 - their checks belong to it
+from reactor.testing import plan_suite, store_data, store_lives, store_owners, store_sources  # noqa: F401 - their checks belong to it
 from reactor.testing.checks import CHECKS as CHECKS  # the suite, for whoever runs it
 from reactor.testing.checks import check, require
 from reactor.testing.store_parts import BIG, OWNER, accept, change, event, joined, live, over, start

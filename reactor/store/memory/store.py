@@ -11,7 +11,6 @@ import msgspec
 from reactor.contracts.errors import StaleClaim
 from reactor.contracts.event import IDENTITY_WINDOW, Cursor
 from reactor.contracts.journal import AnyEntry
-from reactor.contracts.lease import Lease
 from reactor.contracts.run import Change, RunRecord, Start, Status
 from reactor.contracts.store import (
     Acceptance,
@@ -28,16 +27,16 @@ from reactor.contracts.store import (
     Watcher,
 )
 from reactor.store.codec import verdict_of
+from reactor.store.memory.leases import MemoryLeases
 from reactor.store.memory.runs import MemoryRuns, Row
 from reactor.store.news import News
-from reactor.store.owners import Owners
 from reactor.store.payloads import Payloads
 from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite.items import MemoryItems
 from reactor.store.sqlite.plans import MemoryPlans
 
 
-class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
+class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
@@ -49,8 +48,6 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
         self._spent: set[str] = set()
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
-        self._cursors: dict[tuple[str, str], Any] = {}
-        self._owners = Owners()
         self._watchers: list[Watcher] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
@@ -379,12 +376,6 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
     def quarantined(self) -> list[tuple[str, str]]:
         refused, self._refused = self._refused, []
         return refused
-
-    async def join(self, owner: str, now: float, seconds: float) -> Lease:
-        return self._owners.join(owner, now, seconds)
-
-    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
-        return self._owners.renew(lease, now, seconds)
 
     def _free(self, owners: set[str]) -> None:
         """Others go on with the runs of owners that are gone."""

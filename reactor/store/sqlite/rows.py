@@ -26,6 +26,7 @@ from reactor.store.codec import (
     readable_verdicts,
     verdict_of,
 )
+from reactor.store.owners import NAMES
 from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite import plans, reads
 from reactor.store.sqlite.database import load
@@ -359,6 +360,14 @@ class Rows(Queues, ItemRows, Upkeep):
             else:
                 values = (cursor.source, cursor.item, encode(cursor.value))
                 self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", values)
+
+    def named(self, source: str, name: str) -> str:
+        """The name that a source has at brokers and databases; `name` when it has none yet."""
+        row = self._one("SELECT value FROM cursors WHERE source = ? AND item = ?", NAMES, source)
+        if row is not None:
+            return str(decode(row[0]))
+        self.move([Cursor(NAMES, source, name)])
+        return name
 
     def save_plans(self, records: Sequence[PlanRecord], files: FlowFiles) -> None:
         plans.save(self._db, records, files)

@@ -29,7 +29,6 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Cursor
-from reactor.contracts.lease import Lease
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
@@ -63,6 +62,7 @@ from reactor.store.sqlite.files import (
     refuse_network,
 )
 from reactor.store.sqlite.items import SqliteItems
+from reactor.store.sqlite.leases import SqliteLeases
 from reactor.store.sqlite.look import look_through
 from reactor.store.sqlite.rows import Rows
 from reactor.store.sqlite.runs import SqliteRuns
@@ -89,7 +89,7 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore(SqliteRuns, SqliteItems):
+class SqliteStore(SqliteRuns, SqliteItems, SqliteLeases):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
@@ -435,13 +435,6 @@ class SqliteStore(SqliteRuns, SqliteItems):
     def quarantined(self) -> list[tuple[str, str]]:
         refused, self._refused = self._refused, []
         return refused
-
-    async def join(self, owner: str, now: float, seconds: float) -> Lease:
-        return self._owners.join(owner, now, seconds)
-
-    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
-        """The lock file keeps other processes out: a lease is of this life alone, and is not written."""
-        return self._owners.renew(lease, now, seconds)
 
     async def release(self, claim: Claim, wake: float | None) -> None:
         stale: StaleClaim | None = await self._submit(lambda rows: rows.release(claim, wake))
