@@ -143,6 +143,7 @@ class Cron(Kind):
     example = 'cron: "0 6 * * 1-5"'
     event_type = "cron.tick"
     identity = True
+    one_reader = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Files(Kind):
     example = 'files: "inbox/*.csv"'
     event_type = "file.created"
     identity = True
+    one_reader = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Sql(Kind):
     )
     event_type = "sql.row"
     identity = True
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 
@@ -23,3 +25,13 @@ class Held(msgspec.Struct, frozen=True):
     owner: str
     token: int
     name: str
+
+
+class Holder(Protocol):
+    """What sources ask of whoever has this daemon's lease."""
+
+    async def hold(self, source: str, name: str) -> Held | None:
+        """None while another daemon holds the source, or this one has no lease."""
+        ...
+
+    async def let_go(self, held: Held) -> None: ...

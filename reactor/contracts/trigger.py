@@ -154,7 +154,7 @@ class TriggerContext(Protocol):
         ...
 
     def identity(self) -> str:
-        """A name of this daemon and source that is the same after a restart."""
+        """The source's name at brokers and databases: the same after a restart, whichever daemon reads it then."""
         ...
 
     def lag(self, messages: float | None) -> None:
@@ -188,6 +188,8 @@ class TriggerKind(Protocol):
     event_type: ClassVar[str]
     identity: ClassVar[bool]
     """Whether its events carry a key of their own."""
+    one_reader: ClassVar[bool]
+    """Whether one daemon at a time may read it, of those that share a store: nobody else deals its events out."""
 
     def __init__(self, options: Any) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import anyio.abc
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
 from reactor.contracts.journal import Cancelled, Retried
-from reactor.contracts.lease import Lease
+from reactor.contracts.lease import Held, Lease
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
@@ -130,6 +131,17 @@ class Pool:
         await self._until_idle()
         await self._join()
         self._hint.set()
+
+    async def hold(self, source: str, name: str) -> Held | None:
+        """The right to read a source, which goes with the lease; None while it cannot be had."""
+        if self._lease is None:
+            return None
+        with contextlib.suppress(StaleClaim):
+            return await self._store.hold(source, self._lease, self._time.now(), name)
+        return None
+
+    async def let_go(self, held: Held) -> None:
+        await self._store.let_go(held)
 
     async def _until_idle(self) -> None:
         while self._active:

@@ -50,25 +50,28 @@ class Owners:
             self._end(now, owner)
             return set(self._gone)
 
-    def _end(self, now: float, owner: str) -> None:
-        for other in [other for other, lease in self._leases.items() if lease.until <= now and other != owner]:
+    def _end(self, now: float, owner: str) -> list[str]:
+        over = [other for other, lease in self._leases.items() if lease.until <= now and other != owner]
+        for other in over:
             del self._leases[other]
             self._gone.add(other)
             self._sources = {source: held for source, held in self._sources.items() if held[0] != other}
+        return over
 
-    def hold(self, source: str, lease: Lease, now: float) -> int | None:
-        """The token of the hold; None while another owner holds the source. Raises StaleClaim."""
+    def hold(self, source: str, lease: Lease, now: float) -> tuple[int | None, list[str]]:
+        """The token of the hold, None while another owner holds the source; and the owners whose leases were found to
+        be over. Raises StaleClaim."""
         with self._lock:
             own = self._leases.get(lease.owner)
             if own is None or own.token != lease.token:
                 raise StaleClaim(f"{lease.owner} has no lease with token {lease.token} any more")
-            self._end(now, lease.owner)
+            over = self._end(now, lease.owner)
             held = self._sources.get(source)
             if held is not None and held[0] != lease.owner:
-                return None
+                return None, over
             self._token += 1
             self._sources[source] = (lease.owner, self._token)
-            return self._token
+            return self._token, over
 
     def let_go(self, held: Held) -> None:
         """Nothing where the source is held anew since."""

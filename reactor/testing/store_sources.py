@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reactor.contracts.errors import StaleClaim
-from reactor.contracts.store import Store
+from reactor.contracts.store import Hints, Store
 from reactor.testing.checks import check, require
 
 FOREVER = 1e12
@@ -32,7 +32,10 @@ async def a_source_goes_with_the_lease_of_its_holder(store: Store) -> None:
     require(first is not None)
     a = await store.renew(a, 50.0, 100.0)
     require(await store.hold("cron:1", b, 149.0, "name") is None, "a renewed lease was taken over")
+    told: list[Hints] = []
+    store.watch(told.append)
     second = await store.hold("cron:1", b, 150.0, "name")
+    require([owner for hints in told for owner in hints.lost] == ["own_a"], "its holder is told at once")
     require(second is not None and first is not None and second.token > first.token, second)
     for stale in (store.renew(a, 151.0, 100.0), store.hold("cron:2", a, 151.0, "name")):
         try:

@@ -73,12 +73,12 @@ async def listening(store: MemoryStore, listen: Callable[[Any], Awaitable[None]]
     engine: Any = SimpleNamespace(has_room=lambda: True)
     preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
     inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
-    kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
+    kinds = {"own": lambda options: SimpleNamespace(listen=listen, one_reader=False)}
     trigger = SimpleNamespace(kind="own", source="own:1", options=None)
     plan = SimpleNamespace(flow="flow", folder="/", enabled=True, responds=False)
     flows: Any = SimpleNamespace(triggers=lambda: [(plan, trigger)])
     async with anyio.create_task_group() as group:
-        sources = Sources(group, inbox, store, kinds, clock, None, lambda name: "", facts)  # type: ignore[arg-type]
+        sources = Sources(group, inbox, store, kinds, clock, None, lambda name: "", facts, engine)  # type: ignore[arg-type]
         await sources.update(flows)
         yield sources
         await sources.stop()

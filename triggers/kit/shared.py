@@ -17,6 +17,7 @@ class Kind:
     Options: ClassVar[type[msgspec.Struct]]
     event_type: ClassVar[str] = ""
     identity: ClassVar[bool] = False
+    one_reader: ClassVar[bool] = False
 
     def __init__(self, options: Any) -> None:
         self.options = options

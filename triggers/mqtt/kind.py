@@ -48,6 +48,7 @@ class Mqtt(Kind):
     example = 'mqtt: {connection: mqtt://localhost, topic: "sensors/{room}/temperature", qos: 1}'
     event_type = "mqtt.message"
     identity = False
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:

@@ -39,6 +39,7 @@ class Mysql(Kind):
     example = 'mysql: {connection: "mysql://db.example/shop", tables: [orders], operations: [insert]}'
     event_type = "row.*"
     identity = True
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:

@@ -50,6 +50,7 @@ class Postgres(Kind):
     example = 'postgres: {connection: "postgresql://db.example/shop", tables: [public.orders], operations: [insert]}'
     event_type = "row.*"
     identity = True
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:
@@ -104,6 +105,7 @@ class Notify(Kind):
     connection_kinds: ClassVar[tuple[str, ...]] = ("postgres",)
     example = 'postgres.notify: {connection: "postgresql://db.example/shop", channel: orders}'
     event_type = "postgres.notification"
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Any) -> list[tuple[str, str]]:

@@ -48,7 +48,6 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
         self._spent: set[str] = set()
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
-        self._watchers: list[Watcher] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
         self._news = News()
@@ -92,8 +91,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
         hints = self._news.hints()
         if hints is not None:
             self._news = News()
-            for watcher in self._watchers:
-                watcher(hints)
+            self._tell_all(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted = self._accept(acceptance)

@@ -43,11 +43,9 @@ from reactor.contracts.store import (
     QueueMessage,
     Retention,
     Signal,
-    Watcher,
 )
 from reactor.kit.histogram import Histogram
 from reactor.store.codec import pack_entries
-from reactor.store.owners import Owners
 from reactor.store.payloads import Payloads
 from reactor.store.sqlite import reads
 from reactor.store.sqlite.database import Database
@@ -89,7 +87,7 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore(SqliteRuns, SqliteItems, SqliteLeases):
+class SqliteStore(SqliteLeases, SqliteRuns, SqliteItems):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
@@ -105,8 +103,6 @@ class SqliteStore(SqliteRuns, SqliteItems, SqliteLeases):
         self._buffer: list[Work] = []
         self._condition = threading.Condition()
         self._closing = False
-        self._owners = Owners()
-        self._watchers: list[Watcher] = []
         self._held: Mapping[str, int] = {}
         self._full = False
         self._failed: str | None = None
@@ -234,9 +230,6 @@ class SqliteStore(SqliteRuns, SqliteItems, SqliteLeases):
         if self._space.low():
             return "the disk is nearly full"
         return None
-
-    def watch(self, watcher: Watcher) -> None:
-        self._watchers.append(watcher)
 
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs
@@ -386,8 +379,7 @@ class SqliteStore(SqliteRuns, SqliteItems, SqliteLeases):
             else:
                 future.set_result(result)
         if hints is not None:
-            for watcher in self._watchers:
-                watcher(hints)
+            self._tell_all(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted: Accepted = await self._submit(lambda rows: rows.accept(acceptance), accepting=True)
