@@ -106,6 +106,7 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         answers_sender=cls.answers_sender,
         takes_messages=cls.takes_messages,
         retires=cls.retires,
+        one_reader=cls.one_reader,
     )
 
 

@@ -211,10 +211,10 @@ class Daemon(Operations):
                     hooks,
                     self.secrets.get,
                     self.observer,
+                    pool,
                     connections,
                     await self._home(),
                 )
-                self.observer.add(self.sources)
                 plugins = self.plugins = Host(
                     [Path(one) for one in config.plugins], self.kinds, self.clock, self.observer, self._published
                 )
@@ -361,8 +361,8 @@ class Daemon(Operations):
         return Retention(age=config.retention, count=config.retention_count, bytes=most)
 
     async def _home(self) -> str:
-        """What tells this daemon from others on the same brokers and databases: it goes with the data, so that sessions
-        and slots are found again in another container, or in a directory that was moved."""
+        """What tells this store's sources from others on the same brokers and databases: it goes with the data, so that
+        sessions and slots are found again in another container, or in a directory that was moved."""
         made = f"{_socket.gethostname()}:{self.config.data.absolute()}"
         known = (await self.store.cursor("reactor")).get("home")
         if isinstance(known, str):

@@ -144,6 +144,7 @@ class Cron(TriggerKind[Options]):
     event_type = "cron.tick"
     identity = True
     event_fields = ("scheduled_at",)
+    one_reader = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, object]:

@@ -58,6 +58,7 @@ class Files(TriggerKind[Options]):
     identity = True
     event_fields = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "from", "from_bytes")
     path_options = ("path",)
+    one_reader = True
 
     @classmethod
     def shorthand(cls, text: str) -> dict[str, object]:

@@ -65,6 +65,7 @@ class Sql(TriggerKind[Options]):
     event_type = "sql.row"
     event_fields = ("row",)
     identity = True
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Options) -> list[tuple[str, str]]:

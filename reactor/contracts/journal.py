@@ -3,6 +3,7 @@ the start gives the run as it is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -89,7 +90,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[AnyEntry])
 
 
-def encode_entries(entries: list[AnyEntry]) -> bytes:
+def encode_entries(entries: Sequence[AnyEntry]) -> bytes:
     """Entries as one JSON array."""
     return _encoder.encode(entries)
 

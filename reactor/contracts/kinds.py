@@ -62,6 +62,8 @@ class TriggerKind(Kind, Generic[Given]):
     """Whether listening takes what others would have had: for a flow that is disabled it must not."""
     retires: ClassVar[bool] = False
     """Whether it leaves something at the other side (a replication slot) that `retire` gives back."""
+    one_reader: ClassVar[bool] = False
+    """Whether one daemon at a time may read it, of those that share a store: nobody else deals its events out."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

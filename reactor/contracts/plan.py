@@ -280,6 +280,7 @@ class Trigger:
     answers_sender: bool = False
     takes_messages: bool = False
     retires: bool = False
+    one_reader: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ last verb that returned, or of a later one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ import msgspec
 from reactor.contracts.collections import ItemStore
 from reactor.contracts.event import Cursor, StoredEvent, Upload, Verdict
 from reactor.contracts.journal import AnyEntry
+from reactor.contracts.lease import Held, Lease
 from reactor.contracts.run import Change, RunRecord, Start
 
 
@@ -30,16 +31,19 @@ class Acceptance(msgspec.Struct, kw_only=True):
     taken: str | None = None
     """The queue message that this event is made of; it is no more waiting with the commit."""
     owner: str = ""
+    signals: Sequence[Signal] = ()
+    """Told to runs in the same transaction; a run that cannot take its signal any more is passed over. A duplicate
+    tells none."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of one start: `started duplicate merged busy`; `run` is the first run for a duplicate.
-    `live` is True when the run is claimed by the accepting owner."""
+    """What became of one start: `started duplicate merged busy`; `run` is the first run for a duplicate. `token` is
+    that of the claim when the run was accepted already claimed by the accepting owner; else 0."""
 
     flow: str
     verdict: str
     run: str | None
-    live: bool = False
+    token: int = 0
 
 
 class Accepted(msgspec.Struct, kw_only=True):
@@ -50,6 +54,8 @@ class Accepted(msgspec.Struct, kw_only=True):
     outcomes: list[Outcome]
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     duplicate: bool = False
+    follow: Sequence[Accepted] = ()
+    """The answers for what the started starts had to follow, in order."""
 
 
 class Signal(msgspec.Struct, kw_only=True):
@@ -62,7 +68,8 @@ class Signal(msgspec.Struct, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The right to append to a run until someone else claims it; `token` is compared at every append."""
+    """The right to append to a run until someone else claims it, which may be when the owner's lease is over. `token`
+    grows with each claim of the run and is compared at every append."""
 
     run: str
     owner: str
@@ -79,6 +86,20 @@ class Claimed(msgspec.Struct, kw_only=True):
     entries: list[AnyEntry] | None
     """None for a run that the claimer holds in memory as it is after the record's last entry (`Journal.held`)."""
     signals: list[Signal]
+
+
+class Effects(msgspec.Struct, kw_only=True):
+    """All that one append does, in one transaction: entries of the run, how it stands then, and what it sends."""
+
+    change: Change
+    entries: Sequence[AnyEntry] = ()
+    outbox: Sequence[Acceptance] = ()
+    """Events that the run sends, with what they start."""
+    pushes: Sequence[QueueMessage] = ()
+    signals: Sequence[Signal] = ()
+    """To other runs; one that cannot take its signal any more is passed over."""
+    consumed: int = 0
+    """The highest sequence number of a signal to the run that is folded now, and goes."""
 
 
 class Appended(msgspec.Struct, kw_only=True):
@@ -142,12 +163,24 @@ class PayloadFolder(Protocol):
         ...
 
 
-class Hints(Protocol):
-    """Lossy wake-ups after a commit; the store stays the truth."""
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What commits, of whatever owner, may have changed for others. They may be lost, come twice, or come for nothing:
+    the store stays the truth."""
 
-    def __call__(self, signalled: Sequence[str], due: bool) -> None:
-        """`signalled`: runs that have new signals. `due`: something may be claimed now."""
-        ...
+    due: bool = False
+    """Something may be claimed now."""
+    signalled: Sequence[str] = ()
+    """Claimed runs that have new signals."""
+    ended: Sequence[str] = ()
+    """Runs that ended, or answered, after they were accepted: whoever waits for one may look. A queue may have a place
+    again. Of what ends in its accepting transaction nobody else knows yet, so it is not told."""
+    queues: Sequence[str] = ()
+    """Queues that have new messages."""
+    lost: Sequence[str] = ()
+    """Owners whose lease was over and that others have taken over."""
+
+
+Watcher = Callable[[Hints], None]
 
 
 class Journal(Protocol):
@@ -159,19 +192,8 @@ class Journal(Protocol):
         """Stores an event and its starts. Raises Overloaded or StoreFull (nothing stored), StoreFailed."""
         ...
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
-        """Adds entries and changes the run in one transaction with what it sends and pushes. `consumed` is the highest
-        sequence number of a signal that was folded. Raises StaleClaim when token or sequence do not fit."""
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        """Raises StaleClaim, with nothing changed, when owner, token or sequence do not fit."""
         ...
 
     async def push(self, messages: Sequence[QueueMessage]) -> None:
@@ -183,22 +205,40 @@ class Journal(Protocol):
         They stay waiting until an acceptance names them as `taken`."""
         ...
 
+    async def join(self, owner: str, now: float, seconds: float) -> Lease:
+        """Begins a lease that is over `seconds` after `now`. What an owner holds without one goes to others: it claims
+        nothing, and what it accepts is stored for whoever claims it. Stores that several machines share go by a clock
+        of their own, not by `now`."""
+        ...
+
+    async def renew(self, lease: Lease, now: float, seconds: float) -> Lease:
+        """The lease with its new end. Raises StaleClaim when another owner has taken over: all that was held is
+        lost."""
+        ...
+
     async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
         """Takes up to `limit` runs that are due at `now`, signalled, or whose owner is gone, oldest first; and those
-        whose moment by the wall clock (`wall`, else `now`) has come. A run whose last claims ended with their process
-        before anything was appended is taken alone; after three such claims it is paused (`broken`)."""
+        whose moment by the wall clock (`wall`, else `now`) has come. An owner is gone when its process has ended, or
+        when its lease is over at `now`. A run whose last claims ended with their owner before anything was appended is
+        taken alone; after three such claims it is paused (`broken`). Raises StaleClaim for an owner without lease."""
         ...
 
     def quarantined(self) -> list[tuple[str, str]]:
         """Runs that claims left to a person since the last call, with the reason."""
         ...
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        """Which of the claims are still held."""
+    async def hold(self, source: str, lease: Lease, now: float, name: str) -> Held | None:
+        """The right to read a source that one daemon at a time may read; None while another has it. It ends with the
+        lease. `name` is kept as the source's own when it has none yet. Raises StaleClaim when the lease is lost."""
+        ...
+
+    async def let_go(self, held: Held) -> None:
+        """Another may hold the source; nothing where one does already."""
         ...
 
     async def release(self, claim: Claim, wake: float | None) -> None:
-        """Gives a run back unchanged, due at `wake`."""
+        """Gives a run back unchanged, due at `wake`. Raises StaleClaim, with nothing changed, when owner or token do
+        not fit."""
         ...
 
     async def read(self, run: str, since: int = 0) -> list[AnyEntry]:
@@ -213,8 +253,8 @@ class Journal(Protocol):
         """Stores a signal for a run; False when there is no such run, or it cannot take it any more."""
         ...
 
-    def watch(self, hints: Hints) -> None:
-        """Calls `hints` after commits."""
+    def watch(self, watcher: Watcher) -> None:
+        """Calls `watcher` after commits that have something to tell."""
         ...
 
     def held(self, seqs: Mapping[str, int]) -> None:

@@ -163,7 +163,7 @@ class TriggerContext(Protocol):
         ...
 
     def identity(self) -> str:
-        """A name of this daemon and source that is the same after a restart."""
+        """The source's name at brokers and databases: the same after a restart, whichever daemon reads it then."""
         ...
 
     def lag(self, messages: float | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 
 import anyio
 import anyio.abc
@@ -11,11 +12,12 @@ import anyio.abc
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
 from reactor.contracts.journal import AnyEntry, Cancelled, Retried
+from reactor.contracts.lease import Held, Lease
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change, Start, Status
 from reactor.contracts.signals import Cancel, Retry, message_of
-from reactor.contracts.store import Claim, Claimed, Store
+from reactor.contracts.store import Claim, Claimed, Effects, Hints, Store
 from reactor.engine import machine
 from reactor.engine.parked import Parked
 from reactor.engine.runner import Live, Runner
@@ -30,6 +32,8 @@ IDLE_LOOK = 60.0
 """Seconds after which the store is asked even without a hint."""
 CLOCK_LOOK = 10.0
 """Seconds after which a wall clock that was set anew is noticed."""
+LEASE = 60.0
+"""Seconds without a word after which others take over what this process holds; it says one three times as often."""
 CAREFUL = 60.0
 """Seconds after an unclean end in which nothing is begun before it is stored."""
 
@@ -66,6 +70,7 @@ class Pool:
         """Runs that got a signal while they were on their way into memory."""
         self._hint = anyio.Event()
         self._idle = anyio.Event()
+        self._lease: Lease | None = None
         self._draining = False
         self._more = True
         self.runner: Runner | None = None
@@ -78,7 +83,11 @@ class Pool:
         return len(self._active)
 
     def has_room(self) -> bool:
-        return len(self._active) < self._max_active and not self._draining
+        return len(self._active) < self._max_active and self._lease is not None and not self._draining
+
+    def drives(self, run: str) -> bool:
+        """Whether the run goes on here."""
+        return run in self._active
 
     def walks(self) -> bool:
         """Whether runs may be begun before they are stored. After an unclean end they are stored first, for a while:
@@ -95,24 +104,70 @@ class Pool:
         if self._store.crashed and self._careful_until is None:
             self._careful_until = self._clock.monotonic() + self.careful
         await self._time.begin()
+        if self._lease is None:
+            await self._join()
 
-    def hint(self, signalled: Sequence[str], due: bool) -> None:
-        for run in signalled:
+    async def _join(self) -> None:
+        self._lease = await self._store.join(self._owner, self._time.now(), LEASE)
+
+    async def keep(self) -> None:
+        """Renews the right to all runs of this process long before it is over. Does not end."""
+        while True:
+            await self._clock.sleep(LEASE / 3)
+            try:
+                if self._lease is not None:
+                    self._lease = await self._store.renew(self._lease, self._time.now(), LEASE)
+            except StaleClaim:
+                await self._give_up()
+
+    async def _give_up(self) -> None:
+        """Others have taken over: what runs here stops, and when all of it has, this process begins anew."""
+        if self._lease is None:
+            return
+        self._lease = None
+        for live in self._active.values():
+            if live is not None:
+                live.lose()
+        await self._until_idle()
+        await self._join()
+        self._hint.set()
+
+    async def hold(self, source: str, name: str) -> Held | None:
+        """The right to read a source, which goes with the lease; None while it cannot be had."""
+        if self._lease is None:
+            return None
+        with contextlib.suppress(StaleClaim):
+            return await self._store.hold(source, self._lease, self._time.now(), name)
+        return None
+
+    async def let_go(self, held: Held) -> None:
+        await self._store.let_go(held)
+
+    async def _until_idle(self) -> None:
+        while self._active:
+            if self._idle.is_set():
+                self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def hint(self, hints: Hints) -> None:
+        for run in hints.signalled:
             live = self._active.get(run)
             if live is not None:
                 live.signalled = True
                 live.wake()
             elif run in self._active or self._claiming:
                 self._early.add(run)
-        if due:
+        if self._owner in hints.lost:
+            self._group.start_soon(self._give_up)
+        if hints.due:
             self._more = True
             self._hint.set()
 
-    def adopt(self, live_run: Run, id: str, start: Start) -> None:
-        """Goes on with a run that was accepted already claimed."""
+    def adopt(self, live_run: Run, id: str, start: Start, token: int) -> None:
+        """Goes on with a run that was accepted already claimed, with `token`."""
         assert start.begun is not None
         live = Live(
-            live_run, Claim(id, self._owner, 1), len(start.begun.entries), start.parent,
+            live_run, Claim(id, self._owner, token), len(start.begun.entries), start.parent,
             self._time.offset(start.shift), start.shift,
         )  # fmt: skip
         live.cleared = {path for path, frame in live_run.open.items() if frame.begun}
@@ -122,6 +177,7 @@ class Pool:
 
     async def run(self) -> None:
         """Claims until cancelled."""
+        self._group.start_soon(self.keep)
         with self._scope:
             await self.begin()
             while True:
@@ -144,7 +200,7 @@ class Pool:
         self._hint = anyio.Event()
 
     async def _claim(self) -> None:
-        while not self._draining:
+        while not self._draining and self._lease is not None:
             room = min(self._max_active - len(self._active), CLAIM_BATCH)
             if room <= 0:
                 return
@@ -154,6 +210,9 @@ class Pool:
                 claimed = await self._store.claim(self._owner, room, self._time.now(), self._clock.now())
             except StoreFull as error:
                 await self._clock.sleep(error.retry_after)
+                continue
+            except StaleClaim:
+                await self._give_up()
                 continue
             finally:
                 self._claiming = False
@@ -287,7 +346,7 @@ class Pool:
 
     async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
         await until_space(
-            lambda: self._store.append(claim, seq, [], change, consumed=consumed),
+            lambda: self._store.append(claim, seq, Effects(change=change, consumed=consumed)),
             self._clock, self._observer, run=claim.run,
         )  # fmt: skip
 
@@ -301,10 +360,8 @@ class Pool:
         """Takes nothing new, lets what runs come to a rest, then gives the remainder back."""
         self._draining = True
         self._scope.cancel()
-        if self._active:
-            self._idle = anyio.Event()
-            with anyio.move_on_after(seconds):
-                await self._idle.wait()
+        with anyio.move_on_after(seconds):
+            await self._until_idle()
         await self._time.save()
 
 

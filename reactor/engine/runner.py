@@ -28,7 +28,7 @@ from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher, Settler
 from reactor.contracts.run import Parent, Status
 from reactor.contracts.signals import Cancel, signal_of
-from reactor.contracts.store import QUEUE_NAME, Claim, Journal, QueueMessage, Signal
+from reactor.contracts.store import QUEUE_NAME, Claim, Effects, Journal, QueueMessage, Signal
 from reactor.contracts.text import clean, shown
 from reactor.contracts.tracing import traceparent
 from reactor.engine import entries, machine, snapshot
@@ -79,6 +79,13 @@ class Live:
         self.inline: anyio.CancelScope | None = None
         self.answered = False
         self.recovered = False
+        self.lost = False
+        """Whether the right to the run went to another owner."""
+
+    def lose(self) -> None:
+        """Nothing of the run is performed any more."""
+        self.lost = True
+        self.wake()
 
     def wake(self) -> None:
         self.kick.set()
@@ -268,13 +275,13 @@ class Runner:
         if run.ended:
             prepared += self._publisher.ended(run.plan, run.id, change, run.event.event.depth, change.at, live.parent)
         signals = [signal_of(child, PARENT_ENDED) for child in run.outgoing]
-        outbox = [one.acceptance for one in prepared]
-        appended = await until_space(
-            lambda: self._store.append(
-                live.claim, live.seq, live.pending, change, outbox, signals, live.consumed, live.pushes
-            ),
-            self._clock, self._observer, run=run.id,
+        effects = Effects(
+            change=change, entries=live.pending, outbox=[one.acceptance for one in prepared], pushes=live.pushes,
+            signals=signals, consumed=live.consumed,
         )  # fmt: skip
+        appended = await until_space(
+            lambda: self._store.append(live.claim, live.seq, effects), self._clock, self._observer, run=run.id
+        )
         live.seq += len(live.pending)
         live.pending = []
         live.prepared = []
@@ -304,7 +311,7 @@ class Runner:
             left = self._left(live)
             if left is not None:
                 scope.deadline = anyio.current_time() + left
-            if not live.signalled:
+            if not (live.signalled or live.lost):
                 entry = await self._perform(live, frame, None if left is None else self._clock.now() + left)
                 live.outcomes.append((path, entry))
         live.inline = None
@@ -340,6 +347,7 @@ class Runner:
         goes_on = True
         async with anyio.create_task_group() as group:
             while True:
+                _held(live)
                 self._launch(live, group)
                 await self._wait(live)
                 await self._collect(live)
@@ -388,6 +396,7 @@ class Runner:
 
     async def _collect(self, live: Live) -> None:
         """Folds what happened: outcomes, signals, due timers; each followed by a walk until quiet."""
+        _held(live)
         run = live.run
         outcomes, live.outcomes = live.outcomes, []
         if self.follow_clock(live):
@@ -424,6 +433,12 @@ class Runner:
             for entry in entries.of_signal(run, signal, at):
                 self._fold(live, entry)
                 await self._walk(live)
+
+
+def _held(live: Live) -> None:
+    """Raises StaleClaim once the right to the run is gone."""
+    if live.lost:
+        raise StaleClaim(f"the lease of {live.claim.owner} went to another")
 
 
 def _broken(error: Exception) -> ErrorObject:

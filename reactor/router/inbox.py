@@ -13,7 +13,7 @@ from reactor.contracts.event import Cursor, Event, Upload, Verdict
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.store import Accepted, Store
-from reactor.contracts.trigger import Receipt, RunRef
+from reactor.contracts.trigger import Receipt, RunOutcome, RunRef
 from reactor.router.prepare import Preparer
 from reactor.router.settle import Settlement
 from reactor.router.waiters import ended_at_once, outcome_of
@@ -36,6 +36,7 @@ class Inbox:
         self._observer = observer
         self._in_flight = 0
         self._room = anyio.Event()
+        store.watch(settlement.hear)
         self.closed = False
 
     async def emit(
@@ -103,16 +104,23 @@ class Inbox:
             receipt.outcomes = known
         elif waiting is not None and wait is not None:
             await self._tell_ended(accepted)
-            receipt.outcomes = await waiting.outcomes(wait)
+            receipt.outcomes = await waiting.outcomes(wait, self._read)
         return receipt
 
     async def _tell_ended(self, accepted: Accepted) -> None:
         """A duplicate's run may have ended long ago: whoever waits for it gets that run's answer."""
         for outcome in accepted.outcomes:
             if outcome.run is not None and (accepted.duplicate or outcome.verdict == "duplicate"):
-                record = await self._store.run(outcome.run)
-                if record is not None and (record.status.ended or record.response is not None):
-                    self._waiters.tell(outcome_of(record.id, record.flow, record))
+                known = await self._read(outcome.run)
+                if known is not None:
+                    self._waiters.tell(known)
+
+    async def _read(self, run: str) -> RunOutcome | None:
+        """The outcome of a run that has one, as the store has it."""
+        record = await self._store.run(run)
+        if record is None or not (record.status.ended or record.response is not None):
+            return None
+        return outcome_of(record.id, record.flow, record)
 
     async def tell(self, type: str, source: str, data: Any) -> None:
         """An event of the daemon's own, when a flow listens to its type. Raises Overloaded."""

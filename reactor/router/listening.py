@@ -160,7 +160,7 @@ class SourceContext:
         return lent
 
     def identity(self) -> str:
-        return f"{self._sources.home}/{self._source.name}"
+        return self._source.called or f"{self._sources.home}/{self._source.name}"
 
     def lag(self, messages: float | None) -> None:
         self._source.lag = messages

@@ -10,14 +10,18 @@ from reactor.contracts.event import StoredEvent, Verdict
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Start
-from reactor.contracts.store import Acceptance, Accepted
+from reactor.contracts.store import Acceptance, Accepted, Hints
 from reactor.router.waiters import Waiters, outcome_of
 
 
 class Adopter(Protocol):
     """What the pool does with runs that were begun and are claimed."""
 
-    def adopt(self, live: Any, run: str, start: Start) -> None: ...
+    def adopt(self, live: Any, run: str, start: Start, token: int) -> None: ...
+
+    def drives(self, run: str) -> bool:
+        """Whether it goes on with the run, and so tells of its end."""
+        ...
 
 
 class Settlement:
@@ -32,16 +36,18 @@ class Settlement:
     def told(self, run: str, flow: str, change: Change) -> None:
         self.waiters.tell(outcome_of(run, flow, change))
 
+    def hear(self, hints: Hints) -> None:
+        """A run that somebody here waits for may end in another daemon. Of its own runs the pool tells."""
+        for run in hints.ended:
+            if self.waiters.anyone(run) and not self._pool.drives(run):
+                self.waiters.look(run)
+
     def settle(self, prepared: Sequence[Prepared], accepted: Sequence[Accepted]) -> None:
         for one, answer in zip(prepared, accepted, strict=True):
             if answer.duplicate:
                 continue
             self._accepted(one.acceptance.event, [*answer.verdicts, *one.verdicts] if one.verdicts else answer.verdicts)
-            self._settle(
-                one,
-                one.acceptance,
-                {outcome.run for outcome in answer.outcomes if outcome.verdict == "started"},
-            )
+            self._settle(one, one.acceptance, answer)
 
     def _accepted(self, stored: StoredEvent, verdicts: list[Verdict]) -> None:
         self._observer.observe(
@@ -49,14 +55,17 @@ class Settlement:
             seconds=max(self._clock.now() - stored.at, 0.0), _verdicts=verdicts, _event=stored,
         )  # fmt: skip
 
-    def _settle(self, prepared: Prepared, acceptance: Acceptance, started: set[str | None]) -> None:
-        for start in acceptance.starts:
-            if start.id not in started:
+    def _settle(self, prepared: Prepared, acceptance: Acceptance, answer: Accepted) -> None:
+        follow = iter(answer.follow)
+        for start, outcome in zip(acceptance.starts, answer.outcomes, strict=False):
+            if outcome.verdict != "started":
                 continue
             live = prepared.lives.get(start.id)
-            if live is not None and start.begun is not None:
+            if live is not None and not outcome.token:
+                continue  # it begins where it is claimed
+            if live is not None:
                 self._observer.observe("run.started", run=start.id, flow=start.flow, event=acceptance.event.id)
-                self._pool.adopt(live, start.id, start)
+                self._pool.adopt(live, start.id, start, outcome.token)
             change = start.begun.change if start.begun is not None else None
             if change is None:
                 continue
@@ -68,7 +77,6 @@ class Settlement:
                     "run.ended", run=start.id, flow=start.flow, status=change.status.value,
                     seconds=max(change.at - start.at, 0.0), _started=start.at, _event=acceptance.event,
                 )  # fmt: skip
-            for follow in start.follow:
-                made = [Verdict(flow=other.flow, verdict="started", run=other.id) for other in follow.starts]
-                self._accepted(follow.event, made)
-                self._settle(prepared, follow, {other.id for other in follow.starts})
+            for other, made in zip(start.follow, follow, strict=False):
+                self._accepted(other.event, made.verdicts)
+                self._settle(prepared, other, made)

@@ -14,10 +14,11 @@ from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
 from reactor.contracts.event import RESERVED_PREFIX
 from reactor.contracts.kinds import AnyTrigger
+from reactor.contracts.lease import Held, Holder
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.registry import Registry
-from reactor.contracts.store import Journal
+from reactor.contracts.store import Hints, Journal
 from reactor.contracts.trigger import HttpMount
 from reactor.router.inbox import Inbox
 from reactor.router.listening import SourceContext
@@ -31,6 +32,8 @@ FAILING = 5
 """Failures in a row after which `source.failing` is observed."""
 FAILING_TYPE = f"{RESERVED_PREFIX}source.failing"
 RETIRE_WITHIN = 60.0
+HELD_LOOK = 2.0
+"""Seconds between two looks at a source that another daemon reads."""
 
 
 class Source:
@@ -52,6 +55,12 @@ class Source:
         self.warning: str | None = None
         self.reading: str | None = None
         """What is being read, where the kind says it."""
+        self.held: Held | None = None
+        """The right to read it, where one daemon at a time does."""
+        self.called: str | None = None
+        """Its name at brokers and databases, once it was held."""
+        self.turn = anyio.CancelScope()
+        """One listening."""
         self.ready = anyio.Event()
         self.scope = anyio.CancelScope()
         self.gone = anyio.Event()
@@ -90,6 +99,7 @@ class Sources:
         http: HttpMount,
         secret: Callable[[str], str],
         observer: Observer,
+        holder: Holder,
         connections: Any = None,
         home: str = "",
         seed: int | None = None,
@@ -102,22 +112,26 @@ class Sources:
         self.http = http
         self.secret = secret
         self.observer = observer
+        self.holder = holder
         self.connections = connections
         self.home = home
-        """What tells this daemon from another on the same brokers."""
+        """What tells the sources of this store from others on the same brokers."""
         self.random = random.Random(seed)
         self.active: dict[str, Source] = {}
         self.queue_news = anyio.Event()
         self.queues: set[SourceContext] = set()
         """Those that take messages of queues of the store."""
         self._retiring: dict[str, anyio.Event] = {}
+        store.watch(self.hear)
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return self._queue_news if fact in ("run.ended", "queue.pushed") else None
-
-    def _queue_news(self, fields: dict[str, Any]) -> None:
-        """A push, or the end of a run, may give a queue something to do."""
-        if self.queues:
+    def hear(self, hints: Hints) -> None:
+        """A push, or the end of a run, may give a queue something to do. What another daemon has taken over is not read
+        any more."""
+        if hints.lost:
+            for source in self.active.values():
+                if source.held is not None and source.held.owner in hints.lost:
+                    source.turn.cancel()
+        if self.queues and (hints.queues or hints.ended):
             self.queue_news.set()
             self.queue_news = anyio.Event()
 
@@ -153,6 +167,8 @@ class Sources:
         async def work() -> None:
             try:
                 with anyio.fail_after(RETIRE_WITHIN):
+                    if source.trigger.one_reader:
+                        await self._hold(source)
                     await kind(source.options).retire(SourceContext(self, source))
             except StoreFailed:
                 raise
@@ -160,6 +176,8 @@ class Sources:
                 fact = f"it was not given back: {words(error)}"
                 self.observer.observe("source.warning", source=source.name, error=fact)
             finally:
+                with anyio.CancelScope(shield=True):
+                    await self._let_go(source)
                 self._retiring.pop(source.name, None)
                 done.set()
 
@@ -204,7 +222,13 @@ class Sources:
         source.reading = None
         state, error = "disconnected", "the source ended"
         try:
-            await self.kinds.get(source.kind)(source.options).listen(context)
+            kind = self.kinds.get(source.kind)(source.options)
+            if source.trigger.one_reader:
+                await self._hold(source)
+            with anyio.CancelScope() as source.turn:
+                await kind.listen(context)
+            if source.turn.cancelled_caught:
+                error = "another daemon has taken it over"
         except Exception as raised:
             fault = leading(raised)
             if isinstance(fault, StoreFailed):
@@ -213,6 +237,7 @@ class Sources:
         finally:
             with anyio.CancelScope(shield=True):
                 await context.end()
+                await self._let_go(source)
         failing = source.fails(state, error, self.clock.monotonic())
         if state == "crashed":
             self.observer.observe("source.crashed", source=source.name, error=error)
@@ -221,6 +246,21 @@ class Sources:
             await self._tell_failing(source)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
         return pause * (0.5 + 0.5 * self.random.random())
+
+    async def _hold(self, source: Source) -> None:
+        """Waits until no other daemon reads the source."""
+        while source.held is None:
+            source.held = await self.holder.hold(source.name, f"{self.home}/{source.name}")
+            if source.held is None:
+                source.state = "waiting"
+                source.ready.set()
+                await self.clock.sleep(HELD_LOOK)
+        source.called = source.held.name
+
+    async def _let_go(self, source: Source) -> None:
+        held, source.held = source.held, None
+        if held is not None:
+            await self.holder.let_go(held)
 
     async def _tell_failing(self, source: Source) -> None:
         """For people who watch, and for flows that send it on."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import anyio
 
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, RunRecord
 from reactor.contracts.store import Accepted
 from reactor.contracts.trigger import RunOutcome
+
+Read = Callable[[str], Awaitable[RunOutcome | None]]
 
 
 class Watch:
@@ -17,22 +21,40 @@ class Watch:
         self._waiters = waiters
         self._runs = runs
         self._found: dict[str, RunOutcome] = {}
-        self._done = anyio.Event()
+        self._elsewhere: set[str] = set()
+        self._done = False
+        self._news = anyio.Event()
 
     def tell(self, outcome: RunOutcome) -> None:
         self._found[outcome.run] = outcome
         if outcome.response is not None or len(self._found) == len(self._runs):
-            self._done.set()
+            self._done = True
+            self._news.set()
 
-    async def outcomes(self, seconds: float) -> list[RunOutcome] | None:
-        """The outcomes of all runs (or of the one that answered), or None when the time was up."""
+    def look(self, run: str) -> None:
+        """Another daemon ended the run, or answered for it: the store has the outcome."""
+        self._elsewhere.add(run)
+        self._news.set()
+
+    async def outcomes(self, seconds: float, read: Read) -> list[RunOutcome] | None:
+        """The outcomes of all runs (or of the one that answered), or None when the time was up. `read` gives that of a
+        run from the store, None where it has none yet."""
         try:
-            if not self._done.is_set():
-                with anyio.move_on_after(seconds):
-                    await self._done.wait()
-            return [self._found[run] for run in self._runs if run in self._found] if self._done.is_set() else None
+            if not self._done:
+                await self._wait(seconds, read)
+            return [self._found[run] for run in self._runs if run in self._found] if self._done else None
         finally:
             self._waiters.drop(self, self._runs)
+
+    async def _wait(self, seconds: float, read: Read) -> None:
+        with anyio.move_on_after(seconds):
+            while not self._done:
+                await self._news.wait()
+                self._news = anyio.Event()
+                while self._elsewhere and not self._done:
+                    outcome = await read(self._elsewhere.pop())
+                    if outcome is not None:
+                        self.tell(outcome)
 
 
 class Waiters:
@@ -57,6 +79,10 @@ class Waiters:
     def tell(self, outcome: RunOutcome) -> None:
         for watch in self._by_run.get(outcome.run, ()):
             watch.tell(outcome)
+
+    def look(self, run: str) -> None:
+        for watch in self._by_run.get(run, ()):
+            watch.look(run)
 
     def drop(self, watch: Watch, runs: list[str]) -> None:
         for run in runs:

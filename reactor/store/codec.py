@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,8 +12,8 @@ import msgspec
 from reactor.contracts.event import Event, StoredEvent, Verdict
 from reactor.contracts.journal import AnyEntry, decode_entries, encode_entries
 from reactor.contracts.plan import BOUNDS
-from reactor.contracts.run import Start, Status
-from reactor.contracts.store import Acceptance, Outcome
+from reactor.contracts.run import Start
+from reactor.contracts.store import Outcome
 
 _encoder = msgspec.json.Encoder()
 _event = msgspec.json.Decoder(Event)
@@ -75,7 +76,7 @@ class CorruptRecord(Exception):
     """A journal record whose checksum does not fit, or a payload that is gone or damaged."""
 
 
-def pack_entries(entries: list[AnyEntry]) -> tuple[bytes, int]:
+def pack_entries(entries: Sequence[AnyEntry]) -> tuple[bytes, int]:
     """The record of some entries and its CRC-32."""
     data = encode_entries(entries)
     return data, zlib.crc32(data)
@@ -96,13 +97,7 @@ def verdict_of(outcome: Outcome, start: Start) -> Verdict:
     return Verdict(flow=outcome.flow, verdict=outcome.verdict, run=outcome.run, trigger=start.trigger)
 
 
-def is_live(start: Start, acceptance: Acceptance) -> bool:
-    """Whether the accepting owner goes on with the run at once."""
-    begun = start.begun
-    return begun is not None and begun.live is not None and begun.change.status is Status.running
-
-
 __all__ = [
-    "CorruptRecord", "Event", "StoredEvent", "decode", "decode_event", "decode_verdicts", "encode", "is_live",
+    "CorruptRecord", "Event", "StoredEvent", "decode", "decode_event", "decode_verdicts", "encode",
     "pack_entries", "readable_verdicts", "unpack_entries", "verdict_of",
 ]  # fmt: skip

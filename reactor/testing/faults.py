@@ -7,7 +7,10 @@ from typing import Any
 
 from reactor.contracts.errors import StoreFull
 
-WRITES = frozenset({"accept", "append", "claim", "release", "push", "take", "signal", "move", "save_plan", "prune"})
+WRITES = frozenset({
+    "accept", "append", "join", "renew", "claim", "release", "hold", "let_go", "push", "take", "signal", "move",
+    "save_plan", "prune",
+})  # fmt: skip
 
 
 class FaultyStore:

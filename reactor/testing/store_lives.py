@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reactor.contracts.run import Begun, Change, Status
-from reactor.contracts.store import Acceptance, Retention, Signal, Store
+from reactor.contracts.store import Acceptance, Effects, Retention, Signal, Store
 from reactor.testing.checks import check, require
-from reactor.testing.store_suite import OWNER, accept, change, event, over, start
+from reactor.testing.store_parts import OWNER, accept, change, event, joined, over, start
 
 
 @check
@@ -65,7 +65,7 @@ async def durations_are_even_and_moments_are_the_wall_clock_s(store: Store) -> N
     require(timer.record.id == "run_1" and timer.record.shift == 1000.0, timer)
     (wall,) = await store.claim(OWNER, 10, 100.0, 5000.0)
     require(wall.record.id == "run_2", wall)
-    await store.append(timer.claim, 0, [], change(Status.waiting, wake=300.0, shift=100.0, release=True))
+    await store.append(timer.claim, 0, Effects(change=change(Status.waiting, wake=300.0, shift=100.0, release=True)))
     require(await store.next_wake(0.0) == 200.0)
 
 
@@ -75,24 +75,24 @@ async def a_run_whose_claims_are_lost_is_left_to_a_person(store: Store) -> None:
     for number in range(4):
         await accept(store, start(f"run_{number}"), id=f"evt_{number}")
     for life in range(2):
-        require(len(await store.claim(OWNER, 10, 1e9)) == 4, life)
+        require(len(await store.claim(await joined(store), 10, 1e9)) == 4, life)
         await _die(store)
         require(store.crashed)
-    (alone,) = await store.claim(OWNER, 10, 1e9)
+    (alone,) = await store.claim(await joined(store), 10, 1e9)
     require(alone.record.id == "run_0" and await store.claim(OWNER, 10, 1e9) == [], alone)
     require(await store.next_wake() is None, "nothing else may be claimed beside it")
-    await store.append(alone.claim, 0, [], change(Status.waiting, release=True))
+    await store.append(alone.claim, 0, Effects(change=change(Status.waiting, release=True)))
     (bad,) = await store.claim(OWNER, 10, 1e9)
     await _die(store)
-    (third,) = await store.claim(OWNER, 10, 1e9)
+    (third,) = await store.claim(await joined(store), 10, 1e9)
     require(bad.record.id == "run_1" and third.record.id == "run_2", (bad, third))
     record = await store.run("run_1")
     require(record is not None and record.status is Status.paused and record.error is not None, record)
     require(record is not None and record.error is not None and record.error["type"] == "broken", record)
     require([run for run, _ in store.quarantined()] == ["run_1"] and store.quarantined() == [])
-    await store.append(third.claim, 0, [], change(Status.succeeded))
+    await store.append(third.claim, 0, Effects(change=change(Status.succeeded)))
     (fourth,) = await store.claim(OWNER, 10, 1e9)
-    await store.append(fourth.claim, 0, [], change(Status.succeeded))
+    await store.append(fourth.claim, 0, Effects(change=change(Status.succeeded)))
     require(await store.signal(Signal(run="run_1", kind="resume")))
     (again,) = await store.claim(OWNER, 10, 1e9)
     require(again.record.id == "run_1", again)
@@ -102,7 +102,7 @@ async def a_run_whose_claims_are_lost_is_left_to_a_person(store: Store) -> None:
 async def a_clean_end_blames_nobody(store: Store) -> None:
     await accept(store, start())
     for _ in range(5):
-        require(len(await store.claim(OWNER, 10, 1e9)) == 1)
+        require(len(await store.claim(await joined(store), 10, 1e9)) == 1)
         await store.close()
         await store.open()
         require(not store.crashed)

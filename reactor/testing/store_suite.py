@@ -5,55 +5,28 @@ Each check is an async function of an open store; `CHECKS` has them all by name.
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import anyio.lowlevel
 
 from reactor.contracts.errors import StaleClaim, error_object
-from reactor.contracts.event import Cursor, Event, StoredEvent
+from reactor.contracts.event import Cursor
 from reactor.contracts.journal import Ended, Started
 from reactor.contracts.run import Begun, Change, Parent, Start, Status
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
     Claim,
-    QueueMessage,
+    Effects,
+    Hints,
     Retention,
     RunFilter,
     Signal,
     Store,
 )
-from reactor.testing import plan_suite  # noqa: F401 - its checks belong to the suite
+from reactor.testing import plan_suite, store_data, store_lives, store_owners, store_sources  # noqa: F401 - their checks belong to it
 from reactor.testing.checks import CHECKS as CHECKS  # the suite, for whoever runs it
 from reactor.testing.checks import check, require
-
-OWNER = "own_1"
-
-
-def event(id: str = "evt_1", key: str | None = None, at: float = 100.0, data: Any = None) -> StoredEvent:
-    return StoredEvent(id=id, event=Event(type="t", source="s", key=key, data=data), at=at, origin="event", flows="f")
-
-
-def start(id: str = "run_1", flow: str = "f", **more: Any) -> Start:
-    return Start(id=id, flow=flow, version="v1", trigger="event", at=100.0, **more)
-
-
-def live(*entries: Any) -> Begun:
-    """A start that its acceptor goes on with at once."""
-    return Begun(entries=list(entries), change=Change(status=Status.running, at=100.0, started=100.0), live=object())
-
-
-def over(output: Any = None, status: Status = Status.succeeded) -> Begun:
-    return Begun(entries=[], change=Change(status=status, at=100.0, started=100.0, output=output))
-
-
-async def accept(store: Store, *starts: Start, **more: Any) -> Accepted:
-    return await store.accept(Acceptance(event=event(**more), starts=list(starts), owner=OWNER))
-
-
-def change(status: Status = Status.running, **more: Any) -> Change:
-    return Change(status=status, at=200.0, **more)
+from reactor.testing.store_parts import BIG, OWNER, accept, change, event, joined, live, over, start
 
 
 @check
@@ -160,16 +133,18 @@ async def an_append_needs_the_token_and_the_sequence(store: Store) -> None:
     claim = Claim("run_1", OWNER, 1)
     for wrong, seq in ((claim, 0), (Claim("run_1", OWNER, 2), 1), (Claim("run_1", "own_2", 1), 1)):
         try:
-            await store.append(wrong, seq, [Ended("do/0", 101.0, 1)], change())
+            await store.append(wrong, seq, Effects(change=change(), entries=[Ended("do/0", 101.0, 1)]))
         except StaleClaim:
             continue
         raise AssertionError(f"{wrong} at {seq} was taken")
-    await store.append(claim, 1, [Ended("do/0", 101.0, {"r": 1})], change(Status.succeeded, output=5))
+    await store.append(
+        claim, 1, Effects(change=change(Status.succeeded, output=5), entries=[Ended("do/0", 101.0, {"r": 1})])
+    )
     require(await store.read("run_1") == [Started("do/0", 100.0, 1), Ended("do/0", 101.0, {"r": 1})])
     record = await store.run("run_1")
     require(record is not None and record.output == 5 and record.ended == 200.0, record)
     try:
-        await store.append(claim, 2, [], change())
+        await store.append(claim, 2, Effects(change=change()))
     except StaleClaim:
         return
     raise AssertionError("an ended run took an append")
@@ -180,14 +155,14 @@ async def a_released_run_is_claimed_when_due(store: Store) -> None:
     await accept(store, start(begun=live()))
     claim = Claim("run_1", OWNER, 1)
     require(await store.claim(OWNER, 10, 1e9) == [], "a held run was claimed")
-    await store.append(claim, 0, [], change(Status.waiting, wake=500.0, release=True))
+    await store.append(claim, 0, Effects(change=change(Status.waiting, wake=500.0, release=True)))
     require(await store.next_wake() == 500.0)
     require(await store.claim(OWNER, 10, 499.0) == [])
     (claimed,) = await store.claim(OWNER, 10, 500.0)
     require(claimed.claim.token > 1 and claimed.event.id == "evt_1", claimed)
     require(await store.claim(OWNER, 10, 500.0) == [], "claimed twice")
     try:
-        await store.append(claim, 0, [], change())
+        await store.append(claim, 0, Effects(change=change()))
     except StaleClaim:
         return
     raise AssertionError("an old token was taken")
@@ -195,15 +170,17 @@ async def a_released_run_is_claimed_when_due(store: Store) -> None:
 
 @check
 async def a_signal_wakes_a_waiting_run_and_is_consumed_once(store: Store) -> None:
-    hints: list[tuple[list[str], bool]] = []
-    store.watch(lambda signalled, due: hints.append((list(signalled), due)))
+    hints: list[Hints] = []
+    store.watch(hints.append)
     await accept(store, start(begun=live()))
     require(await store.signal(Signal(run="run_1", kind="cancel", body={"reason": "r"})))
     await anyio.lowlevel.checkpoint()
-    require(any("run_1" in signalled for signalled, _ in hints), hints)
+    require(any("run_1" in told.signalled for told in hints), hints)
     (signal,) = await store.signals("run_1")
     require(signal.kind == "cancel" and signal.body == {"reason": "r"} and signal.seq > 0, signal)
-    await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.waiting, release=True), consumed=signal.seq)
+    await store.append(
+        Claim("run_1", OWNER, 1), 0, Effects(change=change(Status.waiting, release=True), consumed=signal.seq)
+    )
     require(await store.signals("run_1") == [] and await store.claim(OWNER, 1, 1e9) == [])
     require(await store.signal(Signal(run="run_1", kind="cancel")))
     (claimed,) = await store.claim(OWNER, 1, 0.0)
@@ -211,10 +188,36 @@ async def a_signal_wakes_a_waiting_run_and_is_consumed_once(store: Store) -> Non
 
 
 @check
+async def signals_of_an_acceptance_are_in_its_transaction(store: Store) -> None:
+    """In every position of a batch: a duplicate tells nothing, and one that nobody can take harms no neighbour."""
+    await accept(store, start("run_w", begun=live()), start("run_over", begun=over()), id="evt_w")
+    held = Effects(change=change(Status.waiting, wake=1e12, release=True))
+    await store.append(Claim("run_w", OWNER, 1), 0, held)
+    await store.accept(Acceptance(event=event("evt_first", key="known"), owner=OWNER))
+    for position in range(4):
+
+        async def one(number: int, position: int = position) -> None:
+            name = f"{position}_{number}"
+            told = [Signal(run=run, kind="cancel", body={"by": name}) for run in ("run_none", "run_over", "run_w")]
+            stored = event(f"evt_{name}", key="known" if number == position else None)
+            await store.accept(Acceptance(event=stored, signals=told, owner=OWNER))
+
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                group.start_soon(one, number)
+    expected = [f"{position}_{number}" for position in range(4) for number in range(4) if number != position]
+    found = [signal.body["by"] for signal in await store.signals("run_w")]
+    require(sorted(found) == sorted(expected), found)
+    require(await store.signals("run_over") == [] and await store.signals("run_none") == [])
+    (claimed,) = await store.claim(OWNER, 10, 0.0)
+    require(claimed.record.id == "run_w" and len(claimed.signals) == 12, claimed)
+
+
+@check
 async def a_signal_that_came_before_the_release_is_not_lost(store: Store) -> None:
     await accept(store, start(begun=live()))
     await store.signal(Signal(run="run_1", kind="cancel"))
-    await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.waiting, wake=1e12, release=True))
+    await store.append(Claim("run_1", OWNER, 1), 0, Effects(change=change(Status.waiting, wake=1e12, release=True)))
     require(len(await store.claim(OWNER, 1, 0.0)) == 1, "the wake-up was lost")
 
 
@@ -238,11 +241,11 @@ async def concurrency_queues_in_order_and_promotes_at_the_end(store: Store) -> N
         require((await accept(store, made, id=f"evt_{number}")).outcomes[0].verdict == "started")
     (first,) = await store.claim(OWNER, 10, 200.0)
     require(first.record.id == "run_0", first)
-    await store.append(first.claim, 0, [], change(Status.waiting, release=True))
+    await store.append(first.claim, 0, Effects(change=change(Status.waiting, release=True)))
     require(await store.claim(OWNER, 10, 1e9) == [], "a waiting run keeps its slot")
     await store.signal(Signal(run="run_0", kind="cancel"))
     (again,) = await store.claim(OWNER, 10, 1e9)
-    await store.append(again.claim, 0, [], change(Status.cancelled), consumed=again.signals[-1].seq)
+    await store.append(again.claim, 0, Effects(change=change(Status.cancelled), consumed=again.signals[-1].seq))
     (second,) = await store.claim(OWNER, 10, 1e9)
     require(second.record.id == "run_1", second)
 
@@ -273,7 +276,7 @@ async def a_childs_end_signals_its_parent(store: Store) -> None:
     await accept(store, start("run_1", begun=live()))
     child = start("run_2", flow="child", begun=over({"out": 1}), parent=Parent("run_1", "do/0"))
     outbox = [Acceptance(event=event("evt_2"), starts=[child], owner=OWNER)]
-    await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.waiting, release=True), outbox)
+    await store.append(Claim("run_1", OWNER, 1), 0, Effects(change=change(Status.waiting, release=True), outbox=outbox))
     (claimed,) = await store.claim(OWNER, 10, 0.0)
     (signal,) = claimed.signals
     require(signal.kind == "child" and signal.body["path"] == "do/0" and signal.body["output"] == {"out": 1}, signal)
@@ -284,10 +287,10 @@ async def what_an_append_sends_is_in_its_transaction(store: Store) -> None:
     await accept(store, start(begun=live()))
     outbox = [Acceptance(event=event("evt_2"), starts=[start("run_2", begun=over())], owner=OWNER)]
     try:
-        await store.append(Claim("run_1", OWNER, 7), 0, [], change(), outbox)
+        await store.append(Claim("run_1", OWNER, 7), 0, Effects(change=change(), outbox=outbox))
     except StaleClaim:
         require(await store.event("evt_2") is None, "a refused append sent its event")
-    appended = await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.succeeded), outbox)
+    appended = await store.append(Claim("run_1", OWNER, 1), 0, Effects(change=change(Status.succeeded), outbox=outbox))
     require(appended.accepted[0].event == "evt_2" and await store.run("run_2") is not None, appended)
 
 
@@ -308,7 +311,7 @@ async def a_new_process_takes_over_what_the_old_one_held(store: Store) -> None:
     await accept(store, start(begun=live(Started("do/0", 100.0, 1))))
     await store.close()
     await store.open()
-    (claimed,) = await store.claim("own_2", 10, 0.0)
+    (claimed,) = await store.claim(await joined(store, "own_2"), 10, 0.0)
     require(claimed.entries == [Started("do/0", 100.0, 1)] and claimed.record.started == 100.0, claimed)
 
 
@@ -370,12 +373,11 @@ async def pruning_keeps_to_the_count(store: Store) -> None:
 async def an_error_is_kept_whole(store: Store) -> None:
     error = error_object("x.y", "m", details={"a": [1]})
     await accept(store, start(begun=live()))
-    await store.append(Claim("run_1", OWNER, 1), 0, [], change(Status.failed, error=error, response={"status": 200}))
+    await store.append(
+        Claim("run_1", OWNER, 1), 0, Effects(change=change(Status.failed, error=error, response={"status": 200}))
+    )
     record = await store.run("run_1")
     require(record is not None and record.error == error and record.response == {"status": 200}, record)
-
-
-BIG = {"text": "x" * 200_000}
 
 
 @check
@@ -386,8 +388,8 @@ async def large_values_come_back_whole(store: Store) -> None:
     record = await store.run("run_1")
     require(record is not None and record.output == BIG, "the output")
     claim = Claim("run_2", OWNER, 1)
-    await store.append(claim, 1, [Ended("do/0", 101.0, BIG)], change(release=True, wake=101.0))
-    (claimed,) = await store.claim("own_2", 10, 200.0)
+    await store.append(claim, 1, Effects(change=change(release=True, wake=101.0), entries=[Ended("do/0", 101.0, BIG)]))
+    (claimed,) = await store.claim(await joined(store, "own_2"), 10, 200.0)
     require(claimed.event.event.data == BIG and (claimed.entries or [])[1] == Ended("do/0", 101.0, BIG), "the journal")
     require((await store.read("run_2"))[1] == Ended("do/0", 101.0, BIG))
 
@@ -397,83 +399,3 @@ async def an_event_that_comes_again_leaves_its_upload_alone(store: Store) -> Non
     await accept(store, key="a", data=BIG)
     again = await accept(store, key="a", id="evt_2", data=BIG)
     require(again.duplicate and again.event == "evt_1")
-
-
-def message(id: str, queue: str = "mails", data: Any = None) -> QueueMessage:
-    return QueueMessage(id=id, queue=queue, data=data, at=100.0)
-
-
-@check
-async def a_queue_gives_in_order_while_it_has_places(store: Store) -> None:
-    await store.push([message("m1", data={"n": 1}), message("m2"), message("o1", "other")])
-    await store.push([message("m1", data="again"), message("m3")])
-    require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "the oldest two")
-    require([m.id for m in await store.take("mails", 2)] == ["m1", "m2"], "waiting until an event is made of them")
-    begun = start("run_1", begun=live(Started("do/0", 100.0)))
-    await store.accept(Acceptance(event=event(key="m1", data={"n": 1}), starts=[begun], taken="m1", owner=OWNER))
-    require([m.id for m in await store.take("mails", 2)] == ["m2"], "one place is taken")
-    states = {q.name: (q.waiting, q.active) for q in await store.queues()}
-    require(states == {"mails": (2, 1), "other": (1, 0)}, states)
-    await store.append(Claim("run_1", OWNER, 1), 1, [], change(Status.succeeded))
-    require([m.id for m in await store.take("mails", 2)] == ["m2", "m3"], "its run has ended")
-    await store.accept(Acceptance(event=event("evt_2", key="m2"), taken="m2", owner=OWNER))
-    require([m.id for m in await store.take("mails", 5)] == ["m3"], "a message without runs has no place")
-
-
-@check
-async def a_push_is_in_the_append(store: Store) -> None:
-    await accept(store, start(begun=live(Started("do/0", 100.0))))
-    claim = Claim("run_1", OWNER, 1)
-    try:
-        await store.append(claim, 7, [], change(), pushes=[message("m1")])
-        raise AssertionError("a stale append was taken")
-    except StaleClaim:
-        require(await store.take("mails", 1) == [], "nothing of a stale append")
-    await store.append(claim, 1, [Ended("do/0", 101.0)], change(Status.succeeded), pushes=[message("m2", data=BIG)])
-    (only,) = await store.take("mails", 1)
-    require(only.id == "m2" and only.data == BIG)
-
-
-@check
-async def dead_letters_are_listed_alone(store: Store) -> None:
-    await accept(store)
-    kept = event("evt_2")
-    kept.invalid = "no json"
-    await store.accept(Acceptance(event=kept, owner=OWNER))
-    found = await store.events(None, 10, invalid=True)
-    require([(stored.id, stored.invalid) for stored in found.items] == [("evt_2", "no json")], found)
-    require(len((await store.events(None, 10)).items) == 2)
-
-
-@check
-async def items_of_a_collection_have_versions(store: Store) -> None:
-    first = await store.put_item("c", "b", {"n": [1, None]}, "run_1/do/0/0", 10.0)
-    require(first is not None and (first.version, first.value, first.at) == (1, {"n": [1, None]}, 10.0), first)
-    again = await store.put_item("c", "b", {"n": 2}, "run_1/do/0/0", 11.0)
-    require(again == first, "a write that is repeated after a crash changes nothing")
-    second = await store.put_item("c", "b", "x", "run_2/do/0/0", 12.0, expected=1)
-    require(second is not None and second.version == 2, second)
-    require(await store.put_item("c", "b", "y", "run_3/do/0/0", 13.0, expected=1) is None, "another has written it")
-    require(await store.put_item("c", "a", 1, None, 13.0, expected=0) is not None, "none was there")
-    require(await store.put_item("c", "a", 1, None, 13.0, expected=0) is None, "one is there")
-    await store.put_item("other", "z", 0, None, 13.0)
-    require([item.key for item in await store.items("c", "", 10)] == ["a", "b"])
-    require([item.key for item in await store.items("c", "a", 10)] == ["b"])
-    require([item.key for item in await store.items("c", "", 1)] == ["a"])
-    require(await store.collection_sizes() == {"c": 2, "other": 1})
-    require(await store.delete_item("c", "b", expected=1) is None, "it has another version")
-    require(await store.delete_item("c", "b", expected=2) is True)
-    require(await store.delete_item("c", "b") is False and await store.item("c", "b") is None)
-    found = await store.item("c", "a")
-    require(found is not None and found.value == 1)
-
-
-@check
-async def keys_of_items_come_by_code_points(store: Store) -> None:
-    keys = ["", "a", "B", "é", "\U0001f511", "z", "10", "9", "\uffff"]
-    for key in keys[1:]:
-        await store.put_item("c", key, 0, None, 1.0)
-    require([item.key for item in await store.items("c", "", 100)] == sorted(keys[1:]), "order")
-
-
-from reactor.testing import store_lives  # noqa: E402, F401 - further checks, which need those above

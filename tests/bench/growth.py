@@ -54,6 +54,7 @@ def questions(store: Any, size: int) -> dict[str, Any]:
         return store.accept(Acceptance(event=stored, starts=[start], owner="o"))
 
     return {
+        "join": lambda n: store.join("o", 0.0, 1e12),
         "prune, nothing to do": lambda n: store.prune(60_000.0, Retention(), 500),
         "prune by count": lambda n: store.prune(60_000.0, Retention(count=size // 2), 500),
         "counts (metrics)": lambda n: store.counts(),

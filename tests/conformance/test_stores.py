@@ -14,7 +14,8 @@ from reactor.contracts.plan import BOUNDS
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.faults import FaultyStore
-from reactor.testing.store_suite import CHECKS, accept, over, start
+from reactor.testing.store_parts import accept, joined, over, start
+from reactor.testing.store_suite import CHECKS
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -72,5 +73,5 @@ async def test_a_run_keeps_the_bounds_and_variables_of_its_start(store: Any) -> 
     for id, bounds, environment in (("run_1", BOUNDS, {}), ("run_2", BOUNDS, odd), ("run_3", 1, {})):
         record = await store.run(id)
         assert (record.bounds, record.environment) == (bounds, environment)
-    claimed = {one.record.id: one.record for one in await store.claim("own", 10, 1e9)}
+    claimed = {one.record.id: one.record for one in await store.claim(await joined(store), 10, 1e9)}
     assert claimed["run_2"].environment == odd and claimed["run_3"].bounds == 1

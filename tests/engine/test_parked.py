@@ -11,13 +11,13 @@ import trio.testing
 
 from reactor.contracts.journal import Woke
 from reactor.contracts.run import Change, Status
-from reactor.contracts.store import Claim
+from reactor.contracts.store import Claim, Effects
 from reactor.engine.parked import BASE, BOUND, Parked, weight
 from reactor.engine.pool import Pool
 from reactor.router.match import FlowSet
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import accept, start
+from reactor.testing.store_parts import accept, joined, start
 from tests.daemon import Daemon
 from tests.flows_help import begin, documents
 from tests.simulation.world import EVENTS, World
@@ -119,15 +119,17 @@ async def test_a_claim_reads_no_entries_of_what_is_held(kind: str, tmp_path: Pat
     await store.open()
     try:
         await accept(store, start("run_1"))
-        (one,) = await store.claim("own_1", 10, 1e9)
+        (one,) = await store.claim(await joined(store, "own_1"), 10, 1e9)
         waiting = Change(status=Status.waiting, at=200.0, wake=300.0, started=100.0, release=True)
-        await store.append(one.claim, 0, [Woke("do/0", 200.0)], waiting)
+        await store.append(one.claim, 0, Effects(change=waiting, entries=[Woke("do/0", 200.0)]))
         held = {"run_1": 1}
         store.held(held)
         (again,) = await store.claim("own_1", 10, 300.0)
         assert again.entries is None and again.record.next_seq == 1
         assert await store.read("run_1") == [Woke("do/0", 200.0)]
-        await store.append(Claim("run_1", "own_1", again.claim.token), 1, [Woke("do/0", 300.0)], waiting)
+        await store.append(
+            Claim("run_1", "own_1", again.claim.token), 1, Effects(change=waiting, entries=[Woke("do/0", 300.0)])
+        )
         (stale,) = await store.claim("own_1", 10, 300.0)
         assert stale.entries == [Woke("do/0", 200.0), Woke("do/0", 300.0)], "held as it was an entry ago"
     finally:

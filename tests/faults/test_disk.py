@@ -10,7 +10,7 @@ import pytest
 
 from reactor.contracts.errors import ConfigError, StoreFailed, StoreFull
 from reactor.store.sqlite.store import SqliteStore, library_is_safe
-from reactor.testing.store_suite import accept, over, start
+from reactor.testing.store_parts import accept, over, start
 
 CALLS = 70
 
@@ -63,7 +63,7 @@ async def test_no_false_acknowledgement(tmp_path: Path, anyio_backend: str, erro
         acknowledged: list[str] = []
         store = SqliteStore(folder, floor=0, vfs="faults")
         hints: list[bool] = []
-        store.watch(lambda signalled, due, hints=hints: hints.append(due))  # type: ignore[misc]
+        store.watch(lambda told, hints=hints: hints.append(told.due))  # type: ignore[misc]
         try:
             await store.open()
             for number in range(8):
@@ -111,7 +111,7 @@ def test_the_version_gate() -> None:
 @pytest.mark.anyio
 async def test_a_damaged_journal_record_quarantines_its_run_alone(tmp_path: Path, anyio_backend: str) -> None:
     from reactor.contracts.journal import Started
-    from reactor.testing.store_suite import live
+    from reactor.testing.store_parts import joined, live
 
     store = SqliteStore(tmp_path, floor=0)
     await store.open()
@@ -123,7 +123,7 @@ async def test_a_damaged_journal_record_quarantines_its_run_alone(tmp_path: Path
     writer.execute("UPDATE journal SET entries = x'5b5d' WHERE run = 'run_1'")
     writer.close()
     await store.open()
-    claimed = await store.claim("own_2", 10, 1e9)
+    claimed = await store.claim(await joined(store, "own_2"), 10, 1e9)
     assert [one.record.id for one in claimed] == ["run_0", "run_2"]
     record = await store.run("run_1")
     assert record is not None and record.status == "paused" and record.error is not None
@@ -136,7 +136,7 @@ async def test_a_store_over_its_bytes_drops_ended_runs_and_their_events_first(
     tmp_path: Path, anyio_backend: str
 ) -> None:
     from reactor.contracts.store import Retention
-    from reactor.testing.store_suite import live
+    from reactor.testing.store_parts import live
 
     store = SqliteStore(tmp_path, floor=0)
     await store.open()

@@ -19,7 +19,7 @@ from reactor.kit.clock import SystemClock
 from reactor.lending.action_memory import ActionMemory
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import accept, over, start
+from reactor.testing.store_parts import accept, over, start
 from tests.daemon import Daemon, eventually
 from tests.flows_help import KINDS
 

@@ -14,7 +14,7 @@ import pytest
 from reactor.contracts.errors import StoreFull
 from reactor.observe.resources import Resources
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, accept, over, start
+from reactor.testing.store_parts import BIG, accept, over, start
 from tests.daemon import Daemon, eventually
 
 HELLO = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: 1\n"

@@ -15,7 +15,8 @@ import pytest
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed
 from reactor.contracts.event import Event
 from reactor.contracts.plan import Trigger
-from reactor.contracts.store import Acceptance, Accepted
+from reactor.contracts.run import Status
+from reactor.contracts.store import Acceptance, Accepted, Claim, Effects
 from reactor.kit.clock import SystemClock, SystemIds
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
@@ -23,6 +24,7 @@ from reactor.router.prepare import Preparer
 from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.store.memory.store import MemoryStore
+from reactor.testing.store_parts import OWNER, accept, change, event, live, message, start
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +81,7 @@ async def listening(
     plan = SimpleNamespace(flow="flow", folder="/", enabled=enabled, responds=False)
     flows: Any = SimpleNamespace(triggers=lambda: [(plan, trigger)])
     async with anyio.create_task_group() as group:
-        sources = Sources(group, inbox, store, kinds, clock, None, lambda name: "", facts)  # type: ignore[arg-type]
+        sources = Sources(group, inbox, store, kinds, clock, None, lambda name: "", facts, engine)  # type: ignore[arg-type]
         await sources.update(flows)
         yield sources
         await sources.stop()
@@ -421,3 +423,34 @@ async def test_only_a_kind_that_leaves_something_is_asked_for_it(retires: bool) 
             await sources.update(FlowSet([]))
             await anyio.wait_all_tasks_blocked()
     assert bool(given_back) is retires
+
+
+@pytest.mark.parametrize("told", ["pushed", "ended"])
+async def test_a_queue_is_looked_at_when_the_store_tells(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a push, or of the end of a run, in whatever daemon."""
+    monkeypatch.setattr("reactor.router.listening.QUEUE_LOOK", 1e9)
+    store = MemoryStore()
+    found: list[str] = []
+
+    async def listen(ctx: Any) -> None:
+        found.extend(message.id for message in await ctx.take("mails", 1))
+        await anyio.sleep_forever()
+
+    accepted = await accept(store, start("run_1", begun=live()), id="evt_1")
+    claim = Claim("run_1", OWNER, accepted.outcomes[0].token)
+    if told == "ended":
+        await store.push([message("m0")])
+        given = Acceptance(event=event("evt_2"), starts=[start("run_2", begun=live())], taken="m0", owner=OWNER)
+        (outcome,) = (await store.accept(given)).outcomes
+        await store.push([message("m1")])
+        claim = Claim("run_2", OWNER, outcome.token)
+    with anyio.fail_after(10):
+        async with listening(store, listen):
+            await anyio.wait_all_tasks_blocked()
+            assert found == []
+            if told == "ended":
+                await store.append(claim, 0, Effects(change=change(Status.succeeded)))
+            else:
+                await store.push([message("m1")])
+            await anyio.wait_all_tasks_blocked()
+    assert found == ["m1"]

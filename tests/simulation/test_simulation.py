@@ -20,6 +20,7 @@ from reactor.engine.runner import Runner
 from reactor.engine.steps.parallel import Parallel
 from reactor.router.inbox import Inbox
 from reactor.store.memory.store import MemoryStore
+from reactor.store.owners import Owners
 from tests.simulation.world import run_seed
 
 SEEDS = int(os.environ.get("REACTOR_TEST_SEEDS", "300"))
@@ -134,6 +135,7 @@ def claims_of_the_dead_are_kept(patch: pytest.MonkeyPatch) -> None:
         return None
 
     patch.setattr(MemoryStore, "open", nothing)
+    patch.setattr(Owners, "take_over", lambda self, now, owner: set())
 
 
 @bug

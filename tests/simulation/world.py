@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import trio
@@ -93,7 +94,7 @@ class SimStore:
             await self._world.maybe_crash(f"before {name}")
             result = await method(*arguments, **named)
             if name == "append":
-                self._world.check_even(arguments[0].run, arguments[2])
+                self._world.check_even(arguments[0].run, arguments[2].entries)
             if name in ("append", "accept"):
                 self._world.after_commit()
             await self._world.maybe_crash(f"after {name}")
@@ -228,7 +229,7 @@ class World:
         self.clock.offset += seconds
         self.jumped = trio.current_time()
 
-    def check_even(self, run: str, entries: list[AnyEntry]) -> None:
+    def check_even(self, run: str, entries: Sequence[AnyEntry]) -> None:
         """Durations are even: between two appends of one life a run's own time goes on with the monotonic clock."""
         if not entries:
             return
@@ -265,7 +266,7 @@ class World:
             self.cut = trio.Event()
             try:
                 await self.store.open()
-                self.store._hints.clear()
+                self.store._watchers.clear()
                 await self.boot()
             except* Crashed:
                 pass

@@ -13,7 +13,7 @@ import pytest
 from reactor.contracts.errors import ConfigError, StoreFailed
 from reactor.store.sqlite.backup import backup, restore
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, accept, over, start
+from reactor.testing.store_parts import BIG, accept, over, start
 
 pytestmark = pytest.mark.anyio
 

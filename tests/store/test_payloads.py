@@ -12,7 +12,7 @@ from reactor.contracts.event import Upload
 from reactor.contracts.store import Acceptance, Claim, Retention
 from reactor.store.payloads import Payloads
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, OWNER, accept, event, live, over, start
+from reactor.testing.store_parts import BIG, OWNER, accept, event, joined, live, over, start
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +89,7 @@ async def test_a_damaged_payload_quarantines_its_run_and_is_said_to_people(tmp_p
     await store.release(Claim("run_1", OWNER, 1), 0.0)
     for path in files(tmp_path):
         path.write_bytes(b"damage")
-    assert await store.claim("own_2", 10, 200.0) == []
+    assert await store.claim(await joined(store, "own_2"), 10, 200.0) == []
     record = await store.run("run_1")
     assert record is not None and record.status == "paused" and record.error and record.error["type"] == "corrupt"
     other = await store.run("run_2")

@@ -11,7 +11,7 @@ import pytest
 from reactor.contracts.store import PlanRecord, QueueMessage, RunFilter
 from reactor.server.views import event_item, run_item
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import OWNER, accept, over, start
+from reactor.testing.store_parts import OWNER, accept, over, start
 
 pytestmark = pytest.mark.anyio
 BAD_TEXT = "CAST(x'6261fffe64' AS TEXT)"

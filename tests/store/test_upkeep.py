@@ -10,9 +10,9 @@ import apsw
 import pytest
 
 from reactor.contracts.run import Change, Status
-from reactor.contracts.store import QueueMessage, Retention, RunFilter
+from reactor.contracts.store import Effects, QueueMessage, Retention, RunFilter
 from reactor.store.sqlite.store import SqliteStore
-from reactor.testing.store_suite import BIG, OWNER, accept, live, over, start
+from reactor.testing.store_parts import BIG, OWNER, accept, live, over, start
 
 pytestmark = pytest.mark.anyio
 
@@ -108,8 +108,8 @@ async def test_numbers_are_those_of_the_rows(store: SqliteStore) -> None:
     await store.push([QueueMessage(id=f"msg_{number}", queue="q", data=number, at=5.0 + number) for number in range(4)])
     await store.push([QueueMessage(id="msg_0", queue="q", data=0, at=5.0)])
     claimed = await store.claim(OWNER, 2, 1000.0)
-    await store.append(claimed[0].claim, 0, [], Change(status=Status.waiting, at=200.0, release=True))
-    await store.append(claimed[1].claim, 0, [], Change(status=Status.failed, at=200.0))
+    await store.append(claimed[0].claim, 0, Effects(change=Change(status=Status.waiting, at=200.0, release=True)))
+    await store.append(claimed[1].claim, 0, Effects(change=Change(status=Status.failed, at=200.0)))
     found = await store.counts()
     counted = await store._read(
         lambda db: dict(db.execute("SELECT status, count(*) FROM runs WHERE ended IS NULL GROUP BY status"))
@@ -179,7 +179,7 @@ async def test_many_that_wait_for_a_slot_cost_the_next_nothing(tmp_path: Path, a
         costs.append(await steps.of(accept(store, more, id="evt_more")))
         (claimed,) = await store.claim(OWNER, 1, 1000.0)
         end = Change(status=Status.succeeded, at=200.0)
-        costs.append(await steps.of(store.append(claimed.claim, 0, [], end)))
+        costs.append(await steps.of(store.append(claimed.claim, 0, Effects(change=end))))
         assert [one.record.id for one in await store.claim(OWNER, 5, 1000.0)] == ["run_1"]
         await store.close()
     assert costs[2] <= costs[0] + 100 and costs[3] <= costs[1] + 100, costs

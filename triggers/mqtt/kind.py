@@ -23,6 +23,7 @@ class Mqtt(TriggerKind[Options]):
         "response_topic", "expiry", "correlation", "correlation_bytes",
     )  # fmt: skip
     identity = False
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Options) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ class Mysql(TriggerKind[Options]):
     event_type = "row.*"
     identity = True
     event_fields = CHANGE_FIELDS
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Options) -> list[tuple[str, str]]:

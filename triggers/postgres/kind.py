@@ -32,6 +32,7 @@ class Postgres(TriggerKind[Options]):
     identity = True
     event_fields = CHANGE_FIELDS
     retires = True
+    one_reader = True
 
     @classmethod
     def problems(cls, options: Options) -> list[tuple[str, str]]:
@@ -78,6 +79,7 @@ class Notify(TriggerKind[NotifyOptions]):
     example = 'postgres.notify: {connection: "postgresql://db.example/shop", channel: orders}'
     event_type = "postgres.notification"
     event_fields = ("channel", "process")
+    one_reader = True
 
     @classmethod
     def problems(cls, options: NotifyOptions) -> list[tuple[str, str]]:

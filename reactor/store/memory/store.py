@@ -18,22 +18,25 @@ from reactor.contracts.store import (
     Appended,
     Claim,
     Claimed,
-    Hints,
+    Effects,
     Outcome,
     PayloadFolder,
     QueueMessage,
     Retention,
     Signal,
+    Watcher,
 )
-from reactor.store.codec import is_live, verdict_of
+from reactor.store.codec import verdict_of
+from reactor.store.memory.leases import MemoryLeases
 from reactor.store.memory.runs import MemoryRuns, Row
+from reactor.store.news import News
 from reactor.store.payloads import Payloads
-from reactor.store.rules import MAX_LOST, earliest, worn
+from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite.items import MemoryItems
 from reactor.store.sqlite.plans import MemoryPlans
 
 
-class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
+class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
@@ -45,12 +48,9 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
         self._spent: set[str] = set()
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
-        self._cursors: dict[tuple[str, str], Any] = {}
-        self._hints: list[Hints] = []
         self._held: Mapping[str, int] = {}
         self._seq = 0
-        self._signalled: list[str] = []
-        self._due = False
+        self._news = News()
         self._refused: list[tuple[str, str]] = []
         self._opened = False
         self.crashed = False
@@ -59,7 +59,8 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         return 0
 
     async def open(self) -> None:
-        """Claims of a process that is gone are void at once."""
+        """Claims and leases of a process that is gone are void at once."""
+        self._owners.clear()
         self.crashed, self._opened = self._opened, True
         for row in self._runs.values():
             if row.owner is not None:
@@ -80,18 +81,17 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
     def health(self) -> str | None:
         return None
 
-    def watch(self, hints: Hints) -> None:
-        self._hints.append(hints)
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
 
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs
 
     def _hint(self) -> None:
-        signalled, due = self._signalled, self._due
-        self._signalled, self._due = [], False
-        if signalled or due:
-            for hints in self._hints:
-                hints(signalled, due)
+        hints = self._news.hints()
+        if hints is not None:
+            self._news = News()
+            self._tell_all(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted = self._accept(acceptance)
@@ -128,9 +128,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         if acceptance.taken is not None and acceptance.taken in self._queue:
             self._queue[acceptance.taken] = (self._queue[acceptance.taken][0], stored.id)
         self._move(acceptance.cursors)
-        for other in follow:
-            self._accept(other)
-        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
+        for signal in acceptance.signals:
+            self._tell(signal)
+        answers = [self._accept(other) for other in follow]
+        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts, follow=answers)
 
     def _start(self, acceptance: Acceptance, start: Start) -> Outcome:
         if start.dedupe_key is not None:
@@ -161,10 +162,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
                         self._signal(row, Signal(run=row.record.id, kind="cancel", body={"reason": "replaced"}))
                 elif len(waiting) >= start.waiting:
                     return Outcome(start.flow, "busy", None)
-        self._insert(acceptance, start, admitted)
+        token = self._insert(acceptance, start, admitted)
         if start.dedupe_key is not None:
             self._dedupe[(start.flow, start.dedupe_key)] = (start.at + start.dedupe_seconds, start.id)
-        return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
+        return Outcome(start.flow, "started", start.id, token)
 
     def _slots(self, flow: str, key: str) -> tuple[list[Row], list[Row]]:
         """Runs of a concurrency key: those that have a slot, and those that wait for one, oldest first."""
@@ -176,10 +177,11 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         waiting = [row for row in rows if row.record.status is Status.queued and row.record.wake is None]
         return [row for row in rows if row not in waiting], waiting
 
-    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> None:
-        begun = start.begun if start.concurrency_key is None else None
+    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> int:
+        """The token of the claim, where the acceptor goes on with it."""
+        begun = kept_of(start, self._owners.alive(acceptance.owner))
         change = begun.change if begun is not None else None
-        live = begun is not None and is_live(start, acceptance)
+        live = begun is not None and goes_on(begun)
         self._seq += 1
         record = RunRecord(
             id=start.id,
@@ -216,14 +218,15 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
             self._park(row, record.wake, change.until if change is not None else None)
         if not live and record.status is Status.running:
             row.due = 0.0
-            self._due = True
+            self._news.due = True
+        return row.token
 
     def _park(self, row: Row, wake: float | None, until: float | None) -> None:
         row.due = None if wake is None else wake - row.record.shift
         row.until = until
         row.record.wake = earliest(wake, until)
         if row.due is not None or row.until is not None:
-            self._due = True
+            self._news.due = True
 
     def _apply(self, row: Row, change: Change) -> None:
         record = row.record
@@ -261,7 +264,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
                 return
             row.record.wake = now
             row.due = 0.0
-            self._due = True
+            self._news.due = True
             count += 1
 
     def _signal(self, row: Row, signal: Signal) -> None:
@@ -269,55 +272,47 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         row.signals.append(msgspec.structs.replace(signal, seq=row.signal_seq))
         if row.owner is None:
             row.due = 0.0
-            self._due = True
+            self._news.due = True
         else:
-            self._signalled.append(row.record.id)
+            self._news.signalled.append(row.record.id)
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
-        row = self._runs.get(claim.run)
-        if row is None or row.owner != claim.owner or row.token != claim.token:
-            raise StaleClaim(f"{claim.run} is not held with token {claim.token}")
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        change = effects.change
+        row = self._held_by(claim)
         if row.record.next_seq != expected_seq:
             raise StaleClaim(f"{claim.run} stands at {row.record.next_seq}, not {expected_seq}")
-        row.entries.extend(entries)
-        row.record.next_seq += len(entries)
-        row.signals = [signal for signal in row.signals if signal.seq > consumed]
-        self._due = self._due or row.lost >= MAX_LOST - 1
+        row.entries.extend(effects.entries)
+        row.record.next_seq += len(effects.entries)
+        row.signals = [signal for signal in row.signals if signal.seq > effects.consumed]
+        self._news.due = self._news.due or row.lost >= MAX_LOST - 1
         row.lost = 0
         if change.shift is not None:
             row.record.shift = change.shift
-        accepted = [self._accept(acceptance) for acceptance in outbox]
-        self._push(pushes)
-        for signal in signals:
-            other = self._runs.get(signal.run)
-            if other is not None and not other.record.status.ended:
-                self._signal(other, signal)
+        accepted = [self._accept(acceptance) for acceptance in effects.outbox]
+        self._push(effects.pushes)
+        for signal in effects.signals:
+            self._tell(signal)
         self._apply(row, change)
+        if change.status.ended or change.response is not None:
+            self._news.ended.append(claim.run)
         if change.release and not change.status.ended:
             row.owner = None
             self._park(row, change.wake, change.until)
             if row.signals:
                 row.due = 0.0
-                self._due = True
+                self._news.due = True
         self._hint()
         return Appended(accepted=accepted)
 
     async def push(self, messages: Sequence[QueueMessage]) -> None:
         self._push(messages)
+        self._hint()
 
     def _push(self, messages: Sequence[QueueMessage]) -> None:
         for message in messages:
-            self._queue.setdefault(message.id, (message, None))
+            if message.id not in self._queue:
+                self._queue[message.id] = (message, None)
+                self._news.queues.add(message.queue)
 
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         active = 0
@@ -332,6 +327,10 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
 
     async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
         moment = now if wall is None else wall
+        if not self._owners.alive(owner):
+            raise StaleClaim(f"{owner} has no lease")
+        if gone := self._owners.take_over(now, owner):
+            self._free(gone)
         for row in self._runs.values():
             if row.owner is None and row.lost >= MAX_LOST:
                 self._quarantine(row)
@@ -344,7 +343,9 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         due.sort(key=lambda row: row.seq)
         chosen = [] if self._alone() else [row for row in due if row.lost >= MAX_LOST - 1][:1]
         chosen += [row for row in due if row.lost < MAX_LOST - 1]
-        return [self._claimed(row, owner) for row in chosen[:limit]]
+        claimed = [self._claimed(row, owner) for row in chosen[:limit]]
+        self._hint()
+        return claimed
 
     def _alone(self) -> bool:
         """Whether a run that was lost again and again is being looked at by itself."""
@@ -374,20 +375,28 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         refused, self._refused = self._refused, []
         return refused
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        return [
-            claim
-            for claim in claims
-            if (row := self._runs.get(claim.run)) and row.owner == claim.owner and row.token == claim.token
-        ]
+    def _free(self, owners: set[str]) -> None:
+        """Others go on with the runs of owners that are gone."""
+        for row in self._runs.values():
+            if row.owner in owners:
+                row.owner, row.due = None, 0.0
+                row.lost += 1
+        self._owners.freed(owners)
+        self._news.lost.extend(sorted(owners))
 
     async def release(self, claim: Claim, wake: float | None) -> None:
+        row = self._held_by(claim)
+        row.owner = None
+        row.due = wake
+        self._news.due = True
+        self._hint()
+
+    def _held_by(self, claim: Claim) -> Row:
+        """Raises StaleClaim."""
         row = self._runs.get(claim.run)
-        if row is not None and row.owner == claim.owner and row.token == claim.token:
-            row.owner = None
-            row.due = wake
-            self._due = True
-            self._hint()
+        if row is None or row.owner != claim.owner or row.token != claim.token:
+            raise StaleClaim(f"{claim.run} is not held with token {claim.token}")
+        return row
 
     async def read(self, run: str, since: int = 0) -> list[AnyEntry]:
         row = self._runs.get(run)
@@ -398,6 +407,11 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         return [] if row is None else [signal for signal in row.signals if signal.seq > since]
 
     async def signal(self, signal: Signal) -> bool:
+        told = self._tell(signal)
+        self._hint()
+        return told
+
+    def _tell(self, signal: Signal) -> bool:
         row = self._runs.get(signal.run)
         if row is None:
             return False
@@ -411,7 +425,6 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryItems):
         elif (signal.kind == "resume" and status is not Status.paused) or status.ended:
             return False
         self._signal(row, signal)
-        self._hint()
         return True
 
     async def next_wake(self, ahead: float = 0.0) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 
 from reactor.store.codec import CorruptRecord, decode
+from reactor.store.owners import Owners
 from reactor.store.payloads import MARK, Payloads
 
 REMEMBERED = 10_000
@@ -17,6 +18,8 @@ class Database(apsw.Connection):
     payloads: Payloads
     unreadable: set[tuple[str, object]]
     """Table and key of rows that could not be read."""
+    owners: Owners
+    """Of the connection that writes."""
 
     def met(self, table: str, key: object) -> None:
         if len(self.unreadable) < REMEMBERED:

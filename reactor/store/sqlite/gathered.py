@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from reactor.store.news import News
 from reactor.store.payloads import LARGE, MARK
 from reactor.store.sqlite.database import Database
 
@@ -34,18 +35,20 @@ class Gathered:
     def __init__(self, connection: Database) -> None:
         self._db = connection
         self._payloads = connection.payloads
+        self._owners = connection.owners
         self._refs: list[tuple[str, str]] = []
         self.dropped: list[str] = []
         """Payloads that lost a row; those that no row names any more go after the commit."""
         self._events: list[tuple[Any, ...]] = []
         self._runs: list[tuple[Any, ...]] = []
         self._journal: list[tuple[Any, ...]] = []
-        self.signalled: list[str] = []
-        self.due = False
+        self.news = News()
         self.moved: Counter[str] = Counter()
         """What changes in the numbers that are told without counting: runs by status, messages by queue."""
         self.refused: list[tuple[str, str]] = []
         """Runs that were left to a person, with the reason."""
+        self.freed: set[str] = set()
+        """Owners whose claims were freed, because their leases are over."""
 
     def reset(self) -> None:
         """Forgets what was gathered, after a rollback."""
@@ -54,10 +57,10 @@ class Gathered:
         self._journal.clear()
         self._refs.clear()
         self.dropped = []
-        self.signalled = []
-        self.due = False
+        self.news = News()
         self.moved = Counter()
         self.refused = []
+        self.freed = set()
 
     def flush(self) -> None:
         for rows, statements in (

@@ -18,7 +18,9 @@ class Queues(Gathered):
                 "INSERT OR IGNORE INTO queue (id, queue, at, cause, data) VALUES (?, ?, ?, ?, ?)",
                 (message.id, message.queue, message.at, message.cause, data),
             )
-            self.moved[waiting(message.queue)] += self._db.changes()
+            if self._db.changes():
+                self.moved[waiting(message.queue)] += 1
+                self.news.queues.add(message.queue)
 
     def taken(self, message: str, event: str) -> None:
         """The message waits no more: it became an event."""

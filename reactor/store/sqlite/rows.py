@@ -12,22 +12,22 @@ from reactor.contracts.store import (
     Accepted,
     Appended,
     Claim,
+    Effects,
     FlowFiles,
     Outcome,
     PlanRecord,
-    QueueMessage,
     Signal,
 )
 from reactor.store.codec import (
     decode,
     encode,
-    is_live,
     pack_entries,
     pack_environment,
     readable_verdicts,
     verdict_of,
 )
-from reactor.store.rules import MAX_LOST, earliest, worn
+from reactor.store.owners import NAMES
+from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite import plans, reads
 from reactor.store.sqlite.database import load
 from reactor.store.sqlite.items import ItemRows
@@ -38,6 +38,7 @@ _ENDED = (Status.succeeded, Status.failed, Status.cancelled)
 _KEY = "flow = ? AND concurrency_key = ? AND concurrency_key IS NOT NULL"
 _HAS_SLOT = f"{_KEY} AND ended IS NULL AND (status <> 'queued' OR wake IS NOT NULL)"
 _WAITS = f"{_KEY} AND status = 'queued' AND wake IS NULL"
+_FREE = "UPDATE runs SET owner = NULL, due = 0.0, lost = lost + 1 WHERE owner = ? AND ended IS NULL"
 _WORN = f"SELECT id FROM runs WHERE lost > 1 AND lost >= {MAX_LOST} AND owner IS NULL"
 
 
@@ -74,9 +75,10 @@ class Rows(Queues, ItemRows, Upkeep):
             self._refs.append((upload.sha256, stored.id))
         if acceptance.cursors:
             self.move(acceptance.cursors)
-        for other in follow:
-            self.accept(other)
-        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts)
+        for signal in acceptance.signals:
+            self.signal(signal)
+        answers = [self.accept(other) for other in follow] if follow else ()
+        return Accepted(event=stored.id, outcomes=outcomes, verdicts=verdicts, follow=answers)
 
     def _identity(self, scope: str, key: str, at: float, id: str) -> Accepted | None:
         """The first answer for a known identity; else remembers this one."""
@@ -108,11 +110,11 @@ class Rows(Queues, ItemRows, Upkeep):
             refused, admitted = self._admit(acceptance, start)
             if refused is not None:
                 return refused
-        self._insert(acceptance, start, admitted)
+        token = self._insert(acceptance, start, admitted)
         if start.dedupe_key is not None:
             values = (start.flow, start.dedupe_key, start.at + start.dedupe_seconds, start.id)
             self._db.execute("INSERT OR REPLACE INTO dedupe (flow, key, until, run) VALUES (?, ?, ?, ?)", values)
-        return Outcome(start.flow, "started", start.id, start.concurrency_key is None and is_live(start, acceptance))
+        return Outcome(start.flow, "started", start.id, token)
 
     def _active(self, flow: str, key: str) -> list[str]:
         """Ids of the runs that have a slot of a concurrency key."""
@@ -153,9 +155,10 @@ class Rows(Queues, ItemRows, Upkeep):
         sql = f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {_WAITS} LIMIT ?)"
         return int(self._one(sql, flow, key, most)[0])
 
-    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> None:
-        begun = start.begun if start.concurrency_key is None else None
-        live = begun is not None and is_live(start, acceptance)
+    def _insert(self, acceptance: Acceptance, start: Start, admitted: bool) -> int:
+        """The token of the claim, where the acceptor goes on with it."""
+        begun = kept_of(start, self._owners.alive(acceptance.owner))
+        live = begun is not None and goes_on(begun)
         entries = begun.entries if begun is not None else []
         event = acceptance.event.id
         parent = start.parent
@@ -173,7 +176,7 @@ class Rows(Queues, ItemRows, Upkeep):
         if due:
             due -= start.shift
         if due is not None or until is not None:
-            self.due = True
+            self.news.due = True
         if ended is None:
             self.moved[status] += 1
         self._runs.append(
@@ -193,21 +196,19 @@ class Rows(Queues, ItemRows, Upkeep):
         if ended is not None and parent is not None:
             self.flush()
             self._after_end(start.id, ended)
+        return int(live)
 
     def append(
         self,
         claim: Claim,
         expected_seq: int,
         packed: tuple[bytes, int] | None,
-        count: int,
-        change: Change,
-        outbox: Sequence[Acceptance],
-        signals: Sequence[Signal],
-        consumed: int,
-        pushes: Sequence[QueueMessage],
+        effects: Effects,
     ) -> Appended | StaleClaim:
-        """A stale claim is returned, not raised: it must not disturb the neighbours in the batch."""
+        """`packed` is the record of the entries. A stale claim is returned, not raised: it must not disturb the
+        neighbours in the batch."""
         self.flush()
+        change, consumed = effects.change, effects.consumed
         row = self._one(
             "SELECT owner, token, next_seq, signal_seq, status, lost, shift FROM runs WHERE id = ?", claim.run
         )
@@ -227,8 +228,8 @@ class Rows(Queues, ItemRows, Upkeep):
             pending = row[3] and self._one("SELECT 1 FROM signals WHERE run = ?", claim.run) is not None
             due = 0.0 if pending else None if change.wake is None else change.wake - shift
             until = change.until
-            self.due = self.due or due is not None or until is not None
-        self.due = self.due or row[5] >= MAX_LOST - 1
+            self.news.due = self.news.due or due is not None or until is not None
+        self.news.due = self.news.due or row[5] >= MAX_LOST - 1
         self.moved[row[4]] -= 1
         if not over:
             self.moved[change.status.value] += 1
@@ -239,12 +240,15 @@ class Rows(Queues, ItemRows, Upkeep):
             (
                 change.status.value, change.at if change.started is None else change.started,
                 change.at if over else None, None if over else earliest(change.wake, change.until), due, until,
-                over or released, expected_seq + count, *self._result(claim.run, change), shift, claim.run,
+                over or released, expected_seq + len(effects.entries), *self._result(claim.run, change), shift,
+                claim.run,
             ),
         )  # fmt: skip
-        accepted = [self.accept(acceptance) for acceptance in outbox]
-        self.push(pushes)
-        for signal in signals:
+        if over or change.response is not None:
+            self.news.ended.append(claim.run)
+        accepted = [self.accept(acceptance) for acceptance in effects.outbox]
+        self.push(effects.pushes)
+        for signal in effects.signals:
             self.signal(signal)
         if over:
             self.flush()
@@ -266,7 +270,7 @@ class Rows(Queues, ItemRows, Upkeep):
             count = len(self._active(flow, key))
             while (first := self._waiting(flow, key, "ASC", 1)) and count < first[0][1]:
                 self._db.execute("UPDATE runs SET wake = ?, due = 0.0 WHERE id = ?", (at, first[0][0]))
-                self.due = True
+                self.news.due = True
                 count += 1
 
     def signal(self, signal: Signal) -> bool:
@@ -296,14 +300,20 @@ class Rows(Queues, ItemRows, Upkeep):
             (signal.run, row[0], signal.kind, self._keep(signal.run, encode(signal.body))),
         )
         if row[1] is None:
-            self.due = True
+            self.news.due = True
         else:
-            self.signalled.append(signal.run)
+            self.news.signalled.append(signal.run)
 
-    def claim(self, owner: str, limit: int, now: float, wall: float) -> list[Claim]:
-        """Takes runs that are due. One whose claims were lost again and again with their process is taken alone, so
-        that its neighbours are not blamed for it."""
+    def claim(self, owner: str, limit: int, now: float, wall: float) -> list[Claim] | StaleClaim:
+        """Takes runs that are due. One whose claims were lost again and again with their owner is taken alone, so that
+        its neighbours are not blamed for it."""
         self.flush()
+        if not self._owners.alive(owner):
+            return StaleClaim(f"{owner} has no lease")
+        for gone in self._owners.take_over(now, owner):
+            self._db.execute(_FREE, (gone,))
+            self.freed.add(gone)
+            self.news.lost.append(gone)
         for row in list(self._db.execute(_WORN)):
             self.quarantine(row[0], worn())
         due = "owner IS NULL AND due IS NOT NULL AND due <= ?"
@@ -332,13 +342,16 @@ class Rows(Queues, ItemRows, Upkeep):
         )
         self.refused.append((id, error["message"]))
 
-    def release(self, claim: Claim, wake: float | None) -> None:
+    def release(self, claim: Claim, wake: float | None) -> StaleClaim | None:
         self.flush()
         self._db.execute(
             "UPDATE runs SET owner = NULL, due = ? WHERE id = ? AND owner = ? AND token = ?",
             (wake, claim.run, claim.owner, claim.token),
         )
-        self.due = True
+        if not self._db.changes():
+            return StaleClaim(f"{claim.run} is not held with token {claim.token}")
+        self.news.due = True
+        return None
 
     def move(self, cursors: Sequence[Cursor]) -> None:
         for cursor in cursors:
@@ -347,6 +360,14 @@ class Rows(Queues, ItemRows, Upkeep):
             else:
                 values = (cursor.source, cursor.item, encode(cursor.value))
                 self._db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", values)
+
+    def named(self, source: str, name: str) -> str:
+        """The name that a source has at brokers and databases; `name` when it has none yet."""
+        row = self._one("SELECT value FROM cursors WHERE source = ? AND item = ?", NAMES, source)
+        if row is not None:
+            return str(decode(row[0]))
+        self.move([Cursor(NAMES, source, name)])
+        return name
 
     def save_plans(self, records: Sequence[PlanRecord], files: FlowFiles) -> None:
         plans.save(self._db, records, files)

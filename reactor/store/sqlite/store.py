@@ -29,14 +29,13 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Cursor
-from reactor.contracts.journal import AnyEntry
-from reactor.contracts.run import Change
 from reactor.contracts.store import (
     Acceptance,
     Accepted,
     Appended,
     Claim,
     Claimed,
+    Effects,
     FlowFiles,
     Hints,
     PayloadFolder,
@@ -61,6 +60,7 @@ from reactor.store.sqlite.files import (
     refuse_network,
 )
 from reactor.store.sqlite.items import SqliteItems
+from reactor.store.sqlite.leases import SqliteLeases
 from reactor.store.sqlite.look import look_through
 from reactor.store.sqlite.rows import Rows
 from reactor.store.sqlite.runs import SqliteRuns
@@ -87,7 +87,7 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore(SqliteRuns, SqliteItems):
+class SqliteStore(SqliteLeases, SqliteRuns, SqliteItems):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
@@ -103,7 +103,6 @@ class SqliteStore(SqliteRuns, SqliteItems):
         self._buffer: list[Work] = []
         self._condition = threading.Condition()
         self._closing = False
-        self._hints: list[Hints] = []
         self._held: Mapping[str, int] = {}
         self._full = False
         self._failed: str | None = None
@@ -167,6 +166,8 @@ class SqliteStore(SqliteRuns, SqliteItems):
         connection = Database(str(self._path), vfs=self._vfs)
         try:
             connection.payloads, connection.unreadable = self._payloads, self._unreadable
+            connection.owners = self._owners
+            self._owners.clear()
             connection.set_busy_timeout(10_000)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -230,9 +231,6 @@ class SqliteStore(SqliteRuns, SqliteItems):
             return "the disk is nearly full"
         return None
 
-    def watch(self, hints: Hints) -> None:
-        self._hints.append(hints)
-
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs
 
@@ -273,10 +271,10 @@ class SqliteStore(SqliteRuns, SqliteItems):
                     return
                 batch, self._buffer = self._buffer, []
             results = self._commit(rows, batch)
-            signalled, due = rows.signalled, rows.due
+            hints = rows.news.hints()
             rows.reset()
             try:
-                self._loop.call_soon_threadsafe(self._deliver, batch, results, signalled, due)
+                self._loop.call_soon_threadsafe(self._deliver, batch, results, hints)
             except RuntimeError:
                 return
 
@@ -284,7 +282,7 @@ class SqliteStore(SqliteRuns, SqliteItems):
         """Results in order; an exception stands for itself."""
         if self._failed is None and (lost := self._lock.lost()) is not None:
             self._failed = lost
-            rows.due = True  # whoever watches asks again, and learns it
+            rows.news.due = True  # whoever watches asks again, and learns it
         if self._failed is not None:
             return [StoreFailed(self._failed)] * len(batch)
         if not self._full:
@@ -304,13 +302,13 @@ class SqliteStore(SqliteRuns, SqliteItems):
             if accepting and refusing:
                 results.append(StoreFull("the disk is full", 5.0))
                 continue
-            before = list(rows.signalled), rows.due
+            before = rows.news.copy()
             try:
                 results.extend(self._transaction(rows, [work]))
                 room = True
             except Exception as error:
                 results.append(self._fault(rows, error))
-                rows.signalled, rows.due = before
+                rows.news = before
                 refusing = refusing or isinstance(results[-1], StoreFull)
         self._full = refusing and not room
         return results
@@ -325,7 +323,9 @@ class SqliteStore(SqliteRuns, SqliteItems):
         self._commits.add(time.perf_counter() - begun)
         self._numbers.update(rows.moved)
         self._refused.extend(rows.refused)
-        rows.moved, rows.refused = Counter(), []
+        if rows.freed:
+            self._owners.freed(rows.freed)
+        rows.moved, rows.refused, rows.freed = Counter(), [], set()
         if rows.dropped:
             rows.collect()
         self._measure(rows)
@@ -345,16 +345,16 @@ class SqliteStore(SqliteRuns, SqliteItems):
     def _fault(self, rows: Rows, error: Exception) -> Exception:
         """Rolls back and says what the error means for those who wait."""
         assert self._writer is not None
-        signalled, due = rows.signalled, rows.due
+        news = rows.news
         rows.reset()
-        rows.signalled, rows.due = signalled, due
+        rows.news = news
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
         except apsw.Error as second:
             self._failed = f"the store cannot roll back: {second}"
         if self._failed is not None:
-            rows.due = True
+            rows.news.due = True
             return StoreFailed(self._failed)
         if isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno in FULL):
             self._full = True
@@ -366,11 +366,11 @@ class SqliteStore(SqliteRuns, SqliteItems):
             return StoreFull("no file descriptor is free for a payload", 1.0)
         if isinstance(error, (OSError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.CantOpenError)):
             self._failed = f"the store's disk failed: {error}"
-            rows.due = True  # whoever watches asks again, and learns it
+            rows.news.due = True  # whoever watches asks again, and learns it
             return StoreFailed(self._failed)
         return error
 
-    def _deliver(self, batch: list[Work], results: list[Any], signalled: list[str], due: bool) -> None:
+    def _deliver(self, batch: list[Work], results: list[Any], hints: Hints | None) -> None:
         for (_, future, _), result in zip(batch, results, strict=True):
             if future is None or future.done():
                 continue
@@ -378,29 +378,17 @@ class SqliteStore(SqliteRuns, SqliteItems):
                 future.set_exception(result)
             else:
                 future.set_result(result)
-        if signalled or due:
-            for hints in self._hints:
-                hints(signalled, due)
+        if hints is not None:
+            self._tell_all(hints)
 
     async def accept(self, acceptance: Acceptance) -> Accepted:
         accepted: Accepted = await self._submit(lambda rows: rows.accept(acceptance), accepting=True)
         return accepted
 
-    async def append(
-        self,
-        claim: Claim,
-        expected_seq: int,
-        entries: list[AnyEntry],
-        change: Change,
-        outbox: Sequence[Acceptance] = (),
-        signals: Sequence[Signal] = (),
-        consumed: int = 0,
-        pushes: Sequence[QueueMessage] = (),
-    ) -> Appended:
-        packed = pack_entries(entries) if entries else None
-        count = len(entries)
+    async def append(self, claim: Claim, expected_seq: int, effects: Effects) -> Appended:
+        packed = pack_entries(effects.entries) if effects.entries else None
         result: Appended | StaleClaim = await self._submit(
-            lambda rows: rows.append(claim, expected_seq, packed, count, change, outbox, signals, consumed, pushes)
+            lambda rows: rows.append(claim, expected_seq, packed, effects)
         )
         if isinstance(result, StaleClaim):
             raise result
@@ -417,10 +405,13 @@ class SqliteStore(SqliteRuns, SqliteItems):
         """What is claimed is on the disk before it is read: a run that takes the process down with it by its mere size
         is known to the next life."""
         moment = now if wall is None else wall
-        claims: list[Claim] = await self._submit(lambda rows: rows.claim(owner, limit, now, moment))
+        claims: list[Claim] | StaleClaim = await self._submit(lambda rows: rows.claim(owner, limit, now, moment))
+        if isinstance(claims, StaleClaim):
+            raise claims
         if not claims:
             return []
-        found: list[tuple[Claim, Claimed | str]] = await self._read(lambda db: reads.claimed(db, claims, self._held))
+        taken = claims
+        found: list[tuple[Claim, Claimed | str]] = await self._read(lambda db: reads.claimed(db, taken, self._held))
         for claim, one in found:
             if isinstance(one, str):
                 await self._quarantine(claim.run, one)
@@ -437,12 +428,10 @@ class SqliteStore(SqliteRuns, SqliteItems):
         refused, self._refused = self._refused, []
         return refused
 
-    async def renew(self, claims: Sequence[Claim], now: float) -> list[Claim]:
-        """The lock file is the lease: a claim of this process holds while it lives."""
-        return list(claims)
-
     async def release(self, claim: Claim, wake: float | None) -> None:
-        await self._submit(lambda rows: rows.release(claim, wake))
+        stale: StaleClaim | None = await self._submit(lambda rows: rows.release(claim, wake))
+        if stale is not None:
+            raise stale
 
     async def signal(self, signal: Signal) -> bool:
         return bool(await self._submit(lambda rows: rows.signal(signal)))
