@@ -16,7 +16,7 @@ from flows.habits import habit, plain_braces
 from flows.nodes import Node
 from flows.problems import Problem, suggest
 from reactor.contracts.kinds import AnyTrigger
-from reactor.contracts.registry import Registry
+from reactor.contracts.registry import OpenRegistry
 from reactor.kit.durations import DurationError, parse_duration
 
 ROOTS = ("event", "trigger", "steps", "vars", "inputs", "run", "env", "events")
@@ -28,7 +28,7 @@ class Kinds:
     """What the daemon brings: action and trigger kinds by name, allowed words, secrets."""
 
     actions: Any
-    triggers: Registry[AnyTrigger]
+    triggers: OpenRegistry[AnyTrigger]
     allow: frozenset[str] = frozenset()
     secret_exists: Callable[[str], bool] | None = None
     environment: frozenset[str] | None = None
