@@ -15,16 +15,16 @@ from flows.value_schema import MakeValidator
 from flows.visible import FlowNames, SecretExists, Visible
 from reactor.contracts.kinds import AnyTrigger
 from reactor.contracts.plan import Step
-from reactor.contracts.registry import Registry
+from reactor.contracts.registry import OpenRegistry
 
 
 @dataclass(frozen=True)
 class Kinds:
     """What the daemon brings: action and trigger kinds by name, allowed words, secrets."""
 
-    actions: Registry[Any]
-    triggers: Registry[AnyTrigger]
-    connections: Registry[Any]
+    actions: OpenRegistry[Any]
+    triggers: OpenRegistry[AnyTrigger]
+    connections: OpenRegistry[Any]
     allow: frozenset[str] = frozenset()
     secret_exists: SecretExists | None = None
     environment: frozenset[str] | None = None

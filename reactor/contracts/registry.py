@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from reactor.contracts.kinds import Kind
-
-AKind = TypeVar("AKind", bound=Kind)
+K_co = TypeVar("K_co", covariant=True)
 
 
-class Registry(Protocol[AKind]):
-    """Names of all kinds of one sort, and the class behind a name."""
+class Registry(Protocol[K_co]):
+    """Names of all kinds, and the class behind a name."""
 
-    def names(self) -> list[str]: ...
-
-    def get(self, name: str) -> type[AKind]:
-        """The class. Raises KeyError for a name that does not exist."""
+    def names(self) -> list[str]:
+        """In order."""
         ...
 
-    def add(self, name: str, cls: type[AKind]) -> None: ...
+    def get(self, name: str) -> type[K_co]:
+        """Raises KeyError for a name that does not exist."""
+        ...
+
+
+K = TypeVar("K")
+
+
+class OpenRegistry(Registry[K], Protocol[K]):
+    """One that takes the kinds of plugins too."""
+
+    def add(self, name: str, kind: type[K]) -> None:
+        """In the place of one that has the name."""
+        ...
 
     def remove(self, name: str) -> None: ...

@@ -53,7 +53,7 @@ async def test_suite(kind: str, known: Known, given: dict[str, Any]) -> None:
 @pytest.mark.parametrize("known", ["postgres", "mysql"], indirect=True)
 async def test_the_other_side_takes_away_the_table(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropped, and made anew."""
-    monkeypatch.setattr(f"triggers._{known.dialect}.LOOK", LOOK)
+    monkeypatch.setattr(f"triggers.{known.dialect}.replication.LOOK", LOOK)
     await _takes_away(known, ["DROP TABLE suite"], "CREATE TABLE suite (n INT PRIMARY KEY)")
 
 
