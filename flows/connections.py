@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,7 +14,9 @@ from flows.definitions import definition_documents
 from flows.nodes import Node
 from flows.options import check_options
 from flows.problems import Problem, suggest
+from reactor.contracts.kinds import AnyConnection
 from reactor.contracts.plan import Template
+from reactor.contracts.registry import Registry
 from reactor.kit.words import explain
 
 FOLDER = "connections"
@@ -60,7 +61,7 @@ def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:
         reading.problem(name_node or node, f"the name {made.name!r} is not made of a-z, 0-9 and -")
     kind_node = node.get("kind")
     kind = reading.text(kind_node, "kind") if kind_node is not None else None
-    names = kinds.connections.names() if kinds.connections is not None else []
+    names = kinds.connections.names()
     if kind_node is None:
         reading.problem(node, f"a connection has a `kind`: {', '.join(names)}")
     elif kind is not None and kind not in names:
@@ -76,7 +77,7 @@ def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:
     return made
 
 
-def _settings(reading: Reading, cls: Any, node: Node, kind: str) -> Template | None:
+def _settings(reading: Reading, cls: type[AnyConnection], node: Node, kind: str) -> Template | None:
     check_options(reading, cls.Options, node, f"the connection {kind}", templates=True)
     template = reading.template(node, Visible(names=frozenset({"env"}), secrets=True))
     for read in sorted(template.reads):
@@ -110,7 +111,9 @@ def by_name(connections: Iterable[Connection]) -> dict[str, Connection]:
     return named
 
 
-def use_problem(value: str, wanted: Sequence[str], named: Mapping[str, Connection], kinds: Any) -> str | None:
+def use_problem(
+    value: str, wanted: Sequence[str], named: Mapping[str, Connection], kinds: Registry[AnyConnection]
+) -> str | None:
     """Why a `connection:` of a flow does not name one of the kinds that are wanted; None when it does."""
     if "://" in value:
         scheme = value.partition("://")[0]

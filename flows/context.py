@@ -15,6 +15,8 @@ from flows.expressions.template import Rendered, compile_template
 from flows.habits import habit, plain_braces
 from flows.nodes import Node
 from flows.problems import Problem, suggest
+from reactor.contracts.kinds import AnyAction, AnyConnection
+from reactor.contracts.registry import OpenRegistry, Registry
 from reactor.kit.durations import DurationError, parse_duration
 
 ROOTS = ("event", "trigger", "steps", "vars", "inputs", "run", "env", "events")
@@ -25,15 +27,15 @@ LATER_ROOTS = {"remembered": "remember"}
 class Kinds:
     """What the daemon brings: action and trigger kinds by name, allowed words, secrets."""
 
-    actions: Any
+    actions: OpenRegistry[AnyAction]
     triggers: Any
+    connections: Registry[AnyConnection]
     allow: frozenset[str] = frozenset()
     secret_exists: Callable[[str], bool] | None = None
     environment: frozenset[str] | None = None
     schema: Callable[[Any], Any] | None = None
     """Compiles a JSON Schema to a Validator; raises ValueError."""
     file_root: str | None = None
-    connections: Any = None
 
 
 class Literal:
@@ -204,12 +206,12 @@ class Reading:
         compiled = [self.expression(part, visible, what) for part in parts]
         return tuple(clause for clause in compiled if clause is not None)
 
-    def connection(self, options: Any, node: Node | None, what: str) -> None:
+    def connection(self, kind: Any, node: Node | None, what: str) -> None:
         """Notes the `connection` option of a kind that takes one; whether it exists shows when all files are read."""
-        wanted = tuple(getattr(options, "connection_kinds", ()))
+        wanted: tuple[str, ...] = kind.connection_kinds
         given = node.get("connection") if wanted and node is not None and node.kind == "map" else None
         if wanted and given is None and node is not None:
-            usual = next((f.default for f in msgspec.structs.fields(options.Options) if f.name == "connection"), None)
+            usual = next((f.default for f in msgspec.structs.fields(kind.Options) if f.name == "connection"), None)
             if isinstance(usual, str):
                 self.connections.append((usual, wanted, Node("scalar", node.line, node.column)))
         if given is None or not isinstance(given.value, str):
@@ -219,9 +221,9 @@ class Reading:
         else:
             self.connections.append((given.value, wanted, given))
 
-    def collection(self, action: Any, node: Node) -> None:
+    def collection(self, action: type[AnyAction], node: Node) -> None:
         """Notes the `collection` option of an action that takes one; whether it exists shows later."""
-        given = node.get("collection") if getattr(action, "uses_collection", False) and node.kind == "map" else None
+        given = node.get("collection") if action.uses_collection and node.kind == "map" else None
         if given is not None and isinstance(given.value, str) and "${{" not in given.value:
             self.collections.append((given.value, given))
 

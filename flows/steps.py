@@ -238,8 +238,8 @@ def _retry(reading: Reading, node: Node | None, visible: Visible) -> plan.Retry 
 def _usual_retry(reading: Reading, action: str) -> plan.Retry | None:
     """What an action brings for steps that say nothing of it."""
     known = action in reading.kinds.actions.names()
-    waits = getattr(reading.kinds.actions.get(action), "retry_waits", ()) if known else ()
-    return plan.Retry(len(waits), waits=tuple(waits)) if waits else None
+    waits = reading.kinds.actions.get(action).retry_waits if known else ()
+    return plan.Retry(len(waits), waits=waits) if waits else None
 
 
 def _waits(reading: Reading, node: Node) -> tuple[float, float]:

@@ -39,20 +39,20 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                     f" (or REACTOR_ALLOW={action.needs})",
                 )
             check_options(reading, action.Options, arguments_node, f"{name}", templates=True)
-            for key in getattr(action, "literal", ()):
+            for key in action.literal_options:
                 for found in _at(arguments_node, key.split(".")):
                     _written_out(reading, found, f"{key} of {name}")
             reading.connection(action, arguments_node, name)
             reading.collection(action, arguments_node)
-            roots = getattr(action, "paths", ())
-            for key in roots:
+            for key in action.path_options:
                 value = arguments_node.get(key)
                 if (
-                    value is not None
+                    key not in action.literal_options
+                    and value is not None
                     and isinstance(value.value, str)
                     and value.value.startswith("${{")
                     and not value.value.startswith("${{ event.path }}")
-                    and not (key in getattr(action, "reads", ()) and value.value.startswith("${{ event.files"))
+                    and not (key in action.reading_options and value.value.startswith("${{ event.files"))
                     and reading.kinds.file_root is None
                 ):
                     reading.problem(
@@ -61,7 +61,7 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                         " front, or start the daemon with --file-root DIR",
                     )
             if id is not None:
-                reading.results[id] = getattr(action, "result_fields", None)
+                reading.results[id] = action.result_fields
     own = node.get("repeat")
     if own is not None:
         repeat = reading.choice(own, "repeat", ("safe", "keyed", "never"), repeat)

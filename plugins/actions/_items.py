@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -25,6 +25,7 @@ from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind, Given
 from reactor.kit.formulas import Formulas
 from reactor.kit.xml import XmlLimit, XmlValues
 
@@ -236,19 +237,18 @@ def chosen(item: Any, columns: list[str]) -> Any:
     return {name: item.get(name) for name in columns} if isinstance(item, dict) else item
 
 
-class ReadItems:
+class ReadItems(ActionKind[Given]):
     """A page of a file's items."""
 
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path",)
+    reading_options = ("path",)
     repeat = "safe"
     result_fields = ("items", "count", "next")
 
     def items(self, place: Place, options: Any) -> Items:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
         if not options.skip >= 0 or not 1 <= options.limit <= MAX_PAGE:
             raise StepFailed("expression", f"skip is at least 0, limit is from 1 to {MAX_PAGE:,}", retryable=False)
@@ -270,19 +270,18 @@ class ReadItems:
         return {"items": found, "count": len(found), "next": None}
 
 
-class ConvertItems:
+class ConvertItems(ActionKind[Given]):
     """All items of a file into another file."""
 
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     repeat = "safe"
     result_fields = FACTS
 
     def items(self, place: Place, options: Any) -> Items:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
         def work(stop: Stop) -> Any:

@@ -27,7 +27,7 @@ def locate(context: ActionContext, option: str, value: str) -> Place:
         author = _absolute(context, front)
         root = author if front.endswith("/") else author.parent
     else:
-        declared = getattr(context.settings, "file_root", None)
+        declared = context.settings.file_root
         if declared is None:
             raise refused(
                 f"{option} is all expression, so it needs a declared root: start the daemon with --file-root DIR"

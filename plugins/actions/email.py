@@ -10,7 +10,7 @@ import email.utils
 import hashlib
 import mimetypes
 import re
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -20,6 +20,7 @@ from plugins.actions._paths import locate
 from plugins.actions._place import Place, errors
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown
 
 MAX_MAIL = 25 * 1024 * 1024
@@ -70,18 +71,18 @@ class SendOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The connection of the kind smtp."""
 
 
-class Send:
+class Send(ActionKind[SendOptions]):
     name = "email.send"
     summary = "Sends a mail, with attachments, through a connection of the kind smtp."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    reads: ClassVar[tuple[str, ...]] = ("attach",)
-    connection_kinds: ClassVar[tuple[str, ...]] = ("smtp",)
+    path_options = ("attach.path",)
+    reading_options = ("attach.path",)
+    connection_kinds = ("smtp",)
     Options = SendOptions
     result_fields = ("message_id", "accepted", "refused")
     example = "call: email.send\nwith:\n  to: ada@shop.example\n  subject: Thanks\n  text: Your order is on its way."
 
-    async def run(self, options: SendOptions, context: ActionContext) -> Any:
+    async def run(self, options: SendOptions, context: ActionContext) -> object:
         async with context.connection(options.connection) as server:
             sender = options.sender or server.options.sender
             if not sender:

@@ -19,6 +19,7 @@ from plugins.actions._place import Partial, Place, after, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind, Given
 from reactor.contracts.names import named
 
 MAX_READ = 16 * 1024 * 1024
@@ -83,13 +84,12 @@ def content(options: WriteOptions) -> bytes:
     return msgspec.json.format(as_json(options.json), indent=2) + b"\n"
 
 
-class _FileAction:
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+class _FileAction(ActionKind[Given]):
+    path_options: ClassVar[tuple[str, ...]] = ("path",)
     long: ClassVar[bool] = False
     """Whether it looks for a cancellation on its way, which costs more to begin with."""
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
 
         def work(stop: Stop) -> Any:
@@ -102,8 +102,8 @@ class _FileAction:
         raise NotImplementedError
 
 
-class Read(_FileAction):
-    reads = ("path",)
+class Read(_FileAction[ReadOptions]):
+    reading_options = ("path",)
     name = "file.read"
     summary = "Reads a file of up to 16 MiB."
     repeat = "safe"
@@ -130,7 +130,7 @@ def decoded(place: Place, data: bytes, options: ReadOptions) -> Any:
     return json_value(str(place), text) if options.decode == "json" else text
 
 
-class Write(_FileAction):
+class Write(_FileAction[WriteOptions]):
     name = "file.write"
     summary = "Writes a file as a whole; readers see the old content or the new one, never a part."
     repeat = "safe"
@@ -145,7 +145,7 @@ class Write(_FileAction):
         return partial.result
 
 
-class Append(_FileAction):
+class Append(_FileAction[WriteOptions]):
     name = "file.append"
     summary = "Adds to the end of a file in one write."
     repeat = "keyed"
@@ -171,10 +171,10 @@ class Append(_FileAction):
             os.close(descriptor)
 
 
-class _TwoPathAction(_FileAction):
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
+class _TwoPathAction(_FileAction[TwoPaths]):
+    path_options = ("path", "to")
 
-    async def run(self, options: TwoPaths, context: ActionContext) -> Any:
+    async def run(self, options: TwoPaths, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
         def work(stop: Stop) -> Any:
@@ -206,7 +206,7 @@ def copied(place: Place, to: Place, stop: Stop) -> dict[str, Any]:
 
 
 class Copy(_TwoPathAction):
-    reads = ("path",)
+    reading_options = ("path",)
     name = "file.copy"
     summary = "Copies a file; the copy appears whole."
     repeat = "safe"
@@ -248,7 +248,7 @@ class Move(_TwoPathAction):
             return result
 
 
-class Delete(_FileAction):
+class Delete(_FileAction[DeleteOptions]):
     name = "file.delete"
     summary = "Deletes a file."
     repeat = "safe"
@@ -267,7 +267,7 @@ class Delete(_FileAction):
         return {**named("path", str(place.path)), "deleted": existed}
 
 
-class List(_FileAction):
+class List(_FileAction[ListOptions]):
     long = True
     name = "file.list"
     summary = "The files under a folder, in order of their paths; at most 10,000."

@@ -40,6 +40,7 @@ from plugins.http_client.request import (
 from plugins.http_client.session import Session, session
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.durations import DurationError, parse_duration
 
 MAX_REDIRECTS = 10
@@ -47,19 +48,18 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
-class Request:
+class Request(ActionKind[RequestOptions]):
     name = "http.request"
     summary = "Sends an HTTP request; a status that is not expected fails the step with type http.status."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
+    connection_kinds = ("http",)
     Options = RequestOptions
-    paths: ClassVar[tuple[str, ...]] = ("save_to",)
+    path_options = ("save_to",)
     result_fields = ("status", "headers", "body", "url", "path", "size")
     example = "call: http.get\nwith:\n  url: https://api.example/items\n  query: {page: 1}"
     method: ClassVar[str | None] = None
 
-    async def run(self, options: RequestOptions, context: ActionContext) -> Any:
+    async def run(self, options: RequestOptions, context: ActionContext) -> object:
         if options.connection is None:
             return await self.exchange(options, context, is_literal(options.url, context.literals.get("url")))
         async with context.connection(options.connection) as api:

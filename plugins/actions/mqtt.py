@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from plugins.actions._message import raw, sendable
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 
 
 class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,17 +27,16 @@ class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """User properties (MQTT 5)."""
 
 
-class Publish:
+class Publish(ActionKind[PublishOptions]):
     name = "mqtt.publish"
     summary = "Publishes to a topic; with qos 1 and 2, done when the broker has it."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("mqtt",)
+    connection_kinds = ("mqtt",)
     Options = PublishOptions
     result_fields = ("topic", "qos", "retain")
     example = "call: mqtt.publish\nwith: {connection: mqtt://localhost, topic: lights/kitchen, data: {on: true}}"
 
-    async def run(self, options: PublishOptions, context: ActionContext) -> Any:
+    async def run(self, options: PublishOptions, context: ActionContext) -> object:
         import aiomqtt
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from plugins.actions._message import raw, sendable, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind, Given
 from reactor.contracts.text import shown as escaped
 from reactor.kit.durations import DurationError, parse_duration
 
@@ -88,15 +89,14 @@ def checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-class _Nats:
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("nats",)
+class _Nats(ActionKind[Given]):
+    connection_kinds = ("nats",)
     repeat = "safe"
 
     async def act(self, client: Any, options: Any, context: ActionContext) -> Any:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         from nats.errors import Error
 
         async with context.connection(options.connection) as client:
@@ -150,7 +150,7 @@ async def _publish(connection: Any, subject: str, data: bytes, headers: dict[str
         raise StepFailed("nats.refused", refused[0], retryable=False)
 
 
-class Publish(_Nats):
+class Publish(_Nats[PublishOptions]):
     name = "nats.publish"
     summary = "Publishes to a subject; with `jetstream`, waits until a stream has it."
     repeat = "keyed"
@@ -170,7 +170,7 @@ class Publish(_Nats):
         return {"subject": subject, "stream": made.stream, "sequence": made.seq, "duplicate": bool(made.duplicate)}
 
 
-class Request(_Nats):
+class Request(_Nats[RequestOptions]):
     name = "nats.request"
     summary = "Sends a request and gives the reply."
     repeat = "keyed"
@@ -193,7 +193,7 @@ class Request(_Nats):
         return {"data": auto(reply.data), "headers": headers}
 
 
-class KvGet(_Nats):
+class KvGet(_Nats[KeyOptions]):
     name = "nats.kv_get"
     summary = "Reads a key of a bucket; `value` is null when it is not there."
     Options = KeyOptions
@@ -210,7 +210,7 @@ class KvGet(_Nats):
         return {"value": auto(entry.value or b""), "revision": entry.revision, "found": True}
 
 
-class KvPut(_Nats):
+class KvPut(_Nats[PutOptions]):
     name = "nats.kv_put"
     summary = "Writes a key of a bucket."
     Options = PutOptions

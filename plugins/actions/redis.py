@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from plugins.actions._message import raw, shown
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind, Given
 from reactor.kit.durations import DurationError, parse_duration
 
 PING = 5.0
@@ -85,15 +86,14 @@ class EvalOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """ARGV of the script: texts as they are, anything else as JSON."""
 
 
-class _Redis:
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("redis",)
+class _Redis(ActionKind[Given]):
+    connection_kinds = ("redis",)
     repeat = "safe"
 
     async def act(self, client: Any, options: Any) -> Any:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         from redis.exceptions import RedisClusterException, RedisError
 
         async with context.connection(options.connection) as client:
@@ -124,7 +124,7 @@ async def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
     return StepFailed("redis.lost", f"the connection broke before the answer came: {error or type(error).__name__}")
 
 
-class Publish(_Redis):
+class Publish(_Redis[PublishOptions]):
     name = "redis.publish"
     summary = "Publishes to a channel; `receivers` is how many heard it."
     repeat = "keyed"
@@ -136,7 +136,7 @@ class Publish(_Redis):
         return {"receivers": await client.publish(options.channel, raw(options.data))}
 
 
-class StreamAdd(_Redis):
+class StreamAdd(_Redis[StreamAddOptions]):
     name = "redis.stream_add"
     summary = "Adds an entry to a stream."
     repeat = "keyed"
@@ -152,7 +152,7 @@ class StreamAdd(_Redis):
         return {"stream": options.stream, "id": shown(id)}
 
 
-class Get(_Redis):
+class Get(_Redis[KeyOptions]):
     name = "redis.get"
     summary = "Reads a key; `value` is null when it is not there."
     Options = KeyOptions
@@ -169,7 +169,7 @@ class Get(_Redis):
         return {"value": shown(value), "found": value is not None}
 
 
-class Set(_Redis):
+class Set(_Redis[SetOptions]):
     name = "redis.set"
     summary = "Writes a key; `set` is false when `only_if` did not hold."
     Options = SetOptions
@@ -190,7 +190,7 @@ class Set(_Redis):
         return {"set": bool(done)}
 
 
-class Delete(_Redis):
+class Delete(_Redis[DeleteOptions]):
     name = "redis.delete"
     summary = "Deletes keys."
     Options = DeleteOptions
@@ -202,7 +202,7 @@ class Delete(_Redis):
         return {"deleted": await client.delete(*keys) if keys else 0}
 
 
-class Push(_Redis):
+class Push(_Redis[PushOptions]):
     name = "redis.push"
     summary = "Adds an element to a list; `length` is the list's."
     repeat = "keyed"
@@ -217,7 +217,7 @@ class Push(_Redis):
         return {"length": await push(options.list, raw(options.data))}
 
 
-class Increment(_Redis):
+class Increment(_Redis[IncrementOptions]):
     name = "redis.increment"
     summary = "Adds to a number."
     repeat = "keyed"
@@ -229,11 +229,11 @@ class Increment(_Redis):
         return {"value": await client.incrby(options.key, options.by)}
 
 
-class Eval(_Redis):
+class Eval(_Redis[EvalOptions]):
     name = "redis.eval"
     summary = "Runs a Lua script of the flow's author on the server."
     repeat = "keyed"
-    literal: ClassVar[tuple[str, ...]] = ("script",)
+    literal_options = ("script",)
     Options = EvalOptions
     result_fields = ("value",)
     example = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind, Given
 
 MAX_PARTS = 10_000
 
@@ -70,7 +71,7 @@ class SplitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How the text is encoded."""
 
 
-class Lines(ReadItems):
+class Lines(ReadItems[LinesOptions]):
     name = "text.lines"
     summary = "Gives lines of a text, a page at a time."
     Options = LinesOptions
@@ -80,18 +81,17 @@ class Lines(ReadItems):
         return lines(place, options.encoding)
 
 
-class _Rewrite:
-    needs: ClassVar[str | None] = None
+class _Rewrite(ActionKind[Given]):
     repeat = "safe"
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     result_fields = FACTS
 
     def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         """Lines to write, each with how many places counted."""
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Any, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         expression = pattern(options.pattern)
 
@@ -110,7 +110,7 @@ class _Rewrite:
         return await in_thread(work)
 
 
-class Filter(_Rewrite):
+class Filter(_Rewrite[FilterOptions]):
     name = "text.filter"
     summary = "Keeps the lines that have a pattern; `count` is how many."
     Options = FilterOptions
@@ -122,7 +122,7 @@ class Filter(_Rewrite):
                 yield line, 1
 
 
-class Replace(_Rewrite):
+class Replace(_Rewrite[ReplaceOptions]):
     name = "text.replace"
     summary = "Replaces a pattern in each line; `count` is how often."
     Options = ReplaceOptions
@@ -167,18 +167,17 @@ def _escaped(escape: str) -> str:
     return escape[1] if escape[1] == "\\" else escape
 
 
-class Split:
+class Split(ActionKind[SplitOptions]):
     name = "text.split"
     summary = "Cuts a text into files of so many lines."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     Options = SplitOptions
     result_fields = ("files", "count")
     example = 'call: text.split\nwith: {path: big.csv, to: "parts/{}.csv", lines: 10000, header: true}'
 
-    async def run(self, options: SplitOptions, context: ActionContext) -> Any:
+    async def run(self, options: SplitOptions, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         if "{}" not in to.name or options.lines < 1:
             raise StepFailed("expression", "`to` has {} in its name, and `lines` is at least 1", retryable=False)

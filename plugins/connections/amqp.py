@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 CHANNELS = 32
 """Messages that may be on their way to the broker at once."""
@@ -70,7 +71,7 @@ class Client:
         return await self.connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
-class Amqp:
+class Amqp(ConnectionKind[Settings, Client]):
     name = "amqp"
     summary = "A RabbitMQ broker (AMQP 0-9-1)."
     Options = Settings
@@ -78,9 +79,6 @@ class Amqp:
     example = (
         "kind: amqp\nsettings:\n  url: amqps://rabbit.example/shop\n  user: reactor\n  password: ${{ secrets.amqp }}"
     )
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

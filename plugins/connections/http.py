@@ -12,6 +12,7 @@ from anyio.streams.tls import TLSStream
 from plugins.http_client.guard import Guard, parsed, shortened, split
 from reactor import __version__
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 
 AGENT = f"Reactor/{__version__}"
 CHECK_WITHIN = 10.0
@@ -47,15 +48,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A path that answers 2xx or 3xx when all is well; without one, the health check only connects."""
 
 
-class Http:
+class Http(ConnectionKind[Settings, Settings]):
     name = "http"
     summary = "An HTTP API with its base URL, headers and sign-in."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ()
     example = "kind: http\nsettings:\n  url: https://api.example\n  auth: {bearer: '${{ secrets.api_token }}'}"
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +41,7 @@ class Client:
         self.settings = settings
 
 
-class Kafka:
+class Kafka(ConnectionKind[Settings, Client]):
     name = "kafka"
     summary = "A Kafka cluster."
     Options = Settings
@@ -49,9 +50,6 @@ class Kafka:
         "kind: kafka\nsettings:\n  servers: a.example:9093, b.example:9093\n  security: tls\n  user: reactor\n"
         "  password: ${{ secrets.kafka_password }}"
     )
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

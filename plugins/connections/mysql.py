@@ -15,6 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_json, plain_value
 
 LOST = frozenset({1053, 1077, 1079, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055})
@@ -38,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The most connections that are open at once."""
 
 
-class Mysql:
+class Mysql(ConnectionKind[Settings, "Client"]):
     name = "mysql"
     summary = "A MySQL or MariaDB database."
     Options = Settings
@@ -47,9 +48,6 @@ class Mysql:
         "kind: mysql\nsettings:\n  url: mysql://db.example/shop\n  user: reactor\n"
         "  password: ${{ secrets.shop_password }}"
     )
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

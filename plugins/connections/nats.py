@@ -10,6 +10,7 @@ import anyio
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 SCHEMES = ("nats", "tls", "ws", "wss")
 
@@ -42,15 +43,12 @@ class Client:
         self.jetstream = connection.jetstream(timeout=10)
 
 
-class Nats:
+class Nats(ConnectionKind[Settings, Client]):
     name = "nats"
     summary = "A NATS server or cluster."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ("nats", "tls")
     example = "kind: nats\nsettings:\n  url: nats://bus.example:4222\n  token: ${{ secrets.nats_token }}"
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

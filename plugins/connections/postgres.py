@@ -16,6 +16,7 @@ import msgspec
 from plugins.connections._postgres_values import bind
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.contracts.text import shown
 from reactor.kit.pg_texts import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
 from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The most connections that are open at once."""
 
 
-class Postgres:
+class Postgres(ConnectionKind[Settings, "Client"]):
     name = "postgres"
     summary = "A PostgreSQL database, from version 12 (change capture from 14)."
     Options = Settings
@@ -48,9 +49,6 @@ class Postgres:
         "kind: postgres\nsettings:\n  url: postgresql://db.example/shop\n  user: reactor\n"
         "  password: ${{ secrets.shop_password }}"
     )
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

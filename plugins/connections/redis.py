@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 SCHEMES = (
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
@@ -31,15 +32,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """and its key."""
 
 
-class Redis:
+class Redis(ConnectionKind[Settings, Any]):
     name = "redis"
     summary = "A Redis or Valkey server, a Sentinel's primary, or a cluster."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = tuple(scheme for scheme in SCHEMES if scheme != "unix")
     example = "kind: redis\nsettings:\n  url: redis://cache.example:6379/0\n  password: ${{ secrets.redis_password }}"
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

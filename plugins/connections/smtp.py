@@ -13,6 +13,7 @@ import anyio.lowlevel
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 KEPT = 4
 """Connections to one server at once."""
@@ -117,7 +118,7 @@ def drop(client: Any) -> None:
         transport.abort()
 
 
-class Smtp:
+class Smtp(ConnectionKind[Settings, Server]):
     name = "smtp"
     summary = "A mail server."
     Options = Settings
@@ -126,9 +127,6 @@ class Smtp:
         "kind: smtp\nsettings:\n  host: smtp.example\n  user: reactor\n  password: ${{ secrets.smtp_password }}\n"
         "  sender: Reactor <reactor@shop.example>"
     )
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

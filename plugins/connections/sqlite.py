@@ -15,6 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.sql import Dialect, Large, Params, Result, parse_statement, plain_value
 
 STATES = {
@@ -32,15 +33,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Whether the file is made when it is not there."""
 
 
-class Sqlite:
+class Sqlite(ConnectionKind[Settings, "Client"]):
     name = "sqlite"
     summary = "A SQLite database file on this machine."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     example = "kind: sqlite\nsettings:\n  url: sqlite:///var/lib/shop/shop.db"
-
-    def __init__(self, options: Settings) -> None:
-        self.options = options
 
     @classmethod
     def from_url(cls, url: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import msgspec
@@ -11,26 +12,37 @@ from plugins.host.link import Call
 from plugins.host.manifest import ActionSpec, TriggerSpec
 from plugins.host.options import given_options, options_struct
 from plugins.host.plugin import Plugin
+from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.kinds import ActionKind, AnyAction
+from reactor.contracts.plan import Validator
 from reactor.kit.durations import parse_duration
 
+CompileSchema = Callable[[Any], Validator]
+"""Compiles a JSON Schema. Raises ValueError."""
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
 OPENING = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"})
 """Keywords of a JSON Schema by which a value may have other properties."""
 OWN_FIELDS = frozenset({"id", "type", "source", "time", "subject", "data", "extensions"})
 
 
-def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: Any) -> type:
+def action_class(plugin: Plugin, action: str, spec: ActionSpec, compile_schema: CompileSchema) -> type[AnyAction]:
     """An action whose calls go to the plugin."""
-    full = f"{plugin.name}.{name}"
+    full = f"{plugin.name}.{action}"
     validator = compile_schema(spec.options) if spec.options else None
     timeout = parse_duration(plugin.manifest.timeout)
+    fields = result_fields(spec.result)
 
-    class PluginAction:
-        needs: ClassVar[str | None] = None
+    class PluginAction(ActionKind[msgspec.Struct]):
+        name = full
+        summary = spec.summary
+        example = _example(f"call: {full}", spec.options)
+        Options = options_struct(full.replace(".", "_"), spec.options)
+        repeat = spec.repeat
+        result_fields = fields
 
-        async def run(self, options: Any, context: Any) -> Any:
+        async def run(self, options: msgspec.Struct, context: ActionContext) -> object:
             given = given_options(options)
             problems = validator.problems(given) if validator is not None else []
             if problems:
@@ -43,15 +55,12 @@ def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: An
             try:
                 async with plugin.calling() as link:
                     with anyio.fail_after(timeout):
-                        return await link.act(Call(action=name, input=given, context=told))
+                        return await link.act(Call(action=action, input=given, context=told))
             except TimeoutError:
                 message = f"{full} took longer than {timeout:g} s"
                 raise StepFailed("plugin.timeout", message, retryable=True) from None
 
-    return _named(PluginAction, full, spec, spec.options, {
-        "repeat": spec.repeat, "result_fields": result_fields(spec.result),
-        "example": _example(f"call: {full}", spec.options),
-    })  # fmt: skip
+    return PluginAction
 
 
 def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | None:
@@ -63,7 +72,7 @@ def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | Non
     return tuple(schema["properties"])
 
 
-def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: Any, base: type) -> type:
+def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: CompileSchema, base: type) -> type:
     """A trigger that the plugin listens for. `base` has the defaults of all kinds."""
     full = f"{plugin.name}.{name}"
     type_ = spec.event_type or full

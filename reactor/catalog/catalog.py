@@ -215,6 +215,7 @@ class Catalog:
         kinds = Kinds(
             actions=self._kinds.actions,
             triggers=self._kinds.triggers,
+            connections=self._kinds.connections,
             allow=frozenset({"shell", "script"}),
             schema=self._kinds.schema,
             file_root="/",

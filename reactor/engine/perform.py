@@ -8,11 +8,15 @@ from typing import Any
 
 import msgspec
 
-from reactor.contracts.action import ActionContext, Clients, Memory
+from reactor.contracts.action import ActionContext, ActionSettings, Clients, Memory
 from reactor.contracts.clock import Clock
+from reactor.contracts.collections import Collections
+from reactor.contracts.connection import Lend, Lender
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.kinds import AnyAction
 from reactor.contracts.observe import Observer
+from reactor.contracts.registry import Registry
 from reactor.contracts.tracing import traceparent
 from reactor.engine.state import Run, StepFrame
 from reactor.kit.words import explain
@@ -25,18 +29,18 @@ MAX_RESULT = 16 * 1024 * 1024
 
 
 class ActionPerformer:
-    """`settings` is what the operator allows actions (`reactor.config` makes it)."""
+    """Performs the calls of all runs; one instance of each action serves them."""
 
     def __init__(
         self,
-        actions: Any,
+        actions: Registry[AnyAction],
         clock: Clock,
         secret: Callable[[str], str],
-        settings: Any,
+        settings: ActionSettings,
         observer: Observer,
-        connections: Any = None,
+        connections: Lender | None = None,
         memory: Callable[[str], Memory] | None = None,
-        collections: Any = None,
+        collections: Collections | None = None,
         clients: Clients | None = None,
     ) -> None:
         self._actions = actions
@@ -49,11 +53,11 @@ class ActionPerformer:
         self._collections = collections
         self._clients = clients
         self.tracing = False
-        self._instances: dict[str, Any] = {}
+        self._instances: dict[str, AnyAction] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
         body = frame.step.body
-        action: Any = self._instances.get(body.action)
+        action = self._instances.get(body.action)
         try:
             cls = self._actions.get(body.action)
         except KeyError:
@@ -84,9 +88,7 @@ class ActionPerformer:
             deadline=deadline,
             clock=self._clock,
             folder=run.plan.folder,
-            literals=literals(
-                body.arguments, run, getattr(action, "reads", ()), getattr(self._settings, "payloads", None)
-            ),
+            literals=literals(body.arguments, run, action.reading_options, self._settings.payloads),
             settings=self._settings,
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
@@ -127,7 +129,7 @@ class ActionPerformer:
             return traceparent(run.event, f"{run.id}/{frame.path}/{frame.attempt}" if self.tracing else run.id)
         return None
 
-    def _lend(self, secrets: Secrets) -> Callable[[str], Any]:
+    def _lend(self, secrets: Secrets) -> Lend:
         """Connections for one step; the secrets that they were given are kept out of its result too."""
 
         @asynccontextmanager
@@ -154,7 +156,7 @@ def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str |
     if payloads is not None and run.event.event.type == "http.request":
         for key, front in found.items():
             if front == UPLOADED:
-                found[key] = f"{payloads}/" if key.partition(".")[0] in reads else ""
+                found[key] = f"{payloads}/" if _option(key) in reads else ""
     return {key: "" if front == UPLOADED else front for key, front in found.items()}
 
 
@@ -162,6 +164,11 @@ def _watched(event: Event) -> str:
     """The folder that the trigger watches: `event.path` is opened below it without following links."""
     path, folder = str(event.fields.get("path", "")), event.source.rstrip("/") + "/"
     return folder if path.startswith(folder) else path
+
+
+def _option(key: str) -> str:
+    """The option of a place: `attach.0.path` is of `attach.path`."""
+    return ".".join(part for part in key.split(".") if not part.isdigit())
 
 
 UPLOADED = "\0event.files"

@@ -17,6 +17,7 @@ class Kind:
     Options: ClassVar[type[msgspec.Struct]]
     event_type: ClassVar[str] = ""
     identity: ClassVar[bool] = False
+    connection_kinds: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: Any) -> None:
         self.options = options
