@@ -11,6 +11,8 @@ from flows.options import check_options
 from flows.problems import suggest
 from flows.verbs import ANYTHING, Read
 from reactor.contracts import plan
+from reactor.contracts.kinds import AnyAction
+from reactor.kit.roots import needs_root
 
 VERB = "call"
 SCHEMA: dict[str, Any] = {"call": {"type": "string", "description": "runs an action"}, "with": ANYTHING}
@@ -44,28 +46,26 @@ def read(reading: Reading, node: Node, visible: Visible, id: str | None) -> Read
                     _written_out(reading, found, f"{key} of {name}")
             reading.connection(action, arguments_node, name)
             reading.collection(action, arguments_node)
-            for key in action.path_options:
-                value = arguments_node.get(key)
-                if (
-                    key not in action.literal_options
-                    and value is not None
-                    and isinstance(value.value, str)
-                    and value.value.startswith("${{")
-                    and not value.value.startswith("${{ event.path }}")
-                    and not (key in action.reading_options and value.value.startswith("${{ event.files"))
-                    and reading.kinds.file_root is None
-                ):
-                    reading.problem(
-                        value,
-                        f"{key} begins with an expression, so nothing says where it may point; write a folder in"
-                        " front, or start the daemon with --file-root DIR",
-                    )
+            _rooted(reading, action, arguments_node, arguments)
             if id is not None:
                 reading.results[id] = action.result_fields
     own = node.get("repeat")
     if own is not None:
         repeat = reading.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
     return Read(plan.Call(name or "", arguments, repeat))
+
+
+def _rooted(reading: Reading, action: type[AnyAction], node: Node, arguments: plan.Template) -> None:
+    """Reports paths of which nothing says where they may point. Those inside of lists are judged when the step runs."""
+    for key in action.path_options:
+        front = arguments.fronts.get(key)
+        reads = key in action.reading_options
+        if key not in action.literal_options and needs_root(front, reads, reading.kinds.file_root):
+            reading.problem(
+                node.get(key) or node,
+                f"{key} begins with an expression, so nothing says where it may point; write a folder in"
+                " front, or start the daemon with --file-root DIR",
+            )
 
 
 def _at(node: Node, keys: list[str]) -> Iterator[Node]:

@@ -20,6 +20,7 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
 from reactor.contracts.names import LONGEST_NAME, LONGEST_PATH, named, text_of
 from reactor.contracts.text import raw
+from reactor.kit.roots import refused
 
 KINDS = {
     errno.ENOENT: "file.not_found",
@@ -286,7 +287,3 @@ def was_link(error: OSError, folder: int, name: str) -> bool:
     except OSError:
         return True
     return stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
-
-
-def refused(message: str) -> StepFailed:
-    return StepFailed("file.path", message, retryable=False)

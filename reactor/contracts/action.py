@@ -67,7 +67,8 @@ class ActionContext(msgspec.Struct, kw_only=True):
     folder: str
     """The flow file's folder: where relative paths start."""
     literals: dict[str, str] = msgspec.field(default_factory=dict)
-    """For each top-level option whose value has an expression: the text in front of the first one."""
+    """For each place of the options whose text has an expression: what stands in front of the first one, as
+    `reactor.kit.roots` says."""
     settings: ActionSettings = msgspec.field(default_factory=ActionSettings)
     connection: Lend = no_connection
     """`async with context.connection(name) as client`. NotConnected out of it fails the step, retryable."""

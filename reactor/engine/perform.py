@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,12 +13,12 @@ from reactor.contracts.clock import Clock
 from reactor.contracts.collections import Collections
 from reactor.contracts.connection import Lend, Lender
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
-from reactor.contracts.event import Event
 from reactor.contracts.kinds import AnyAction
 from reactor.contracts.observe import Observer
 from reactor.contracts.registry import Registry
 from reactor.contracts.tracing import traceparent
 from reactor.engine.state import Run, StepFrame
+from reactor.kit.roots import roots
 from reactor.kit.words import explain
 from reactor.secrets.given import Secrets
 from reactor.secrets.masking import mask, masker
@@ -88,7 +88,7 @@ class ActionPerformer:
             deadline=deadline,
             clock=self._clock,
             folder=run.plan.folder,
-            literals=literals(body.arguments, run, action.reading_options, self._settings.payloads),
+            literals=roots(body.arguments.fronts, run.event.event, action.reading_options, self._settings.payloads),
             settings=self._settings,
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
@@ -144,48 +144,3 @@ class ActionPerformer:
                 secrets.given.update(self._connections.secrets_of(name))
 
         return lend
-
-
-def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str | None = None) -> dict[str, str]:
-    """For each option that is a text with an expression: what the author wrote in front of it. The folder that a
-    files trigger watches counts as the author's in front of `event.path`; for options that only read (`reads`),
-    `event.files…` of an http trigger stands under the folder of payloads. Nested values have the place in their key:
-    `attach.0.path`."""
-    found: dict[str, str] = {}
-    _literals(getattr(template, "source", None), "", run, found)
-    if payloads is not None and run.event.event.type == "http.request":
-        for key, front in found.items():
-            if front == UPLOADED:
-                found[key] = f"{payloads}/" if _option(key) in reads else ""
-    return {key: "" if front == UPLOADED else front for key, front in found.items()}
-
-
-def _watched(event: Event) -> str:
-    """The folder that the trigger watches: `event.path` is opened below it without following links."""
-    path, folder = str(event.fields.get("path", "")), event.source.rstrip("/") + "/"
-    return folder if path.startswith(folder) else path
-
-
-def _option(key: str) -> str:
-    """The option of a place: `attach.0.path` is of `attach.path`."""
-    return ".".join(part for part in key.split(".") if not part.isdigit())
-
-
-UPLOADED = "\0event.files"
-
-
-def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _literals(inner, f"{key}.{name}" if key else str(name), run, found)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            _literals(inner, f"{key}.{place}", run, found)
-    elif isinstance(value, str) and "${{" in value:
-        front, _, rest = value.partition("${{")
-        if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
-            found[key] = _watched(run.event.event)
-        elif not front and rest.strip().startswith("event.files"):
-            found[key] = UPLOADED
-        else:
-            found[key] = front

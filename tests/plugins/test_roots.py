@@ -30,6 +30,8 @@ LOADED = [
     ("file.read", "path", "${{ event.name }}/in", False),
     ("file.read", "path", "${{ vars.a }}${{ event.path }}", False),
     ("file.read", "path", "${{ event.path }}", True),
+    ("file.read", "path", "${{event.path}}", True),
+    ("file.read", "path", "${{ event['path'] }}", True),
     ("file.read", "path", "${{ event.path }}.done", True),
     ("file.read", "path", "${{ event.path + '.done' }}", False),
     ("file.read", "path", "${{ event.path.upper() }}", False),
@@ -127,6 +129,10 @@ def uploaded(path: str, type: str = "http.request") -> Event:
 GOOD = "/data/payloads/ab/cd"
 RUN: list[tuple[Event, str, str | None, str | None]] = [
     (watched(), "${{ event.path }}", None, "/in/a.txt"),
+    (watched(), "${{event['path']}}", None, "/in/a.txt"),
+    (watched(), "${{ event.path if event.path else 'b' }}", None, "/in/a.txt"),
+    (watched(), "${{ event.path and 'b' or 'c' }}", None, None),
+    (watched(path_bytes="L2lu"), "${{ event.path_bytes }}", None, None),
     (watched(), "${{ event.path }}.done", None, "/in/a.txt.done"),
     (watched(), "${{ event.path + '.done' }}", None, "/in/a.txt.done"),
     (watched(), "${{ event.path.replace('.txt', '') }}", None, "/in/a"),
