@@ -6,13 +6,13 @@ from pathlib import Path
 
 from plugins.actions._place import Place
 from reactor.contracts.action import ActionContext
-from reactor.kit.roots import pointed
+from reactor.kit.roots import pointed, root_of
 
 
 def locate(context: ActionContext, option: str, value: str) -> Place:
     """The file or folder that an option's value names. What an expression added stays under its root, and no link below
     that root is followed when the place is opened. Raises StepFailed of type `file.path`."""
-    found = pointed(option, value, context.literals.get(option), context.folder, context.settings.file_root)
+    found = pointed(option, value, root_of(context.literals, option), context.folder, context.settings.file_root)
     return Place(found.root, found.parts) if found.parts else _of_author(Path(found.root))
 
 

@@ -63,6 +63,15 @@ def _option(place: str) -> str:
     return ".".join(part for part in place.split(".") if not part.isdigit())
 
 
+def root_of(literals: Mapping[str, str], place: str) -> str | None:
+    """What `roots` says of a place. A value inside of one that is all expression is all expression too."""
+    found = literals.get(place)
+    while found is None and "." in place:
+        place = place.rpartition(".")[0]
+        found = "" if place in literals else None
+    return found
+
+
 class Pointed(NamedTuple):
     """A path, absolute. `parts` are below `root` and lead nowhere else; without any, the author wrote all of it."""
 

@@ -186,5 +186,9 @@ async def test_paths_inside_of_an_option() -> None:
     assert await perform("email.send", {**sent, "attach": both}, uploaded(GOOD)) == ["/in/x", GOOD]
     with pytest.raises(StepFailed, match="all expression"):
         await perform("email.send", {**sent, "attach": [{"path": "${{ event.data.n }}"}]}, uploaded(GOOD))
+    for attach in ("${{ [{'path': event.data.n}] }}", ["${{ {'path': event.data.n} }}"]):
+        with pytest.raises(StepFailed, match="all expression"):
+            await perform("email.send", {**sent, "attach": attach}, uploaded("/etc/passwd"))
+        assert await perform("email.send", {**sent, "attach": attach}, uploaded("/etc/x"), "/etc") == ["/etc/x"]
     with pytest.raises(StepFailed, match="leaves"):
         await perform("email.send", {**sent, "attach": [{"path": "/in/${{ event.data.n }}"}]}, uploaded("../x"))
