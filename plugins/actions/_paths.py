@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from plugins.actions._place import Place
 from reactor.contracts.action import ActionContext
 from reactor.kit.roots import pointed, root_of
+
+
+class OnePath(Protocol):
+    """Options with a file."""
+
+    @property
+    def path(self) -> str: ...
+
+
+class TwoPaths(OnePath, Protocol):
+    """Options with a file, and another that is written."""
+
+    @property
+    def to(self) -> str: ...
 
 
 def locate(context: ActionContext, option: str, value: str) -> Place:

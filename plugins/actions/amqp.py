@@ -96,7 +96,7 @@ def _target(options: PublishOptions) -> tuple[str, str]:
     return exchange, key
 
 
-def _message(options: PublishOptions, context: ActionContext, id: str) -> Any:
+def _message(options: PublishOptions, context: ActionContext, id: str) -> object:
     """Raises StepFailed for headers and properties that the protocol has no place for."""
     import aio_pika
 

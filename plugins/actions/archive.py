@@ -86,13 +86,15 @@ class List(ActionKind[ListOptions]):
         place = locate(context, "path", options.path)
         format = format_of(options.format, place)
 
-        def work(stop: Stop) -> Any:
-            files: list[dict[str, Any]] = []
+        def work(stop: Stop) -> object:
+            files: list[dict[str, object]] = []
+            size = 0
             with errors(place), members(place, format) as found:
                 for member in found:
                     stop.look()
                     files.append({**named("name", member.name), "size": member.size})
-            return {"files": files, "count": len(files), "size": sum(file["size"] for file in files)}
+                    size += member.size
+            return {"files": files, "count": len(files), "size": size}
 
         return await in_thread(work)
 
@@ -116,7 +118,7 @@ class Extract(ActionKind[ExtractOptions]):
         format = format_of(options.format, place)
         return await in_thread(lambda stop: self._extract(place, to, format, room, options.files, stop))
 
-    def _extract(self, place: Place, to: Place, format: Format, room: int, most: int, stop: Stop) -> Any:
+    def _extract(self, place: Place, to: Place, format: Format, room: int, most: int, stop: Stop) -> object:
         files: list[str] = []
         used = 0
         with errors(place), members(place, format) as found:
@@ -176,7 +178,7 @@ class Create(ActionKind[CreateOptions]):
         format = format_of(options.format, to)
         return await in_thread(lambda stop: self._create(place, to, options.pattern, format, stop))
 
-    def _create(self, place: Place, to: Place, glob: str, format: Format, stop: Stop) -> Any:
+    def _create(self, place: Place, to: Place, glob: str, format: Format, stop: Stop) -> object:
         with errors(place):
             if place.is_folder():
                 found = files_under(place, glob, MAX_MEMBERS, stop.look)

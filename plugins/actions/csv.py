@@ -100,7 +100,7 @@ class Write(ActionKind[WriteOptions]):
         place = locate(context, "path", options.path)
         one_character(options.delimiter)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             with errors(place):
                 return write_items(
                     place, options.rows, "csv", options.columns, stop, options.delimiter, options.formulas

@@ -184,7 +184,7 @@ def _changed(collection: str, key: str, version: int | None) -> StepFailed:
 MISSING = object()
 
 
-def field_of(item: Item, path: str) -> Any:
+def field_of(item: Item, path: str) -> object:
     """MISSING when the value has no such field."""
     if path == "key":
         return item.key
@@ -214,11 +214,11 @@ def holds(item: Item, where: Where) -> bool:
     return bool({"<": value < wanted, "<=": value <= wanted, ">": value > wanted, ">=": value >= wanted}[how])
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: object) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _rank(value: Any) -> int:
+def _rank(value: object) -> int:
     """Order of types: null and missing, numbers, texts, all else."""
     if value is None or value is MISSING:
         return 0
@@ -230,7 +230,7 @@ def _rank(value: Any) -> int:
 def _sorted(items: list[Item], order: str) -> list[Item]:
     name = order.removeprefix("-")
 
-    def place(item: Item) -> tuple[int, Any]:
+    def place(item: Item) -> tuple[int, object]:
         value = field_of(item, name)
         rank = _rank(value)
         return rank, value if rank in (1, 2) else msgspec.json.encode(value).decode() if rank == 3 else 0

@@ -10,7 +10,7 @@ import email.utils
 import hashlib
 import mimetypes
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import msgspec
@@ -18,10 +18,14 @@ import msgspec
 from plugins.actions._mail import address_header, disposition, mailboxes, text_header, wrong
 from plugins.actions._paths import locate
 from plugins.actions._place import Place, errors
+from plugins.connections.smtp import Server
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown
+
+if TYPE_CHECKING:
+    import aiosmtplib
 
 MAX_MAIL = 25 * 1024 * 1024
 MAX_TO = 100
@@ -110,7 +114,7 @@ class Mail(NamedTuple):
         return not all(address.isascii() for address in (self.sender, *self.to))
 
 
-async def deliver(server: Any, mail: Mail) -> dict[str, str]:
+async def deliver(server: Server, mail: Mail) -> dict[str, str]:
     """Hands the mail to the server; the addresses that it refused. Once the server has taken it, nothing fails."""
     import aiosmtplib
 
@@ -141,7 +145,7 @@ async def deliver(server: Any, mail: Mail) -> dict[str, str]:
     return {address: f"{code} {text}" for address, (code, text) in refused.items()}
 
 
-def _mail_options(client: Any, mail: Mail) -> list[str]:
+def _mail_options(client: aiosmtplib.SMTP, mail: Mail) -> list[str]:
     options = [f"size={len(mail.raw)}"] if client.supports_extension("size") else []
     if mail.utf8:
         if not client.supports_extension("smtputf8"):

@@ -6,7 +6,7 @@ Once the other side has acted, nothing makes the step run again: what fails from
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import yarl
@@ -43,6 +43,9 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.kinds import ActionKind
 from reactor.kit.durations import DurationError, parse_duration
 
+if TYPE_CHECKING:
+    import aiohttp
+
 MAX_REDIRECTS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -72,7 +75,7 @@ class Request(ActionKind[RequestOptions]):
         literal: bool,
         private: frozenset[str] = frozenset(),
         content: bool = True,
-    ) -> Any:
+    ) -> dict[str, Any]:
         """One request. `literal`: the author wrote the host; `private`: headers that leave with the host; `content`:
         whether the body of a good answer is read."""
         method = (self.method or options.method).upper()
@@ -120,7 +123,7 @@ class _Exchange:
         self._acted = False
         """Whether the other side has done what was asked."""
 
-    async def run(self, shared: Session) -> Any:
+    async def run(self, shared: Session) -> dict[str, Any]:
         import aiohttp
         from aiohttp.http_exceptions import HttpProcessingError
 
@@ -146,7 +149,7 @@ class _Exchange:
             failed.retryable = False
         raise failed from None
 
-    async def _run(self, shared: Session, failures: tuple[type[Exception], ...]) -> Any:
+    async def _run(self, shared: Session, failures: tuple[type[Exception], ...]) -> dict[str, Any]:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=self._seconds)
@@ -182,7 +185,7 @@ class _Exchange:
             self._headers = {k: v for k, v in self._headers.items() if k.lower() not in drop}
         self._url = target
 
-    async def _result(self, response: Any, failures: tuple[type[Exception], ...]) -> Any:
+    async def _result(self, response: aiohttp.ClientResponse, failures: tuple[type[Exception], ...]) -> dict[str, Any]:
         result: dict[str, Any] = {
             "status": response.status,
             "headers": headers_of(response),

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from plugins.actions._message import raw, sendable
+from plugins.connections.kafka import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import rfc3339
@@ -75,7 +76,7 @@ class Publish(ActionKind[PublishOptions]):
         }
 
 
-async def _failure(client: Any, topic: str, error: Exception) -> StepFailed | NotConnected:
+async def _failure(client: Client, topic: str, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it. The producer, which all share, is only given up when the brokers do
     not answer, or when it can send nothing more."""
     from aiokafka import errors

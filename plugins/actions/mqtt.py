@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from plugins.actions._message import raw, sendable
+from plugins.connections.mqtt import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.kinds import ActionKind
@@ -56,7 +57,7 @@ class Publish(ActionKind[PublishOptions]):
         for name, value in headers.items():
             _fits(name, value)
         async with context.connection(options.connection) as client:
-            properties: Any = None
+            properties: object = None
             if client.settings.version == "5" and headers:
                 properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
                 properties.UserProperty = list(headers.items())
@@ -78,7 +79,7 @@ def _fits(name: str, value: str) -> None:
             raise StepFailed("expression", f"{what} holds U+0000, or is longer than 65,535 bytes", retryable=False)
 
 
-def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+def _failure(client: Client, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it: the client, which all share, is only lost with its connection."""
     if client.lost() or (isinstance(error, OSError) and not isinstance(error, TimeoutError)):
         return NotConnected(f"mqtt: {error or type(error).__name__}")

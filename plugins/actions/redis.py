@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
 
 from plugins.actions._message import raw, shown
+from plugins.connections.redis import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
-from reactor.contracts.kinds import ActionKind, Given
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.durations import DurationError, parse_duration
 
 PING = 5.0
@@ -86,14 +87,17 @@ class EvalOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """ARGV of the script: texts as they are, anything else as JSON."""
 
 
+Given = TypeVar("Given", bound=_Options, contravariant=True)
+
+
 class _Redis(ActionKind[Given]):
     connection_kinds = ("redis",)
     repeat = "safe"
 
-    async def act(self, client: Any, options: Any) -> Any:
+    async def act(self, client: Client, options: Given) -> object:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> object:
+    async def run(self, options: Given, context: ActionContext) -> object:
         from redis.exceptions import RedisClusterException, RedisError
 
         async with context.connection(options.connection) as client:
@@ -103,7 +107,7 @@ class _Redis(ActionKind[Given]):
                 raise await _failure(client, error) from None
 
 
-async def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+async def _failure(client: Client, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it. The connection is only lost when the server does not answer others
     either: the client has more users, with sockets of their own."""
     from redis.exceptions import ConnectionError as Lost
@@ -132,7 +136,7 @@ class Publish(_Redis[PublishOptions]):
     result_fields = ("receivers",)
     example = "call: redis.publish\nwith: {connection: cache, channel: news, data: {id: 7}}"
 
-    async def act(self, client: Any, options: PublishOptions) -> Any:
+    async def act(self, client: Client, options: PublishOptions) -> object:
         return {"receivers": await client.publish(options.channel, raw(options.data))}
 
 
@@ -144,7 +148,7 @@ class StreamAdd(_Redis[StreamAddOptions]):
     result_fields = ("stream", "id")
     example = "call: redis.stream_add\nwith: {connection: cache, stream: orders, data: {id: 7}}"
 
-    async def act(self, client: Any, options: StreamAddOptions) -> Any:
+    async def act(self, client: Client, options: StreamAddOptions) -> object:
         if not options.data:
             raise StepFailed("expression", "data has at least one field", retryable=False)
         fields = {name: raw(value) for name, value in options.data.items()}
@@ -159,7 +163,7 @@ class Get(_Redis[KeyOptions]):
     result_fields = ("value", "found")
     example = "call: redis.get\nwith: {connection: cache, key: user:7, json: true}"
 
-    async def act(self, client: Any, options: KeyOptions) -> Any:
+    async def act(self, client: Client, options: KeyOptions) -> object:
         value = await client.get(options.key)
         if value is not None and options.json:
             try:
@@ -176,7 +180,7 @@ class Set(_Redis[SetOptions]):
     result_fields = ("set",)
     example = "call: redis.set\nwith: {connection: cache, key: user:7, data: {name: Ada}, expire: 1h}"
 
-    async def act(self, client: Any, options: SetOptions) -> Any:
+    async def act(self, client: Client, options: SetOptions) -> object:
         if options.only_if not in (None, "absent", "present"):
             raise StepFailed("expression", "only_if is absent or present", retryable=False)
         try:
@@ -197,7 +201,7 @@ class Delete(_Redis[DeleteOptions]):
     result_fields = ("deleted",)
     example = "call: redis.delete\nwith: {connection: cache, key: user:7}"
 
-    async def act(self, client: Any, options: DeleteOptions) -> Any:
+    async def act(self, client: Client, options: DeleteOptions) -> object:
         keys = [options.key] if isinstance(options.key, str) else options.key
         return {"deleted": await client.delete(*keys) if keys else 0}
 
@@ -210,7 +214,7 @@ class Push(_Redis[PushOptions]):
     result_fields = ("length",)
     example = "call: redis.push\nwith: {connection: cache, list: jobs, data: {id: 7}}"
 
-    async def act(self, client: Any, options: PushOptions) -> Any:
+    async def act(self, client: Client, options: PushOptions) -> object:
         if options.end not in ("left", "right"):
             raise StepFailed("expression", "end is left or right", retryable=False)
         push = client.lpush if options.end == "left" else client.rpush
@@ -225,7 +229,7 @@ class Increment(_Redis[IncrementOptions]):
     result_fields = ("value",)
     example = "call: redis.increment\nwith: {connection: cache, key: visits}"
 
-    async def act(self, client: Any, options: IncrementOptions) -> Any:
+    async def act(self, client: Client, options: IncrementOptions) -> object:
         return {"value": await client.incrby(options.key, options.by)}
 
 
@@ -240,6 +244,6 @@ class Eval(_Redis[EvalOptions]):
         "call: redis.eval\nwith:\n  connection: cache\n  script: return redis.call('GET', KEYS[1])\n  keys: [user:7]"
     )
 
-    async def act(self, client: Any, options: EvalOptions) -> Any:
+    async def act(self, client: Client, options: EvalOptions) -> object:
         arguments = [raw(one) for one in options.args]
         return {"value": shown(await client.eval(options.script, len(options.keys), *options.keys, *arguments))}

@@ -47,7 +47,7 @@ def _encoded(option: str, text: str) -> bytes:
         raise StepFailed("expression", f"{option} holds text that cannot be UTF-8", retryable=False) from None
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     try:
         return msgspec.json.encode(value).decode()
     except (ValueError, OverflowError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,7 +12,7 @@ from plugins.actions._paths import locate
 from plugins.actions._rows import RowFile
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.kinds import ActionKind, Given
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.names import named
 from reactor.kit.durations import DurationError, parse_duration
 from reactor.kit.formulas import Formulas
@@ -87,11 +88,14 @@ class TransactionOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_o
     """Statements with `query`, `params` and `expect` (rows it must change, else all is undone), at most 100."""
 
 
+Given = TypeVar("Given", bound=_Options, contravariant=True)
+
+
 class _Sql(ActionKind[Given]):
     connection_kinds = ("postgres", "mysql", "sqlite")
 
     @asynccontextmanager
-    async def session(self, options: Any, context: ActionContext) -> Any:
+    async def session(self, options: Given, context: ActionContext) -> AsyncIterator[tuple[Database, Session]]:
         try:
             seconds = parse_duration(options.timeout)
         except DurationError as error:
@@ -234,11 +238,11 @@ class Transaction(_Sql[TransactionOptions]):
         return {"results": results}
 
 
-def _with_key(params: Any, context: ActionContext) -> Any:
+def _with_key(params: dict[str, Any] | list[Any], context: ActionContext) -> dict[str, Any] | list[Any]:
     return params if isinstance(params, list) else {OWN_KEY: context.idempotency_key, **params}
 
 
-def shown(result: Result) -> dict[str, Any]:
+def shown(result: Result) -> dict[str, object]:
     return {"rows": result.rows, "count": result.count, "more": result.more, "columns": result.columns}
 
 
@@ -255,7 +259,7 @@ def insert_text(table: str, columns: list[str], database: Database) -> str:
     return f"INSERT INTO {target} ({names}) VALUES ({marks})"
 
 
-async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, Any]]) -> int:
+async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, object]]) -> int:
     """All of the rows in one transaction."""
     if len(rows) > 100_000:
         raise StepFailed("limit", "at most 100,000 rows are written at once", retryable=False)

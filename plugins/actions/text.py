@@ -5,18 +5,18 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from plugins.actions._decode import ENCODINGS, MAX_ITEM, over
-from plugins.actions._items import FACTS, LOOK_EVERY, Items, ReadItems, lines, pattern
-from plugins.actions._paths import locate
+from plugins.actions._items import FACTS, LOOK_EVERY, Items, Match, Pattern, ReadItems, lines, pattern
+from plugins.actions._paths import TwoPaths, locate
 from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
-from reactor.contracts.kinds import ActionKind, Given
+from reactor.contracts.kinds import ActionKind
 
 MAX_PARTS = 10_000
 
@@ -81,21 +81,32 @@ class Lines(ReadItems[LinesOptions]):
         return lines(place, options.encoding)
 
 
-class _Rewrite(ActionKind[Given]):
+class RewriteOptions(TwoPaths, Protocol):
+    @property
+    def pattern(self) -> str: ...
+
+    @property
+    def encoding(self) -> str: ...
+
+
+Rewriting = TypeVar("Rewriting", bound=RewriteOptions, contravariant=True)
+
+
+class _Rewrite(ActionKind[Rewriting]):
     repeat = "safe"
     path_options = ("path", "to")
     reading_options = ("path",)
     result_fields = FACTS
 
-    def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: Rewriting, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         """Lines to write, each with how many places counted."""
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> object:
+    async def run(self, options: Rewriting, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         expression = pattern(options.pattern)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             count = 0
             with errors(place):
                 with writing(to) as partial, partial.text(options.encoding) as file:
@@ -116,7 +127,7 @@ class Filter(_Rewrite[FilterOptions]):
     Options = FilterOptions
     example = "call: text.filter\nwith: {path: app.log, to: errors.log, pattern: ' ERROR '}"
 
-    def rewrite(self, options: FilterOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: FilterOptions, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         for line in given:
             if (expression.search(line) is not None) != options.invert:
                 yield line, 1
@@ -128,7 +139,7 @@ class Replace(_Rewrite[ReplaceOptions]):
     Options = ReplaceOptions
     example = "call: text.replace\nwith: {path: a.txt, to: b.txt, pattern: colour, by: color}"
 
-    def rewrite(self, options: ReplaceOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: ReplaceOptions, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         put = filled(options.by, expression)
         for line in given:
             most = len(line) * (1 + options.by.count("\\"))
@@ -142,7 +153,7 @@ class Replace(_Rewrite[ReplaceOptions]):
 _ESCAPE = re.compile(r"\\(?:g<(?P<name>\w+)>|(?P<number>[1-9][0-9]?)|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
-def filled(by: str, expression: Any) -> Callable[[Any], str]:
+def filled(by: str, expression: Pattern) -> Callable[[Match], str]:
     """What stands in for a match. The library's own way reads the text as Latin-1."""
     parts: list[str | int] = []
     place = 0
@@ -182,8 +193,8 @@ class Split(ActionKind[SplitOptions]):
         if "{}" not in to.name or options.lines < 1:
             raise StepFailed("expression", "`to` has {} in its name, and `lines` is at least 1", retryable=False)
 
-        def work(stop: Stop) -> Any:
-            files: list[dict[str, Any]] = []
+        def work(stop: Stop) -> object:
+            files: list[dict[str, object]] = []
             with errors(place):
                 given = lines(place, options.encoding)
                 head = next(given, None) if options.header else None

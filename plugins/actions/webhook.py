@@ -119,7 +119,7 @@ class Send(ActionKind[SendOptions]):
             raise
         return {"id": id, "status": answer["status"]}
 
-    async def _post(self, request: RequestOptions, connection: str | None, context: ActionContext) -> Any:
+    async def _post(self, request: RequestOptions, connection: str | None, context: ActionContext) -> dict[str, Any]:
         if connection is None:
             literal = is_literal(request.url, context.literals.get("url"))
             return await Post().exchange(request, context, literal, content=False)

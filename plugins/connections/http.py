@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 import msgspec
@@ -56,7 +56,7 @@ class Http(ConnectionKind[Settings, Settings]):
     example = "kind: http\nsettings:\n  url: https://api.example\n  auth: {bearer: '${{ secrets.api_token }}'}"
 
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         raise ValueError("an HTTP API has a name")
 
     @classmethod

@@ -52,10 +52,10 @@ class Kafka(ConnectionKind[Settings, Client]):
     )
 
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         parts = urllib.parse.urlsplit(url)
         user, _, servers = parts.netloc.rpartition("@")
-        found: dict[str, Any] = {"servers": servers, "security": "tls" if parts.scheme == "kafka+tls" else "none"}
+        found: dict[str, object] = {"servers": servers, "security": "tls" if parts.scheme == "kafka+tls" else "none"}
         if user:
             name, _, password = user.partition(":")
             found |= {"user": urllib.parse.unquote(name), "password": urllib.parse.unquote(password)}

@@ -77,11 +77,11 @@ class Mqtt(ConnectionKind[Settings, Client]):
     )
 
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         parts = urllib.parse.urlsplit(url)
         if not parts.hostname:
             raise ValueError("mqtt://user:password@host:port")
-        found: dict[str, Any] = {"host": parts.hostname, "tls": parts.scheme == "mqtts"}
+        found: dict[str, object] = {"host": parts.hostname, "tls": parts.scheme == "mqtts"}
         if parts.port:
             found["port"] = parts.port
         if parts.username:

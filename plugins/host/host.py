@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
 from plugins.host.kinds import action_class, trigger_class
+from plugins.host.link import Publish
 from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
+from reactor.contracts.kinds import AnyAction
 from reactor.contracts.observe import Observer
+from reactor.contracts.registry import OpenRegistry
 from reactor.kit.durations import parse_duration
 
 LOOK = 1.0
@@ -34,11 +37,30 @@ def plugin_folders(directories: Sequence[Path]) -> list[Path]:
     return found
 
 
+class PluginKinds(Protocol):
+    """Where the kinds of plugins go."""
+
+    @property
+    def actions(self) -> OpenRegistry[AnyAction]: ...
+
+    @property
+    def triggers(self) -> OpenRegistry[Any]: ...
+
+    @property
+    def schema(self) -> Any: ...
+
+
 class Host:
     """`publish` takes an event that a plugin sends by itself."""
 
     def __init__(
-        self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any, base: type
+        self,
+        directories: Sequence[Path],
+        kinds: PluginKinds,
+        clock: Clock,
+        observer: Observer,
+        publish: Publish,
+        base: type,
     ) -> None:
         self._directories = list(directories)
         self._kinds = kinds

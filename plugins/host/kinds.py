@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
 import msgspec
+from anyio.streams.memory import MemoryObjectReceiveStream
 
-from plugins.host.link import Call
+from plugins.host.link import Call, Listening
 from plugins.host.manifest import ActionSpec, TriggerSpec
 from plugins.host.options import given_options, options_struct
 from plugins.host.plugin import Plugin
@@ -17,10 +18,13 @@ from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
 from reactor.contracts.kinds import ActionKind, AnyAction
 from reactor.contracts.plan import Validator
+from reactor.contracts.trigger import Receipt, TriggerContext
 from reactor.kit.durations import parse_duration
 
 CompileSchema = Callable[[Any], Validator]
 """Compiles a JSON Schema. Raises ValueError."""
+Sent = tuple[Awaitable[Receipt], int]
+"""The receipt of an event, and its number."""
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
 OPENING = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"})
 """Keywords of a JSON Schema by which a value may have other properties."""
@@ -83,7 +87,7 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
         def problems(cls, options: Any) -> list[tuple[str, str]]:
             return [("", one) for one in validator.problems(given_options(options))] if validator is not None else []
 
-        async def listen(self, ctx: Any) -> None:
+        async def listen(self, ctx: TriggerContext) -> None:
             try:
                 link = await plugin.link()
                 cursor = (await ctx.cursor()).get("cursor")
@@ -92,7 +96,7 @@ def trigger_class(plugin: Plugin, name: str, spec: TriggerSpec, compile_schema: 
                 raise NotConnected(str(error)) from None
             try:
                 async with anyio.create_task_group() as group:
-                    sender, receiver = anyio.create_memory_object_stream[Any](1000)
+                    sender, receiver = anyio.create_memory_object_stream[Sent](1000)
                     group.start_soon(_acknowledge, listening, receiver)
                     group.start_soon(_until_retired, plugin)
                     await ctx.ready()
@@ -116,7 +120,9 @@ async def _until_retired(plugin: Plugin) -> None:
     raise NotConnected("a new version of the plugin takes over")
 
 
-async def _acknowledge(listening: Any, receiver: Any) -> None:
+async def _acknowledge(
+    listening: Listening, receiver: MemoryObjectReceiveStream[tuple[Awaitable[Receipt], int]]
+) -> None:
     """In order, and only what is durable; what became durable while one was sent goes with the next."""
     durable, news = 0, anyio.Event()
 
@@ -137,7 +143,7 @@ async def _acknowledge(listening: Any, receiver: Any) -> None:
             news = anyio.Event()
 
 
-def _event(given: dict[str, Any], type: str, source: str) -> Event:
+def _event(given: dict[str, object], type: str, source: str) -> Event:
     """Raises ValueError for what is no event."""
     unknown = set(given) - EVENT_KEYS
     if unknown:
@@ -154,7 +160,7 @@ def _event(given: dict[str, Any], type: str, source: str) -> Event:
     return event
 
 
-def _named(cls: type, full: str, spec: Any, schema: dict[str, Any], more: dict[str, Any]) -> type:
+def _named(cls: type, full: str, spec: TriggerSpec, schema: dict[str, Any], more: dict[str, object]) -> type:
     attributes: dict[str, Any] = {
         "name": full, "summary": spec.summary, "docs": spec.docs, "schema": schema,
         "Options": options_struct(full.replace(".", "_"), schema), **more,

@@ -71,7 +71,10 @@ def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
     from reactor.observe.log import Observers
     from triggers.kit.shared import Kind
 
-    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None, Kind)
+    async def refuse(event: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError("nothing is started here that could publish")
+
+    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), refuse, Kind)
     anyio.run(host.load)
     return host.problems
 

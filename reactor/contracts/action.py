@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,9 +17,9 @@ from reactor.contracts.observe import Observer
 class Memory(Protocol):
     """What an action keeps between runs: a few small values by name, durable."""
 
-    async def get(self, name: str) -> Any: ...
+    async def get(self, name: str) -> object: ...
 
-    async def set(self, name: str, value: Any) -> None:
+    async def set(self, name: str, value: object) -> None:
         """`None` removes the value."""
         ...
 
@@ -28,10 +28,13 @@ class Closable(Protocol):
     async def close(self) -> None: ...
 
 
+C = TypeVar("C", bound=Closable)
+
+
 class Clients(Protocol):
     """What actions keep open between calls: bounded in number, closed when nobody has used it for a while."""
 
-    def lend(self, key: Hashable, make: Callable[[], Awaitable[Closable]]) -> AbstractAsyncContextManager[Any]:
+    def lend(self, key: Hashable, make: Callable[[], Awaitable[C]]) -> AbstractAsyncContextManager[C]:
         """The client of the key; `make` makes it when there is none. The key names all that the client may do: two
         callers with different rights never have the same one."""
         ...
@@ -75,7 +78,7 @@ class ActionContext(msgspec.Struct, kw_only=True):
     memory: Memory | None = None
     collections: Collections | None = None
     """The flows' own data."""
-    reveals: Callable[[Any], bool] = lambda _: False
+    reveals: Callable[[object], bool] = lambda _: False
     """Whether a value has a secret that this step was given, in any form that is masked."""
     traceparent: str | None = None
     """W3C Trace Context to send along, when the event has a trace or the daemon makes traces."""

@@ -74,7 +74,7 @@ class ConnectionKind(Kind, Generic[Settings, Client]):
         self.options = options
 
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         """Settings from a URL. Raises ValueError."""
         raise ValueError(f"a connection of the kind {cls.name} has no URL")
 
