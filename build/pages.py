@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -12,10 +13,14 @@ sys.path.insert(0, str(ROOT))
 from reactor.kinds.reference import option_table  # noqa: E402
 from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry  # noqa: E402
 
-KINDS = {"triggers": LazyRegistry(TRIGGERS), "plugins": LazyRegistry(ACTIONS), "connections": LazyRegistry(CONNECTIONS)}
+KINDS: dict[str, LazyRegistry[Any]] = {
+    "triggers": LazyRegistry(TRIGGERS),
+    "plugins": LazyRegistry(ACTIONS),
+    "connections": LazyRegistry(CONNECTIONS),
+}
 
 
-def registry_of(page: Path) -> LazyRegistry:
+def registry_of(page: Path) -> LazyRegistry[Any]:
     """The kinds whose tables stand in a page."""
     return KINDS["connections" if page.parent.parent.name == "connections" else page.relative_to(ROOT).parts[0]]
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,9 @@ from flows.problems import Problem, suggest
 from flows.report import Report
 from flows.uses import Uses
 from flows.visible import FlowNames, Visible
+from reactor.contracts.kinds import AnyConnection
 from reactor.contracts.plan import Template
+from reactor.contracts.registry import Registry
 from reactor.kit.words import explain
 
 FOLDER = "connections"
@@ -81,7 +82,7 @@ def _read(node: Node, path: Path, kinds: Kinds, alone: bool) -> Connection:
     return made
 
 
-def _settings(computed: Computed, cls: Any, node: Node, kind: str) -> Template | None:
+def _settings(computed: Computed, cls: type[AnyConnection], node: Node, kind: str) -> Template | None:
     report = computed.report
     check_options(report, cls.Options, node, f"the connection {kind}", templates=True)
     template = computed.template(node, Visible(names=frozenset({"env"}), secrets=True))
@@ -116,7 +117,9 @@ def by_name(connections: Iterable[Connection]) -> dict[str, Connection]:
     return named
 
 
-def use_problem(value: str, wanted: Sequence[str], named: Mapping[str, Connection], kinds: Any) -> str | None:
+def use_problem(
+    value: str, wanted: Sequence[str], named: Mapping[str, Connection], kinds: Registry[AnyConnection]
+) -> str | None:
     """Why a `connection:` of a flow does not name one of the kinds that are wanted; None when it does."""
     if "://" in value:
         scheme = value.partition("://")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flows.beside import FilesBeside
 from flows.computed import Computed
@@ -13,18 +13,18 @@ from flows.report import Report
 from flows.uses import Uses
 from flows.value_schema import MakeValidator
 from flows.visible import FlowNames, SecretExists, Visible
-from reactor.contracts.kinds import AnyTrigger
+from reactor.contracts.kinds import AnyAction, AnyConnection, AnyTrigger
 from reactor.contracts.plan import Step
-from reactor.contracts.registry import OpenRegistry
+from reactor.contracts.registry import OpenRegistry, Registry
 
 
 @dataclass(frozen=True)
 class Kinds:
     """What the daemon brings: action and trigger kinds by name, allowed words, secrets."""
 
-    actions: OpenRegistry[Any]
+    actions: OpenRegistry[AnyAction]
     triggers: OpenRegistry[AnyTrigger]
-    connections: OpenRegistry[Any]
+    connections: Registry[AnyConnection]
     allow: frozenset[str] = frozenset()
     secret_exists: SecretExists | None = None
     environment: frozenset[str] | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from flows.nodes import Node
 from flows.report import Report
+from reactor.contracts.kinds import AnyAction, AnyTrigger
 
 
 class ConnectionUse(NamedTuple):
@@ -44,12 +45,14 @@ class Uses:
     responds: bool = False
     """Whether a step answers the request that started the run."""
 
-    def connection(self, report: Report, options: Any, node: Node | None, what: str) -> None:
+    def connection(
+        self, report: Report, kind: type[AnyAction] | type[AnyTrigger], node: Node | None, what: str
+    ) -> None:
         """Notes the `connection` option of a kind that takes one."""
-        wanted = tuple(getattr(options, "connection_kinds", ()))
+        wanted = kind.connection_kinds
         given = node.get("connection") if wanted and node is not None and node.kind == "map" else None
         if wanted and given is None and node is not None:
-            usual = next((f.default for f in msgspec.structs.fields(options.Options) if f.name == "connection"), None)
+            usual = next((f.default for f in msgspec.structs.fields(kind.Options) if f.name == "connection"), None)
             if isinstance(usual, str):
                 self.connections.append(ConnectionUse(usual, wanted, Node("scalar", node.line, node.column)))
         if given is None or not isinstance(given.value, str):
@@ -59,8 +62,8 @@ class Uses:
         else:
             self.connections.append(ConnectionUse(given.value, wanted, given))
 
-    def collection(self, action: Any, node: Node) -> None:
+    def collection(self, action: type[AnyAction], node: Node) -> None:
         """Notes the `collection` option of an action that takes one."""
-        given = node.get("collection") if getattr(action, "uses_collection", False) and node.kind == "map" else None
+        given = node.get("collection") if action.uses_collection and node.kind == "map" else None
         if given is not None and isinstance(given.value, str) and "${{" not in given.value:
             self.collections.append(CollectionUse(given.value, given))

@@ -11,7 +11,6 @@ import socket as _socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -24,8 +23,10 @@ from plugins.host.host import Host
 from reactor import __version__
 from reactor.catalog.catalog import Catalog
 from reactor.config import Config, is_loopback, url_of
+from reactor.contracts.action import ActionSettings
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
+from reactor.contracts.kinds import AnyAction, AnyConnection, TriggerKind
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Retention, Store
 from reactor.contracts.text import shown
@@ -74,9 +75,9 @@ SAME_SIGNAL = 0.5
 def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
     """What flows are checked against. Without a configuration nothing beyond the safe set is allowed."""
     return Kinds(
-        actions=LazyRegistry(ACTIONS),
-        triggers=LazyRegistry(TRIGGERS),
-        connections=LazyRegistry(CONNECTIONS),
+        actions=LazyRegistry[AnyAction](ACTIONS),
+        triggers=LazyRegistry[TriggerKind](TRIGGERS),
+        connections=LazyRegistry[AnyConnection](CONNECTIONS),
         allow=config.allow if config is not None else frozenset(),
         secret_exists=secrets.exists if secrets is not None else None,
         environment=frozenset(config.env) if config is not None else None,
@@ -176,11 +177,10 @@ class Daemon(Operations):
                 inbox = Inbox(self.store, preparer, settlement, self.clock, self.observer)
                 self.inbox = inbox
                 await pool.begin()
-                settings = SimpleNamespace(
+                settings = ActionSettings(
                     file_root=config.file_root,
                     allow=config.allow,
                     allow_networks=config.allow_networks,
-                    seeded=False,
                     payloads=str(self.store.payloads.folder.absolute()),
                 )
                 connections = self.connections = Connections(

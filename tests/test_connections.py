@@ -12,6 +12,7 @@ import pytest
 from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.clock import SystemClock
 from reactor.lending.connections import Connections, _no_expression
 
@@ -22,21 +23,13 @@ class Options(msgspec.Struct):
     password: str = ""
 
 
-class Moody:
+class Moody(ConnectionKind[Options, object]):
     """A kind whose library raises what it likes."""
 
     Options = Options
-    schemes: ClassVar[tuple[str, ...]] = ()
     opening: ClassVar[Exception | None] = None
     checking: ClassVar[Exception | None] = None
     checks: ClassVar[int] = 0
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    @classmethod
-    def problems(cls, options: Options) -> list[tuple[str, str]]:
-        return []
 
     async def open(self) -> object:
         if Moody.opening is not None:

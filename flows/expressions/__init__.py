@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from flows.expressions.access import path_text, static_path
+from flows.expressions.access import first_path, path_text, static_path
 from flows.expressions.bounds import MAX_MADE, Budget, FirstBounds, limit, too_deep
 from flows.expressions.compiler import Compiler, Evaluate
 from flows.expressions.makers import MAKERS
@@ -33,7 +33,8 @@ class Compiled:
     """One expression. Fulfils `reactor.contracts.plan.Expression`."""
 
     __slots__ = (
-        "_evaluate", "_foreign", "_makes", "_secret", "columns", "file", "flow", "line", "lookup", "reads", "source",
+        "_evaluate", "_foreign", "_makes", "_secret", "alone", "begins", "columns", "file", "flow", "line", "lookup",
+        "reads", "source",
     )  # fmt: skip
 
     def __init__(self, source: str, evaluate: Evaluate, compiler: Compiler, line: int, file: str) -> None:
@@ -44,7 +45,11 @@ class Compiled:
         self.columns = compiler.reads
         self.reads = frozenset(compiler.reads)
         self._secret = any(path[0] == "secrets" for path in self.reads)
-        self.lookup = _lookup(compiler, compiler.parsed.tree)
+        tree = compiler.parsed.tree
+        self.lookup = _lookup(compiler, tree)
+        self.begins = first_path(compiler, tree)
+        """The path that it begins with."""
+        self.alone = bool(self.begins) and static_path(compiler, tree) == self.begins
         self.line = line
         self.file = file
 

@@ -76,6 +76,28 @@ def static_path(compiler: Compiler, node: ast.expr) -> tuple[str, ...] | None:
             return None
 
 
+def first_path(compiler: Any, tree: ast.expr) -> tuple[str, ...]:
+    """The path that an expression is written to begin with, `()` when it begins with anything else (a bracket too)."""
+    node = tree
+    while True:
+        if isinstance(node, ast.Call):
+            if not isinstance(node.func, ast.Attribute):
+                return ()
+            node = node.func.value
+        elif (path := static_path(compiler, node)) is not None:
+            return path if node.col_offset == 0 else ()
+        elif isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        elif isinstance(node, (ast.BinOp, ast.Compare)):
+            node = node.left
+        elif isinstance(node, ast.BoolOp):
+            node = node.values[0]
+        elif isinstance(node, ast.IfExp):
+            node = node.body
+        else:
+            return ()
+
+
 def path_text(path: tuple[str, ...]) -> str:
     text = path[0]
     for key in path[1:]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flows.expressions.bounds import MAX_SIZE, bounds_of, limit
 from flows.expressions.messages import fault, show
 from flows.expressions.values import text
-from reactor.contracts.plan import Names
+from reactor.contracts.plan import Front, Names
 from reactor.contracts.text import is_text
 
 Render = Callable[[Names], Any]
+NO_FRONTS: Mapping[str, Front] = MappingProxyType({})
 
 
 class Rendered:
     """A compiled value of the flow. Fulfils `reactor.contracts.plan.Template`."""
 
-    __slots__ = ("_render", "constant", "expressions", "reads", "source")
+    __slots__ = ("_render", "constant", "expressions", "fronts", "reads")
 
-    def __init__(self, render: Render, expressions: list[Any], constant: Any = None, source: Any = None) -> None:
-        self.source = source
+    def __init__(
+        self, render: Render, expressions: list[Any], constant: Any = None, fronts: Mapping[str, Front] = NO_FRONTS
+    ) -> None:
+        self.fronts = fronts
         self._render = render
         self.expressions = expressions
         self.constant = constant
@@ -86,6 +90,11 @@ def _join(pieces: list[Any], names: Names) -> str:
     return "".join(texts)
 
 
+def _front(text: str, first: Any) -> Front:
+    """`first` is the compiled expression, None when it is not one."""
+    return Front(text) if first is None else Front(text, first.begins, first.alone)
+
+
 def _half(value: Any) -> Render:
     def render(names: Names) -> Any:
         raise fault(f"the text {show(value)} cannot be written as UTF-8: it holds half of a character")
@@ -97,6 +106,7 @@ def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], i
     """Compiles a value of any shape. `compile_part(source, path, column)` compiles one expression, where `path` is
     its place inside the value."""
     expressions: list[Any] = []
+    fronts: dict[str, Front] = {}
 
     def build(part: Any, path: tuple[Any, ...]) -> Render | None:
         if isinstance(part, str):
@@ -121,9 +131,12 @@ def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], i
         if "${{" not in source:
             return None
         pieces: list[Any] = []
+        place = ".".join(map(str, path))
         for is_expression, content, column in split_template(source):
             if is_expression:
                 compiled = compile_part(content, path, column)
+                if place not in fronts:
+                    fronts[place] = _front("".join(pieces), compiled)
                 if compiled is None:
                     continue
                 expressions.append(compiled)
@@ -137,5 +150,5 @@ def compile_template(value: Any, compile_part: Callable[[str, tuple[Any, ...], i
 
     render = build(value, ())
     if render is None:
-        return Rendered(lambda names: value, [], value, value)
-    return Rendered(render, expressions, source=value)
+        return Rendered(lambda names: value, [], value)
+    return Rendered(render, expressions, fronts=fronts)

@@ -14,6 +14,8 @@ from flows.report import Report
 from flows.verbs import ANYTHING, Keys, Read, Verb
 from flows.visible import Visible
 from reactor.contracts import plan
+from reactor.contracts.kinds import AnyAction
+from reactor.kit.roots import needs_root
 
 
 class Call(Verb):
@@ -43,29 +45,14 @@ class Call(Verb):
                         f" (or REACTOR_ALLOW={action.needs})",
                     )
                 check_options(reading.report, action.Options, arguments_node, f"{name}", templates=True)
-                for key in getattr(action, "literal", ()):
+                for key in action.literal_options:
                     for found in _at(arguments_node, key.split(".")):
                         _written_out(reading.report, found, f"{key} of {name}")
                 reading.uses.connection(reading.report, action, arguments_node, name)
                 reading.uses.collection(action, arguments_node)
-                roots = getattr(action, "paths", ())
-                for key in roots:
-                    value = arguments_node.get(key)
-                    if (
-                        value is not None
-                        and isinstance(value.value, str)
-                        and value.value.startswith("${{")
-                        and not value.value.startswith("${{ event.path }}")
-                        and not (key in getattr(action, "reads", ()) and value.value.startswith("${{ event.files"))
-                        and reading.kinds.file_root is None
-                    ):
-                        reading.report.problem(
-                            value,
-                            f"{key} begins with an expression, so nothing says where it may point; write a folder in"
-                            " front, or start the daemon with --file-root DIR",
-                        )
+                _rooted(reading, action, arguments_node, arguments)
                 if id is not None:
-                    reading.names.steps.result_fields[id] = getattr(action, "result_fields", None)
+                    reading.names.steps.result_fields[id] = action.result_fields
         own = node.get("repeat")
         if own is not None:
             repeat = reading.report.choice(own, "repeat", ("safe", "keyed", "never"), repeat)
@@ -75,11 +62,24 @@ class Call(Verb):
         """What the action brings."""
         if not isinstance(body, plan.Call) or body.action not in reading.kinds.actions.names():
             return None
-        waits = getattr(reading.kinds.actions.get(body.action), "retry_waits", ())
-        return plan.Retry(len(waits), waits=tuple(waits)) if waits else None
+        waits = reading.kinds.actions.get(body.action).retry_waits
+        return plan.Retry(len(waits), waits=waits) if waits else None
 
     def keys_with(self, actions: Sequence[str]) -> Keys:
         return {**self.keys, "call": {"enum": actions, "description": self.keys["call"]["description"]}}
+
+
+def _rooted(reading: Reading, action: type[AnyAction], node: Node, arguments: plan.Template) -> None:
+    """Reports paths of which nothing says where they may point. Those inside of lists are judged when the step runs."""
+    for key in action.path_options:
+        front = arguments.fronts.get(key)
+        reads = key in action.reading_options
+        if key not in action.literal_options and needs_root(front, reads, reading.kinds.file_root):
+            reading.report.problem(
+                node.get(key) or node,
+                f"{key} begins with an expression, so nothing says where it may point; write a folder in"
+                " front, or start the daemon with --file-root DIR",
+            )
 
 
 def _at(node: Node, keys: list[str]) -> Iterator[Node]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Any
+from typing import TextIO
 
 from plugins.actions._decode import Text, as_json, content, over, text_of, undecodable
 from plugins.actions._place import Place
@@ -48,7 +48,7 @@ class _Source:
         return line
 
 
-def csv_rows(place: Place, delimiter: str, header: bool, encoding: str) -> Iterator[Any]:
+def csv_rows(place: Place, delimiter: str, header: bool, encoding: str) -> Iterator[object]:
     """Rows as objects by the names of the first row, or as lists. RFC 4180, with `delimiter` for the comma."""
     number = 0
     try:
@@ -154,13 +154,13 @@ def _undecodable_at(place: Place, delimiter: str, encoding: str) -> str | None:
 class CsvWriter:
     """Rows into a text file; the columns are those of the first row unless they are given."""
 
-    def __init__(self, file: Any, columns: list[str] | None, delimiter: str, formulas: Formulas) -> None:
+    def __init__(self, file: TextIO, columns: list[str] | None, delimiter: str, formulas: Formulas) -> None:
         self._writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         self._columns, self._formulas = columns, formulas
         self._known: frozenset[str] = frozenset()
         self._count = 0
 
-    def write(self, item: Any) -> None:
+    def write(self, item: object) -> None:
         self._count += 1
         if isinstance(item, list):
             self._writer.writerow([cell(value, self._formulas) for value in item])
@@ -179,7 +179,7 @@ class CsvWriter:
         self._writer.writerow([cell(item.get(name), self._formulas) for name in self._columns])
 
 
-def cell(value: Any, formulas: Formulas) -> str:
+def cell(value: object, formulas: Formulas) -> str:
     if value is None:
         return ""
     return csv_cell(value, formulas) if isinstance(value, str) else as_json(value).decode()

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import msgspec
 
@@ -43,7 +43,7 @@ def as_utf8(text: str) -> bytes:
         raise StepFailed("expression", "the text has a character that is not valid Unicode", retryable=False) from None
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def text_of_bytes(place: Place, data: bytes, encoding: str) -> str:
         raise wrong_byte(place, encoding, error) from None
 
 
-def json_value(where: str, data: str | bytes) -> Any:
+def json_value(where: str, data: str | bytes) -> object:
     """One value. Raises StepFailed: `file.content` for what is not JSON, `limit` for what is nested too deeply."""
     try:
         value = msgspec.json.decode(data)

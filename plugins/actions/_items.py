@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import msgspec
 
@@ -20,11 +20,12 @@ from plugins.actions._decode import (
     text_of,
     too_deep,
 )
-from plugins.actions._paths import locate
+from plugins.actions._paths import OnePath, TwoPaths, locate
 from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.formulas import Formulas
 from reactor.kit.xml import XmlLimit, XmlValues
 
@@ -40,7 +41,7 @@ LOOK_EVERY = 500
 """Items between two looks for a cancellation."""
 
 FACTS = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "count")
-Items = Iterator[Any]
+Items = Iterator[object]
 
 
 def json_values(place: Place, items: str | None, encoding: str) -> Items:
@@ -147,7 +148,7 @@ def xml_elements(place: Place, element: str, encoding: str | None) -> Items:
             yield from _parsed_xml(place, file, element, None)
 
 
-def _parsed_xml(place: Place, file: Any, element: str, encoding: str | None) -> Items:
+def _parsed_xml(place: Place, file: BinaryIO | Recoded, element: str, encoding: str | None) -> Items:
     import defusedxml
     import defusedxml.ElementTree
 
@@ -209,7 +210,7 @@ def lines(place: Place, encoding: str) -> Iterator[str]:
 def write_items(
     place: Place, items: Iterable[Any], into: str, columns: list[str] | None, stop: Stop, delimiter: str = ",",
     formulas: Formulas = "escape",
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Writes items as ndjson, json (a list) or csv; the file's facts and how many."""
     count = 0
     with writing(place) as partial, partial.text() as file:
@@ -232,30 +233,52 @@ def write_items(
     return {**partial.result, "count": count}
 
 
-def chosen(item: Any, columns: list[str]) -> Any:
+def chosen(item: object, columns: list[str]) -> object:
     return {name: item.get(name) for name in columns} if isinstance(item, dict) else item
 
 
-class ReadItems:
+class PageOptions(OnePath, Protocol):
+    @property
+    def skip(self) -> int: ...
+
+    @property
+    def limit(self) -> int: ...
+
+
+class ConvertOptions(TwoPaths, Protocol):
+    @property
+    def into(self) -> str | None: ...
+
+    @property
+    def columns(self) -> list[str] | None: ...
+
+    @property
+    def formulas(self) -> Formulas: ...
+
+
+Page = TypeVar("Page", bound=PageOptions, contravariant=True)
+Conversion = TypeVar("Conversion", bound=ConvertOptions, contravariant=True)
+
+
+class ReadItems(ActionKind[Page]):
     """A page of a file's items."""
 
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path",)
+    reading_options = ("path",)
     repeat = "safe"
     result_fields = ("items", "count", "next")
 
-    def items(self, place: Place, options: Any) -> Items:
+    def items(self, place: Place, options: Page) -> Items:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Page, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
         if not options.skip >= 0 or not 1 <= options.limit <= MAX_PAGE:
             raise StepFailed("expression", f"skip is at least 0, limit is from 1 to {MAX_PAGE:,}", retryable=False)
         return await in_thread(lambda stop: self._page(place, options, stop))
 
-    def _page(self, place: Place, options: Any, stop: Stop) -> Any:
-        found: list[Any] = []
+    def _page(self, place: Place, options: Page, stop: Stop) -> object:
+        found: list[object] = []
         size = 0
         with errors(place):
             for number, item in enumerate(self.items(place, options)):
@@ -270,22 +293,21 @@ class ReadItems:
         return {"items": found, "count": len(found), "next": None}
 
 
-class ConvertItems:
+class ConvertItems(ActionKind[Conversion]):
     """All items of a file into another file."""
 
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     repeat = "safe"
     result_fields = FACTS
 
-    def items(self, place: Place, options: Any) -> Items:
+    def items(self, place: Place, options: Conversion) -> Items:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Conversion, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             into = options.into or {".csv": "csv", ".json": "json"}.get(to.suffix, "ndjson")
             with errors(place):
                 items = self.items(place, options)
@@ -294,7 +316,24 @@ class ConvertItems:
         return await in_thread(work)
 
 
-def pattern(text: str) -> Callable[[str], Any]:
+class Match(Protocol):
+    def __getitem__(self, group: int) -> str | None: ...
+
+
+class Pattern(Protocol):
+    """A compiled regular expression."""
+
+    groups: int
+    groupindex: dict[str, int]
+
+    def search(self, text: str) -> Match | None: ...
+
+    def finditer(self, text: str) -> Iterator[Match]: ...
+
+    def subn(self, put: Callable[[Match], str], text: str) -> tuple[str, int]: ...
+
+
+def pattern(text: str) -> Pattern:
     """A regular expression in linear time (RE2). Raises StepFailed."""
     import re2
 

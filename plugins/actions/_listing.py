@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Callable
 
-from plugins.actions._place import Place, refused
+from plugins.actions._place import Place
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.names import name_of, text_of
 from reactor.kit.globs import compile_glob
+from reactor.kit.roots import refused
 
 DEEPEST = 200
 """Folders within one another that are looked into."""

@@ -49,7 +49,7 @@ class Member:
 class _Careful(io.RawIOBase):
     """A file that refuses to read much at once, and, with `most`, much at all."""
 
-    def __init__(self, source: Any, what: str, at_once: int, most: int | None = None) -> None:
+    def __init__(self, source: BinaryIO, what: str, at_once: int, most: int | None = None) -> None:
         self._source, self._what, self._at_once, self._most = source, what, at_once, most
 
     def readable(self) -> bool:
@@ -84,7 +84,7 @@ class _ZipSource(_Careful):
     """Unmarks names that are marked as UTF-8 and are not, at which the library would give up: they are bytes that a
     Unix program wrote."""
 
-    def __init__(self, source: Any, what: str) -> None:
+    def __init__(self, source: BinaryIO, what: str) -> None:
         super().__init__(source, what, MAX_INDEX)
         self.opening = True
         self._unmarked: set[int] = set()
@@ -235,7 +235,7 @@ class _Entry(tarfile.TarInfo):
     """A damaged header is an error; the library takes it for the end unless it is the first."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Any:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Entry:
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
 
 import msgspec
 
@@ -12,7 +11,7 @@ from reactor.contracts.text import is_text
 from reactor.contracts.text import shown as escaped
 
 
-def raw(value: Any) -> bytes:
+def raw(value: object) -> bytes:
     """A text as it is, anything else as JSON. Raises StepFailed for what cannot be written as UTF-8."""
     try:
         return value.encode() if isinstance(value, str) else msgspec.json.encode(value)
@@ -31,7 +30,7 @@ def sendable(what: str, text: str, *, ascii: bool = False, line: bool = True) ->
     return text
 
 
-def shown(value: Any) -> Any:
+def shown(value: object) -> object:
     """An answer as plain data; bytes that are no text as base64."""
     if isinstance(value, bytes):
         try:

@@ -14,12 +14,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
 from reactor.contracts.names import LONGEST_NAME, LONGEST_PATH, named, text_of
 from reactor.contracts.text import raw
+from reactor.kit.roots import refused
 
 KINDS = {
     errno.ENOENT: "file.not_found",
@@ -162,7 +163,7 @@ class Place:
         with self.above() as folder:
             os.unlink(self.name, dir_fd=folder)
 
-    def facts(self, status: os.stat_result) -> dict[str, Any]:
+    def facts(self, status: os.stat_result) -> dict[str, object]:
         """What results say of a file."""
         return {
             **named("path", str(self.path)),
@@ -177,7 +178,7 @@ class Partial:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.result: dict[str, Any] = {}
+        self.result: dict[str, object] = {}
         with place.above(make=True) as folder:
             self._folder = os.dup(folder)
         self._name = f".reactor-{secrets.token_hex(8)}.partial"
@@ -214,7 +215,7 @@ class Partial:
             return None
         return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
 
-    def put(self, times: tuple[int, int] | None = None) -> dict[str, Any]:
+    def put(self, times: tuple[int, int] | None = None) -> dict[str, object]:
         """Syncs the file and renames it over the target; what results say of it. `times` are in nanoseconds."""
         try:
             self.file.flush()
@@ -286,7 +287,3 @@ def was_link(error: OSError, folder: int, name: str) -> bool:
     except OSError:
         return True
     return stat.S_ISLNK(mode) or stat.S_ISDIR(mode)
-
-
-def refused(message: str) -> StepFailed:
-    return StepFailed("file.path", message, retryable=False)

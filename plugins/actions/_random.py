@@ -8,6 +8,6 @@ from reactor.contracts.action import ActionContext
 
 
 def source(context: ActionContext) -> random.Random:
-    if getattr(context.settings, "seeded", False):
+    if context.settings.seeded:
         return random.Random(context.seed)
     return random.SystemRandom()

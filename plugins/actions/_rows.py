@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import anyio
 import msgspec
@@ -31,7 +30,7 @@ class RowFile:
             self._partial = await anyio.to_thread.run_sync(Partial, self._place)
         return self
 
-    async def add(self, rows: list[dict[str, Any]]) -> None:
+    async def add(self, rows: list[dict[str, object]]) -> None:
         text = self._render(rows)
         assert self._partial is not None
         with errors(self._place):
@@ -39,7 +38,7 @@ class RowFile:
         self.size += len(text)
         self.count += len(rows)
 
-    def _render(self, rows: list[dict[str, Any]]) -> bytes:
+    def _render(self, rows: list[dict[str, object]]) -> bytes:
         first = not self.columns and bool(rows)
         if first:
             self.columns = list(rows[0])
@@ -53,12 +52,12 @@ class RowFile:
             writer.writerow([self._cell(value) for value in row.values()])
         return as_utf8(out.getvalue())
 
-    def _cell(self, value: Any) -> Any:
+    def _cell(self, value: object) -> object:
         if isinstance(value, str):
             return csv_cell(value, self._formulas)
         return msgspec.json.encode(value).decode() if isinstance(value, (dict, list, bool)) else value
 
-    async def __aexit__(self, kind: Any, *rest: Any) -> None:
+    async def __aexit__(self, kind: object, *rest: object) -> None:
         partial = self._partial
         assert partial is not None
         with anyio.CancelScope(shield=True), errors(self._place):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
 from reactor.contracts.errors import StepFailed
+
+Result = TypeVar("Result")
 
 
 class Stop:
@@ -26,10 +28,10 @@ class Stop:
             raise StepFailed("cancelled", "the step was cancelled")
 
 
-async def in_thread(work: Callable[[Stop], Any]) -> Any:
+async def in_thread(work: Callable[[Stop], Result]) -> Result:
     """The result of `work(stop)`."""
     stop = Stop()
-    result: list[Any] = []
+    result: list[Result] = []
 
     async def watch() -> None:
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from plugins.actions._decode import CHUNK, MAX_DEPTH, MAX_ITEM, Recoded, content, over, text_of, too_deep
 from plugins.actions._place import Place
+
+if TYPE_CHECKING:
+    import yaml
 
 MAX_ALIASED = 10_000
 """Values that a document's aliases stand for: the bound of flow files."""
@@ -17,7 +20,7 @@ MAX_VALUES = 100_000
 """Values of a document, with those."""
 
 
-def yaml_documents(place: Place, encoding: str) -> Iterator[Any]:
+def yaml_documents(place: Place, encoding: str) -> Iterator[object]:
     """The documents of a file. Plain data only: no tags that make objects. Each document is counted from the parser's
     events before it is built."""
     import yaml
@@ -82,7 +85,7 @@ class _NotBuilt(Exception):
     """A value is not what its tag says."""
 
 
-def _built(documents: Any) -> Any:
+def _built(documents: Any) -> object:
     try:
         return documents.get_data()
     except (UnicodeDecodeError, RecursionError):
@@ -92,7 +95,7 @@ def _built(documents: Any) -> Any:
         raise _NotBuilt(f"a value is not what it says: {error}") from None
 
 
-def _explained(error: Any) -> str:
+def _explained(error: object) -> str:
     mark = getattr(error, "problem_mark", None)
     text = str(getattr(error, "problem", None) or str(error).splitlines()[0])
     return f"{text} (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else text
@@ -108,7 +111,7 @@ class _Anchored:
         self.deep = 0
 
 
-def _count(events: Any, name: str) -> Iterator[int]:
+def _count(events: Iterable[yaml.Event], name: str) -> Iterator[int]:
     """The number of each document once it is known to be within bounds."""
     import yaml
 
@@ -160,7 +163,7 @@ def _count(events: Any, name: str) -> Iterator[int]:
             raise over(f"{name}, document {number}: more than 16 MiB (aliases count each time)")
 
 
-def plain(value: Any, where: str) -> Any:
+def plain(value: object, where: str) -> object:
     """YAML's dates as text, its keys as strings."""
     try:
         encoded = msgspec.json.encode(value, enc_hook=str)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import hashlib
 import struct
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from plugins.actions._message import raw, sendable
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 
 LONGEST_NAME = 128
 """Bytes of a header's name (AMQP 0-9-1, 4.2.5.5); the library cuts a longer one in silence."""
@@ -40,17 +41,16 @@ class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Seconds after which the message is dropped from its queue."""
 
 
-class Publish:
+class Publish(ActionKind[PublishOptions]):
     name = "amqp.publish"
     summary = "Publishes to a queue or an exchange; done when the broker has confirmed it."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("amqp",)
+    connection_kinds = ("amqp",)
     Options = PublishOptions
     result_fields = ("exchange", "routing_key", "message_id")
     example = "call: amqp.publish\nwith: {connection: amqp://localhost, queue: mails, data: {to: a@shop.example}}"
 
-    async def run(self, options: PublishOptions, context: ActionContext) -> Any:
+    async def run(self, options: PublishOptions, context: ActionContext) -> object:
         from aiormq.exceptions import AMQPChannelError, AMQPError, DeliveryError, PublishError
 
         id = options.message_id or hashlib.sha256(context.idempotency_key.encode()).hexdigest()[:32]
@@ -96,7 +96,7 @@ def _target(options: PublishOptions) -> tuple[str, str]:
     return exchange, key
 
 
-def _message(options: PublishOptions, context: ActionContext, id: str) -> Any:
+def _message(options: PublishOptions, context: ActionContext, id: str) -> object:
     """Raises StepFailed for headers and properties that the protocol has no place for."""
     import aio_pika
 

@@ -9,7 +9,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -21,6 +21,7 @@ from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.names import named, text_of
 from reactor.contracts.text import is_text, raw
 from reactor.kit.durations import DurationError, parse_size
@@ -71,44 +72,44 @@ def format_of(given: Format | None, place: Place) -> Format:
     raise StepFailed("expression", f"{place}: say `format` (zip, tar, tar.gz, tar.xz)", retryable=False)
 
 
-class List:
+class List(ActionKind[ListOptions]):
     name = "archive.list"
     summary = "Lists the files of an archive."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path",)
+    reading_options = ("path",)
     Options = ListOptions
     result_fields = ("files", "count", "size")
     example = "call: archive.list\nwith: {path: inbox/photos.zip}"
 
-    async def run(self, options: ListOptions, context: ActionContext) -> Any:
+    async def run(self, options: ListOptions, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
         format = format_of(options.format, place)
 
-        def work(stop: Stop) -> Any:
-            files: list[dict[str, Any]] = []
+        def work(stop: Stop) -> object:
+            files: list[dict[str, object]] = []
+            size = 0
             with errors(place), members(place, format) as found:
                 for member in found:
                     stop.look()
                     files.append({**named("name", member.name), "size": member.size})
-            return {"files": files, "count": len(files), "size": sum(file["size"] for file in files)}
+                    size += member.size
+            return {"files": files, "count": len(files), "size": size}
 
         return await in_thread(work)
 
 
-class Extract:
+class Extract(ActionKind[ExtractOptions]):
     name = "archive.extract"
     summary = "Unpacks an archive; names that leave the folder, links and devices are refused."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     Options = ExtractOptions
     result_fields = ("path", "path_bytes", "files", "count", "size")
     example = "call: archive.extract\nwith: {path: inbox/photos.zip, to: photos/}"
 
-    async def run(self, options: ExtractOptions, context: ActionContext) -> Any:
+    async def run(self, options: ExtractOptions, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         try:
             room = parse_size(options.limit)
@@ -117,7 +118,7 @@ class Extract:
         format = format_of(options.format, place)
         return await in_thread(lambda stop: self._extract(place, to, format, room, options.files, stop))
 
-    def _extract(self, place: Place, to: Place, format: Format, room: int, most: int, stop: Stop) -> Any:
+    def _extract(self, place: Place, to: Place, format: Format, room: int, most: int, stop: Stop) -> object:
         files: list[str] = []
         used = 0
         with errors(place), members(place, format) as found:
@@ -162,23 +163,22 @@ def safe_name(name: str) -> tuple[str, ...]:
     return parts
 
 
-class Create:
+class Create(ActionKind[CreateOptions]):
     name = "archive.create"
     summary = "Packs a file or a folder into a zip or tar archive."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
+    path_options = ("path", "to")
     Options = CreateOptions
     result_fields = ("path", "path_bytes", "name", "name_bytes", "size", "modified", "count")
     example = "call: archive.create\nwith: {path: reports/, to: out/reports.zip}"
 
-    async def run(self, options: CreateOptions, context: ActionContext) -> Any:
+    async def run(self, options: CreateOptions, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         relative_glob(options.pattern)
         format = format_of(options.format, to)
         return await in_thread(lambda stop: self._create(place, to, options.pattern, format, stop))
 
-    def _create(self, place: Place, to: Place, glob: str, format: Format, stop: Stop) -> Any:
+    def _create(self, place: Place, to: Place, glob: str, format: Format, stop: Stop) -> object:
         with errors(place):
             if place.is_folder():
                 found = files_under(place, glob, MAX_MEMBERS, stop.look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from plugins.actions._place import Place, errors
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.formulas import Formulas
 
 
@@ -51,7 +52,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the text is encoded."""
 
 
-class Read(ReadItems):
+class Read(ReadItems[ReadOptions]):
     name = "csv.read"
     summary = "Gives rows of a file, a page at a time."
     Options = ReadOptions
@@ -62,7 +63,7 @@ class Read(ReadItems):
         return csv_rows(place, options.delimiter, options.header, options.encoding)
 
 
-class Convert(ConvertItems):
+class Convert(ConvertItems[ConvertOptions]):
     name = "csv.convert"
     summary = "Writes the rows of a file into another, as ndjson, json or csv."
     Options = ConvertOptions
@@ -86,21 +87,20 @@ class WriteOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """A csv cell that a spreadsheet would run (it begins with `= + - @`, numbers excepted): escape puts `'` first."""
 
 
-class Write:
+class Write(ActionKind[WriteOptions]):
     name = "csv.write"
     summary = "Writes rows as a csv file."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path",)
     Options = WriteOptions
     result_fields = FACTS
     example = "call: csv.write\nwith:\n  path: out/orders.csv\n  rows: ${{ vars.orders }}"
 
-    async def run(self, options: WriteOptions, context: ActionContext) -> Any:
+    async def run(self, options: WriteOptions, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
         one_character(options.delimiter)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             with errors(place):
                 return write_items(
                     place, options.rows, "csv", options.columns, stop, options.delimiter, options.formulas

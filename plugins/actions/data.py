@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from reactor.contracts.action import ActionContext
-from reactor.contracts.collections import MAX_PAGE, Item
+from reactor.contracts.collections import MAX_PAGE, Collections, Item
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
+from reactor.contracts.kinds import ActionKind, Given
 
 MAX_LOOKED = 100_000
 """Items that one query looks at."""
@@ -66,13 +67,19 @@ class QueryOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Goes on behind this key: `next` of the page before. Not with `order`."""
 
 
-class _Data:
-    needs: ClassVar[str | None] = None
-    uses_collection: ClassVar[bool] = True
-    literal: ClassVar[tuple[str, ...]] = ("collection",)
+def collections_of(context: ActionContext) -> Collections:
+    """Raises StepFailed where there are none."""
+    if context.collections is None:
+        raise StepFailed("data.unknown", "there are no collections here", retryable=False)
+    return context.collections
 
 
-class Get(_Data):
+class _Data(ActionKind[Given]):
+    uses_collection = True
+    literal_options = ("collection",)
+
+
+class Get(_Data[GetOptions]):
     name = "data.get"
     summary = "Reads a value by its key; `version` is 0 when there is none."
     repeat = "safe"
@@ -80,14 +87,14 @@ class Get(_Data):
     result_fields = ("value", "version", "found")
     example = "call: data.get\nwith: {collection: customers, key: c-1, default: {visits: 0}}"
 
-    async def run(self, options: GetOptions, context: ActionContext) -> Any:
-        item = await context.collections.get(options.collection, options.key)
+    async def run(self, options: GetOptions, context: ActionContext) -> object:
+        item = await collections_of(context).get(options.collection, options.key)
         if item is None:
             return {"value": options.default, "version": 0, "found": False}
         return {"value": item.value, "version": item.version, "found": True}
 
 
-class Put(_Data):
+class Put(_Data[PutOptions]):
     name = "data.put"
     summary = "Writes a value by its key. After a crash it is written once."
     repeat = "safe"
@@ -95,7 +102,7 @@ class Put(_Data):
     result_fields = ("version",)
     example = "call: data.put\nwith: {collection: customers, key: c-1, value: {visits: 1}}"
 
-    async def run(self, options: PutOptions, context: ActionContext) -> Any:
+    async def run(self, options: PutOptions, context: ActionContext) -> object:
         if not options.allow_secrets and context.reveals([options.key, options.value]):
             raise StepFailed(
                 "data.secret",
@@ -103,7 +110,7 @@ class Put(_Data):
                 "leave it out, or say `allow_secrets: true`",
                 retryable=False,
             )
-        item = await context.collections.put(
+        item = await collections_of(context).put(
             options.collection, options.key, options.value, context.idempotency_key, options.if_version
         )
         if item is None:
@@ -111,7 +118,7 @@ class Put(_Data):
         return {"version": item.version}
 
 
-class Delete(_Data):
+class Delete(_Data[DeleteOptions]):
     name = "data.delete"
     summary = "Removes a value by its key."
     repeat = "safe"
@@ -119,14 +126,14 @@ class Delete(_Data):
     result_fields = ("deleted",)
     example = "call: data.delete\nwith: {collection: customers, key: c-1}"
 
-    async def run(self, options: DeleteOptions, context: ActionContext) -> Any:
-        deleted = await context.collections.delete(options.collection, options.key, options.if_version)
+    async def run(self, options: DeleteOptions, context: ActionContext) -> object:
+        deleted = await collections_of(context).delete(options.collection, options.key, options.if_version)
         if deleted is None:
             raise _changed(options.collection, options.key, options.if_version)
         return {"deleted": deleted}
 
 
-class Query(_Data):
+class Query(_Data[QueryOptions]):
     name = "data.query"
     summary = "Finds values by their fields."
     repeat = "safe"
@@ -136,7 +143,7 @@ class Query(_Data):
         "call: data.query\nwith: {collection: customers, where: [{field: visits, is: '>', value: 5}], order: -visits}"
     )
 
-    async def run(self, options: QueryOptions, context: ActionContext) -> Any:
+    async def run(self, options: QueryOptions, context: ActionContext) -> object:
         if not 1 <= options.limit <= MAX_PAGE:
             raise StepFailed("expression", f"limit is from 1 to {MAX_PAGE:,}", retryable=False)
         if options.order is not None and options.after:
@@ -145,7 +152,7 @@ class Query(_Data):
         place, looked = max(options.after, options.prefix[:-1] if options.prefix else ""), 0
         last: str | None = None
         while True:
-            page = await context.collections.page(options.collection, place, MAX_PAGE)
+            page = await collections_of(context).page(options.collection, place, MAX_PAGE)
             for item in page:
                 looked += 1
                 if item.key.startswith(options.prefix) and all(holds(item, one) for one in options.where):
@@ -177,7 +184,7 @@ def _changed(collection: str, key: str, version: int | None) -> StepFailed:
 MISSING = object()
 
 
-def field_of(item: Item, path: str) -> Any:
+def field_of(item: Item, path: str) -> object:
     """MISSING when the value has no such field."""
     if path == "key":
         return item.key
@@ -207,11 +214,11 @@ def holds(item: Item, where: Where) -> bool:
     return bool({"<": value < wanted, "<=": value <= wanted, ">": value > wanted, ">=": value >= wanted}[how])
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: object) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _rank(value: Any) -> int:
+def _rank(value: object) -> int:
     """Order of types: null and missing, numbers, texts, all else."""
     if value is None or value is MISSING:
         return 0
@@ -223,7 +230,7 @@ def _rank(value: Any) -> int:
 def _sorted(items: list[Item], order: str) -> list[Item]:
     name = order.removeprefix("-")
 
-    def place(item: Item) -> tuple[int, Any]:
+    def place(item: Item) -> tuple[int, object]:
         value = field_of(item, name)
         rank = _rank(value)
         return rank, value if rank in (1, 2) else msgspec.json.encode(value).decode() if rank == 3 else 0

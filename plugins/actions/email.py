@@ -10,7 +10,7 @@ import email.utils
 import hashlib
 import mimetypes
 import re
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import msgspec
@@ -18,9 +18,14 @@ import msgspec
 from plugins.actions._mail import address_header, disposition, mailboxes, text_header, wrong
 from plugins.actions._paths import locate
 from plugins.actions._place import Place, errors
+from plugins.connections.smtp import Server
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown
+
+if TYPE_CHECKING:
+    import aiosmtplib
 
 MAX_MAIL = 25 * 1024 * 1024
 MAX_TO = 100
@@ -70,18 +75,18 @@ class SendOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The connection of the kind smtp."""
 
 
-class Send:
+class Send(ActionKind[SendOptions]):
     name = "email.send"
     summary = "Sends a mail, with attachments, through a connection of the kind smtp."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    reads: ClassVar[tuple[str, ...]] = ("attach",)
-    connection_kinds: ClassVar[tuple[str, ...]] = ("smtp",)
+    path_options = ("attach.path",)
+    reading_options = ("attach.path",)
+    connection_kinds = ("smtp",)
     Options = SendOptions
     result_fields = ("message_id", "accepted", "refused")
     example = "call: email.send\nwith:\n  to: ada@shop.example\n  subject: Thanks\n  text: Your order is on its way."
 
-    async def run(self, options: SendOptions, context: ActionContext) -> Any:
+    async def run(self, options: SendOptions, context: ActionContext) -> object:
         async with context.connection(options.connection) as server:
             sender = options.sender or server.options.sender
             if not sender:
@@ -109,7 +114,7 @@ class Mail(NamedTuple):
         return not all(address.isascii() for address in (self.sender, *self.to))
 
 
-async def deliver(server: Any, mail: Mail) -> dict[str, str]:
+async def deliver(server: Server, mail: Mail) -> dict[str, str]:
     """Hands the mail to the server; the addresses that it refused. Once the server has taken it, nothing fails."""
     import aiosmtplib
 
@@ -140,7 +145,7 @@ async def deliver(server: Any, mail: Mail) -> dict[str, str]:
     return {address: f"{code} {text}" for address, (code, text) in refused.items()}
 
 
-def _mail_options(client: Any, mail: Mail) -> list[str]:
+def _mail_options(client: aiosmtplib.SMTP, mail: Mail) -> list[str]:
     options = [f"size={len(mail.raw)}"] if client.supports_extension("size") else []
     if mail.utf8:
         if not client.supports_extension("smtputf8"):

@@ -7,18 +7,19 @@ import binascii
 import errno
 import os
 import stat
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import anyio
 import msgspec
 
 from plugins.actions._decode import ENCODINGS, as_json, as_utf8, json_value, text_of_bytes
 from plugins.actions._listing import files_under, relative_glob
-from plugins.actions._paths import locate
+from plugins.actions._paths import OnePath, locate
 from plugins.actions._place import Partial, Place, after, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.names import named
 
 MAX_READ = 16 * 1024 * 1024
@@ -83,27 +84,29 @@ def content(options: WriteOptions) -> bytes:
     return msgspec.json.format(as_json(options.json), indent=2) + b"\n"
 
 
-class _FileAction:
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path",)
+File = TypeVar("File", bound=OnePath, contravariant=True)
+
+
+class _FileAction(ActionKind[File]):
+    path_options: ClassVar[tuple[str, ...]] = ("path",)
     long: ClassVar[bool] = False
     """Whether it looks for a cancellation on its way, which costs more to begin with."""
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: File, context: ActionContext) -> object:
         place = locate(context, "path", options.path)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             with errors(place):
                 return self.act(place, options, stop)
 
         return await in_thread(work) if self.long else await anyio.to_thread.run_sync(work, Stop())
 
-    def act(self, place: Place, options: Any, stop: Stop) -> Any:
+    def act(self, place: Place, options: File, stop: Stop) -> object:
         raise NotImplementedError
 
 
-class Read(_FileAction):
-    reads = ("path",)
+class Read(_FileAction[ReadOptions]):
+    reading_options = ("path",)
     name = "file.read"
     summary = "Reads a file of up to 16 MiB."
     repeat = "safe"
@@ -111,7 +114,7 @@ class Read(_FileAction):
     result_fields = (*FACTS, "content")
     example = "call: file.read\nwith:\n  path: data/in.json\n  decode: json"
 
-    def act(self, place: Place, options: ReadOptions, stop: Stop) -> Any:
+    def act(self, place: Place, options: ReadOptions, stop: Stop) -> object:
         if options.decode not in ("text", "json", "bytes"):
             raise StepFailed("expression", "decode must be text, json or bytes", retryable=False)
         with place.reading() as file:
@@ -123,14 +126,14 @@ class Read(_FileAction):
         return {**place.facts(status), "content": decoded(place, data, options)}
 
 
-def decoded(place: Place, data: bytes, options: ReadOptions) -> Any:
+def decoded(place: Place, data: bytes, options: ReadOptions) -> object:
     if options.decode == "bytes":
         return base64.b64encode(data).decode()
     text = text_of_bytes(place, data, options.encoding)
     return json_value(str(place), text) if options.decode == "json" else text
 
 
-class Write(_FileAction):
+class Write(_FileAction[WriteOptions]):
     name = "file.write"
     summary = "Writes a file as a whole; readers see the old content or the new one, never a part."
     repeat = "safe"
@@ -138,14 +141,14 @@ class Write(_FileAction):
     result_fields = FACTS
     example = "call: file.write\nwith:\n  path: out/report.json\n  json: ${{ vars.report }}"
 
-    def act(self, place: Place, options: WriteOptions, stop: Stop) -> Any:
+    def act(self, place: Place, options: WriteOptions, stop: Stop) -> object:
         data = content(options)
         with writing(place) as partial:
             partial.file.write(data)
         return partial.result
 
 
-class Append(_FileAction):
+class Append(_FileAction[WriteOptions]):
     name = "file.append"
     summary = "Adds to the end of a file in one write."
     repeat = "keyed"
@@ -153,7 +156,7 @@ class Append(_FileAction):
     result_fields = FACTS
     example = 'call: file.append\nwith:\n  path: out/log.txt\n  text: "${{ event.id }}\\n"'
 
-    def act(self, place: Place, options: WriteOptions, stop: Stop) -> Any:
+    def act(self, place: Place, options: WriteOptions, stop: Stop) -> object:
         data = content(options)
         # a link at the end is refused also where the author wrote the whole path
         descriptor = place.open(os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, make=True)
@@ -171,13 +174,13 @@ class Append(_FileAction):
             os.close(descriptor)
 
 
-class _TwoPathAction(_FileAction):
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
+class _TwoPathAction(_FileAction[TwoPaths]):
+    path_options = ("path", "to")
 
-    async def run(self, options: TwoPaths, context: ActionContext) -> Any:
+    async def run(self, options: TwoPaths, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             with errors(place):
                 if options.to.endswith("/") or to.is_folder():
                     return self.between(place, to.child(place.name), stop)
@@ -185,11 +188,11 @@ class _TwoPathAction(_FileAction):
 
         return await in_thread(work)
 
-    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+    def between(self, place: Place, to: Place, stop: Stop) -> object:
         raise NotImplementedError
 
 
-def copied(place: Place, to: Place, stop: Stop) -> dict[str, Any]:
+def copied(place: Place, to: Place, stop: Stop) -> dict[str, object]:
     """The file as another, with its times and rights."""
     with place.reading() as source:
         status = os.fstat(source.fileno())
@@ -206,7 +209,7 @@ def copied(place: Place, to: Place, stop: Stop) -> dict[str, Any]:
 
 
 class Copy(_TwoPathAction):
-    reads = ("path",)
+    reading_options = ("path",)
     name = "file.copy"
     summary = "Copies a file; the copy appears whole."
     repeat = "safe"
@@ -214,7 +217,7 @@ class Copy(_TwoPathAction):
     result_fields = FACTS
     example = "call: file.copy\nwith: {path: a.txt, to: backup/a.txt}"
 
-    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+    def between(self, place: Place, to: Place, stop: Stop) -> object:
         return copied(place, to, stop)
 
 
@@ -226,7 +229,7 @@ class Move(_TwoPathAction):
     result_fields = FACTS
     example = "call: file.move\nwith:\n  path: ${{ event.path }}\n  to: done/"
 
-    def between(self, place: Place, to: Place, stop: Stop) -> Any:
+    def between(self, place: Place, to: Place, stop: Stop) -> object:
         status, there = place.status(), to.status()
         if status is None:
             if there is None:
@@ -248,7 +251,7 @@ class Move(_TwoPathAction):
             return result
 
 
-class Delete(_FileAction):
+class Delete(_FileAction[DeleteOptions]):
     name = "file.delete"
     summary = "Deletes a file."
     repeat = "safe"
@@ -256,7 +259,7 @@ class Delete(_FileAction):
     result_fields = ("path", "path_bytes", "deleted")
     example = "call: file.delete\nwith: {path: tmp/a.txt}"
 
-    def act(self, place: Place, options: DeleteOptions, stop: Stop) -> Any:
+    def act(self, place: Place, options: DeleteOptions, stop: Stop) -> object:
         existed = True
         try:
             place.remove()
@@ -267,7 +270,7 @@ class Delete(_FileAction):
         return {**named("path", str(place.path)), "deleted": existed}
 
 
-class List(_FileAction):
+class List(_FileAction[ListOptions]):
     long = True
     name = "file.list"
     summary = "The files under a folder, in order of their paths; at most 10,000."
@@ -276,7 +279,7 @@ class List(_FileAction):
     result_fields = ("path", "path_bytes", "files", "count")
     example = 'call: file.list\nwith: {path: inbox, pattern: "*.csv"}'
 
-    def act(self, place: Place, options: ListOptions, stop: Stop) -> Any:
+    def act(self, place: Place, options: ListOptions, stop: Stop) -> object:
         relative_glob(options.pattern)
         if not place.is_folder():
             raise StepFailed("file.not_found", f"{place} is not a folder", retryable=False)

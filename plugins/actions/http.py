@@ -6,7 +6,7 @@ Once the other side has acted, nothing makes the step run again: what fails from
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import yarl
@@ -40,26 +40,29 @@ from plugins.http_client.session import Session, session
 from plugins.http_client.settings import Auth
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.durations import DurationError, parse_duration
+
+if TYPE_CHECKING:
+    import aiohttp
 
 MAX_REDIRECTS = 10
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
-class Request:
+class Request(ActionKind[RequestOptions]):
     name = "http.request"
     summary = "Sends an HTTP request; a status that is not expected fails the step with type http.status."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
+    connection_kinds = ("http",)
     Options = RequestOptions
-    paths: ClassVar[tuple[str, ...]] = ("save_to",)
+    path_options = ("save_to",)
     result_fields = ("status", "headers", "body", "url", "path", "size")
     example = "call: http.get\nwith:\n  url: https://api.example/items\n  query: {page: 1}"
     method: ClassVar[str | None] = None
 
-    async def run(self, options: RequestOptions, context: ActionContext) -> Any:
+    async def run(self, options: RequestOptions, context: ActionContext) -> object:
         if options.connection is None:
             return await self.exchange(options, context, is_literal(options.url, context.literals.get("url")))
         async with context.connection(options.connection) as api:
@@ -72,7 +75,7 @@ class Request:
         literal: bool,
         private: frozenset[str] = frozenset(),
         content: bool = True,
-    ) -> Any:
+    ) -> dict[str, Any]:
         """One request. `literal`: the author wrote the host; `private`: headers that leave with the host; `content`:
         whether the body of a good answer is read."""
         method = (self.method or options.method).upper()
@@ -120,7 +123,7 @@ class _Exchange:
         self._acted = False
         """Whether the other side has done what was asked."""
 
-    async def run(self, shared: Session) -> Any:
+    async def run(self, shared: Session) -> dict[str, Any]:
         import aiohttp
         from aiohttp.http_exceptions import HttpProcessingError
 
@@ -146,7 +149,7 @@ class _Exchange:
             failed.retryable = False
         raise failed from None
 
-    async def _run(self, shared: Session, failures: tuple[type[Exception], ...]) -> Any:
+    async def _run(self, shared: Session, failures: tuple[type[Exception], ...]) -> dict[str, Any]:
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(total=self._seconds)
@@ -182,7 +185,7 @@ class _Exchange:
             self._headers = {k: v for k, v in self._headers.items() if k.lower() not in drop}
         self._url = target
 
-    async def _result(self, response: Any, failures: tuple[type[Exception], ...]) -> Any:
+    async def _result(self, response: aiohttp.ClientResponse, failures: tuple[type[Exception], ...]) -> dict[str, Any]:
         result: dict[str, Any] = {
             "status": response.status,
             "headers": headers_of(response),

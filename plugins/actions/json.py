@@ -42,7 +42,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the text is encoded."""
 
 
-class Read(ReadItems):
+class Read(ReadItems[ReadOptions]):
     name = "json.read"
     summary = "Gives values of a file, a page at a time."
     Options = ReadOptions
@@ -52,7 +52,7 @@ class Read(ReadItems):
         return json_values(place, options.items, options.encoding)
 
 
-class Convert(ConvertItems):
+class Convert(ConvertItems[ConvertOptions]):
     name = "json.convert"
     summary = "Writes the values of a file into another, as ndjson, json or csv."
     Options = ConvertOptions

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from plugins.actions._message import raw, sendable
+from plugins.connections.kafka import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import rfc3339
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -31,19 +33,18 @@ class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """The partition; by the key unless given."""
 
 
-class Publish:
+class Publish(ActionKind[PublishOptions]):
     name = "kafka.publish"
     summary = "Publishes to a topic; done when all replicas have it."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("kafka",)
+    connection_kinds = ("kafka",)
     Options = PublishOptions
     result_fields = ("topic", "partition", "offset", "timestamp")
     example = (
         'call: kafka.publish\nwith: {connection: "kafka://localhost:9092", topic: orders, key: "7", data: {id: 7}}'
     )
 
-    async def run(self, options: PublishOptions, context: ActionContext) -> Any:
+    async def run(self, options: PublishOptions, context: ActionContext) -> object:
         from aiokafka.errors import KafkaError
 
         if not _TOPIC.fullmatch(options.topic):
@@ -75,7 +76,7 @@ class Publish:
         }
 
 
-async def _failure(client: Any, topic: str, error: Exception) -> StepFailed | NotConnected:
+async def _failure(client: Client, topic: str, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it. The producer, which all share, is only given up when the brokers do
     not answer, or when it can send nothing more."""
     from aiokafka import errors

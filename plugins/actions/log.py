@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from reactor.contracts.action import ActionContext
+from reactor.contracts.kinds import ActionKind
 
 
 class LogOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -18,26 +19,26 @@ class LogOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Further values of the record."""
 
 
-class Log:
+class Log(ActionKind[LogOptions]):
     name = "log"
     summary = "Writes a line to the daemon's log, with run, flow and step."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
     Options = LogOptions
     result_fields = ("message",)
     example = 'call: log\nwith: {message: "order ${{ event.body.id }}"}'
 
-    async def run(self, options: LogOptions, context: ActionContext) -> Any:
+    async def run(self, options: LogOptions, context: ActionContext) -> object:
         message = options.message if isinstance(options.message, str) else msgspec.json.encode(options.message).decode()
         names = {"level", "message", "run", "flow", "step"}
         extra = {key: value for key, value in options.fields.items() if key not in names}
-        context.log.observe(
-            "action.log",
-            level=options.level,
-            message=message,
-            run=context.run,
-            flow=context.flow,
-            step=context.step,
-            **extra,
-        )
+        if context.log is not None:
+            context.log.observe(
+                "action.log",
+                level=options.level,
+                message=message,
+                run=context.run,
+                flow=context.flow,
+                step=context.step,
+                **extra,
+            )
         return {"message": message}

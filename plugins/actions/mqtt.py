@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
 from plugins.actions._message import raw, sendable
+from plugins.connections.mqtt import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 
 
 class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -26,17 +28,16 @@ class PublishOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """User properties (MQTT 5)."""
 
 
-class Publish:
+class Publish(ActionKind[PublishOptions]):
     name = "mqtt.publish"
     summary = "Publishes to a topic; with qos 1 and 2, done when the broker has it."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("mqtt",)
+    connection_kinds = ("mqtt",)
     Options = PublishOptions
     result_fields = ("topic", "qos", "retain")
     example = "call: mqtt.publish\nwith: {connection: mqtt://localhost, topic: lights/kitchen, data: {on: true}}"
 
-    async def run(self, options: PublishOptions, context: ActionContext) -> Any:
+    async def run(self, options: PublishOptions, context: ActionContext) -> object:
         import aiomqtt
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties
@@ -56,7 +57,7 @@ class Publish:
         for name, value in headers.items():
             _fits(name, value)
         async with context.connection(options.connection) as client:
-            properties: Any = None
+            properties: object = None
             if client.settings.version == "5" and headers:
                 properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
                 properties.UserProperty = list(headers.items())
@@ -78,7 +79,7 @@ def _fits(name: str, value: str) -> None:
             raise StepFailed("expression", f"{what} holds U+0000, or is longer than 65,535 bytes", retryable=False)
 
 
-def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+def _failure(client: Client, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it: the client, which all share, is only lost with its connection."""
     if client.lost() or (isinstance(error, OSError) and not isinstance(error, TimeoutError)):
         return NotConnected(f"mqtt: {error or type(error).__name__}")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from plugins.actions._message import raw, sendable, shown
+from plugins.connections.nats import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown as escaped
 from reactor.kit.durations import DurationError, parse_duration
+
+if TYPE_CHECKING:
+    from plugins.connections._nats_client import Connection, Message
 
 
 class _Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +64,7 @@ class PutOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Only when the key still has this revision; 0: only when it is not there."""
 
 
-def auto(data: bytes) -> Any:
+def auto(data: bytes) -> object:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
@@ -88,15 +93,17 @@ def checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-class _Nats:
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("nats",)
+Given = TypeVar("Given", bound=_Options, contravariant=True)
+
+
+class _Nats(ActionKind[Given]):
+    connection_kinds = ("nats",)
     repeat = "safe"
 
-    async def act(self, client: Any, options: Any, context: ActionContext) -> Any:
+    async def act(self, client: Client, options: Given, context: ActionContext) -> object:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Given, context: ActionContext) -> object:
         from nats.errors import Error
 
         async with context.connection(options.connection) as client:
@@ -106,7 +113,7 @@ class _Nats:
                 raise _failure(client, error) from None
 
 
-def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+def _failure(client: Client, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it. Only a lost connection is one: the client has other users."""
     from nats import errors
     from nats.js import errors as jetstream
@@ -132,7 +139,7 @@ def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
     return StepFailed("expression", f"nats: {error or type(error).__name__}", retryable=False)
 
 
-async def _publish(connection: Any, subject: str, data: bytes, headers: dict[str, str]) -> None:
+async def _publish(connection: Connection, subject: str, data: bytes, headers: dict[str, str]) -> None:
     """The server says what it does not allow only beside the stream of messages, before it answers the flush."""
     refused: list[str] = []
 
@@ -150,7 +157,7 @@ async def _publish(connection: Any, subject: str, data: bytes, headers: dict[str
         raise StepFailed("nats.refused", refused[0], retryable=False)
 
 
-class Publish(_Nats):
+class Publish(_Nats[PublishOptions]):
     name = "nats.publish"
     summary = "Publishes to a subject; with `jetstream`, waits until a stream has it."
     repeat = "keyed"
@@ -158,7 +165,7 @@ class Publish(_Nats):
     result_fields = ("subject", "stream", "sequence", "duplicate")
     example = "call: nats.publish\nwith: {connection: bus, subject: orders.new, data: {id: 7}, jetstream: true}"
 
-    async def act(self, client: Any, options: PublishOptions, context: ActionContext) -> Any:
+    async def act(self, client: Client, options: PublishOptions, context: ActionContext) -> object:
         subject, headers = checked(options.subject), dict(checked_headers(options.headers))
         if context.traceparent is not None:
             headers.setdefault("traceparent", context.traceparent)
@@ -170,7 +177,7 @@ class Publish(_Nats):
         return {"subject": subject, "stream": made.stream, "sequence": made.seq, "duplicate": bool(made.duplicate)}
 
 
-class Request(_Nats):
+class Request(_Nats[RequestOptions]):
     name = "nats.request"
     summary = "Sends a request and gives the reply."
     repeat = "keyed"
@@ -178,29 +185,29 @@ class Request(_Nats):
     result_fields = ("data", "headers")
     example = "call: nats.request\nwith: {connection: bus, subject: prices.get, data: {sku: a-1}, timeout: 2s}"
 
-    async def act(self, client: Any, options: RequestOptions, context: ActionContext) -> Any:
+    async def act(self, client: Client, options: RequestOptions, context: ActionContext) -> object:
         try:
             seconds = parse_duration(options.timeout)
         except DurationError as error:
             raise StepFailed("expression", f"timeout: {error}", retryable=False) from None
-        reply = await client.connection.request(
+        reply = cast("Message", await client.connection.request(
             checked(options.subject), raw(options.data), timeout=seconds,
             headers=checked_headers(options.headers) or None,
-        )  # fmt: skip
+        ))  # fmt: skip
         headers = {escaped(name): escaped(value) for name, value in reply.pairs}
         if "Nats-Service-Error" in headers:
             raise StepFailed("nats.refused", headers["Nats-Service-Error"], details={"headers": headers})
         return {"data": auto(reply.data), "headers": headers}
 
 
-class KvGet(_Nats):
+class KvGet(_Nats[KeyOptions]):
     name = "nats.kv_get"
     summary = "Reads a key of a bucket; `value` is null when it is not there."
     Options = KeyOptions
     result_fields = ("value", "revision", "found")
     example = "call: nats.kv_get\nwith: {connection: bus, bucket: settings, key: theme}"
 
-    async def act(self, client: Any, options: KeyOptions, context: ActionContext) -> Any:
+    async def act(self, client: Client, options: KeyOptions, context: ActionContext) -> object:
         from nats.js.errors import KeyNotFoundError
 
         try:
@@ -210,14 +217,14 @@ class KvGet(_Nats):
         return {"value": auto(entry.value or b""), "revision": entry.revision, "found": True}
 
 
-class KvPut(_Nats):
+class KvPut(_Nats[PutOptions]):
     name = "nats.kv_put"
     summary = "Writes a key of a bucket."
     Options = PutOptions
     result_fields = ("revision",)
     example = "call: nats.kv_put\nwith: {connection: bus, bucket: settings, key: theme, data: dark}"
 
-    async def act(self, client: Any, options: PutOptions, context: ActionContext) -> Any:
+    async def act(self, client: Client, options: PutOptions, context: ActionContext) -> object:
         bucket = await client.jetstream.key_value(options.bucket)
         key, value = checked(options.key, "key"), raw(options.data)
         if options.revision is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
 import anyio
 import msgspec
 
 from plugins.actions._message import raw, shown
+from plugins.connections.redis import Client
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.kit.durations import DurationError, parse_duration
 
 PING = 5.0
@@ -85,15 +87,17 @@ class EvalOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """ARGV of the script: texts as they are, anything else as JSON."""
 
 
-class _Redis:
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("redis",)
+Given = TypeVar("Given", bound=_Options, contravariant=True)
+
+
+class _Redis(ActionKind[Given]):
+    connection_kinds = ("redis",)
     repeat = "safe"
 
-    async def act(self, client: Any, options: Any) -> Any:
+    async def act(self, client: Client, options: Given) -> object:
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Given, context: ActionContext) -> object:
         from redis.exceptions import RedisClusterException, RedisError
 
         async with context.connection(options.connection) as client:
@@ -103,7 +107,7 @@ class _Redis:
                 raise await _failure(client, error) from None
 
 
-async def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
+async def _failure(client: Client, error: Exception) -> StepFailed | NotConnected:
     """What the library raised, as a step sees it. The connection is only lost when the server does not answer others
     either: the client has more users, with sockets of their own."""
     from redis.exceptions import ConnectionError as Lost
@@ -124,7 +128,7 @@ async def _failure(client: Any, error: Exception) -> StepFailed | NotConnected:
     return StepFailed("redis.lost", f"the connection broke before the answer came: {error or type(error).__name__}")
 
 
-class Publish(_Redis):
+class Publish(_Redis[PublishOptions]):
     name = "redis.publish"
     summary = "Publishes to a channel; `receivers` is how many heard it."
     repeat = "keyed"
@@ -132,11 +136,11 @@ class Publish(_Redis):
     result_fields = ("receivers",)
     example = "call: redis.publish\nwith: {connection: cache, channel: news, data: {id: 7}}"
 
-    async def act(self, client: Any, options: PublishOptions) -> Any:
+    async def act(self, client: Client, options: PublishOptions) -> object:
         return {"receivers": await client.publish(options.channel, raw(options.data))}
 
 
-class StreamAdd(_Redis):
+class StreamAdd(_Redis[StreamAddOptions]):
     name = "redis.stream_add"
     summary = "Adds an entry to a stream."
     repeat = "keyed"
@@ -144,7 +148,7 @@ class StreamAdd(_Redis):
     result_fields = ("stream", "id")
     example = "call: redis.stream_add\nwith: {connection: cache, stream: orders, data: {id: 7}}"
 
-    async def act(self, client: Any, options: StreamAddOptions) -> Any:
+    async def act(self, client: Client, options: StreamAddOptions) -> object:
         if not options.data:
             raise StepFailed("expression", "data has at least one field", retryable=False)
         fields = {name: raw(value) for name, value in options.data.items()}
@@ -152,14 +156,14 @@ class StreamAdd(_Redis):
         return {"stream": options.stream, "id": shown(id)}
 
 
-class Get(_Redis):
+class Get(_Redis[KeyOptions]):
     name = "redis.get"
     summary = "Reads a key; `value` is null when it is not there."
     Options = KeyOptions
     result_fields = ("value", "found")
     example = "call: redis.get\nwith: {connection: cache, key: user:7, json: true}"
 
-    async def act(self, client: Any, options: KeyOptions) -> Any:
+    async def act(self, client: Client, options: KeyOptions) -> object:
         value = await client.get(options.key)
         if value is not None and options.json:
             try:
@@ -169,14 +173,14 @@ class Get(_Redis):
         return {"value": shown(value), "found": value is not None}
 
 
-class Set(_Redis):
+class Set(_Redis[SetOptions]):
     name = "redis.set"
     summary = "Writes a key; `set` is false when `only_if` did not hold."
     Options = SetOptions
     result_fields = ("set",)
     example = "call: redis.set\nwith: {connection: cache, key: user:7, data: {name: Ada}, expire: 1h}"
 
-    async def act(self, client: Any, options: SetOptions) -> Any:
+    async def act(self, client: Client, options: SetOptions) -> object:
         if options.only_if not in (None, "absent", "present"):
             raise StepFailed("expression", "only_if is absent or present", retryable=False)
         try:
@@ -190,19 +194,19 @@ class Set(_Redis):
         return {"set": bool(done)}
 
 
-class Delete(_Redis):
+class Delete(_Redis[DeleteOptions]):
     name = "redis.delete"
     summary = "Deletes keys."
     Options = DeleteOptions
     result_fields = ("deleted",)
     example = "call: redis.delete\nwith: {connection: cache, key: user:7}"
 
-    async def act(self, client: Any, options: DeleteOptions) -> Any:
+    async def act(self, client: Client, options: DeleteOptions) -> object:
         keys = [options.key] if isinstance(options.key, str) else options.key
         return {"deleted": await client.delete(*keys) if keys else 0}
 
 
-class Push(_Redis):
+class Push(_Redis[PushOptions]):
     name = "redis.push"
     summary = "Adds an element to a list; `length` is the list's."
     repeat = "keyed"
@@ -210,14 +214,14 @@ class Push(_Redis):
     result_fields = ("length",)
     example = "call: redis.push\nwith: {connection: cache, list: jobs, data: {id: 7}}"
 
-    async def act(self, client: Any, options: PushOptions) -> Any:
+    async def act(self, client: Client, options: PushOptions) -> object:
         if options.end not in ("left", "right"):
             raise StepFailed("expression", "end is left or right", retryable=False)
         push = client.lpush if options.end == "left" else client.rpush
         return {"length": await push(options.list, raw(options.data))}
 
 
-class Increment(_Redis):
+class Increment(_Redis[IncrementOptions]):
     name = "redis.increment"
     summary = "Adds to a number."
     repeat = "keyed"
@@ -225,21 +229,21 @@ class Increment(_Redis):
     result_fields = ("value",)
     example = "call: redis.increment\nwith: {connection: cache, key: visits}"
 
-    async def act(self, client: Any, options: IncrementOptions) -> Any:
+    async def act(self, client: Client, options: IncrementOptions) -> object:
         return {"value": await client.incrby(options.key, options.by)}
 
 
-class Eval(_Redis):
+class Eval(_Redis[EvalOptions]):
     name = "redis.eval"
     summary = "Runs a Lua script of the flow's author on the server."
     repeat = "keyed"
-    literal: ClassVar[tuple[str, ...]] = ("script",)
+    literal_options = ("script",)
     Options = EvalOptions
     result_fields = ("value",)
     example = (
         "call: redis.eval\nwith:\n  connection: cache\n  script: return redis.call('GET', KEYS[1])\n  keys: [user:7]"
     )
 
-    async def act(self, client: Any, options: EvalOptions) -> Any:
+    async def act(self, client: Client, options: EvalOptions) -> object:
         arguments = [raw(one) for one in options.args]
         return {"value": shown(await client.eval(options.script, len(options.keys), *options.keys, *arguments))}

@@ -13,6 +13,7 @@ from plugins.actions.shell import RunOptions, perform
 from plugins.output import json_of, line_ends
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import shown
 
 MAX_CODE = 100_000
@@ -46,7 +47,7 @@ def _encoded(option: str, text: str) -> bytes:
         raise StepFailed("expression", f"{option} holds text that cannot be UTF-8", retryable=False) from None
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     try:
         return msgspec.json.encode(value).decode()
     except (ValueError, OverflowError):
@@ -55,17 +56,18 @@ def _json(value: Any) -> str:
         ) from None
 
 
-class _Script:
-    needs: ClassVar[str | None] = "script"
+class _Script(ActionKind[ScriptOptions]):
+    needs = "script"
     repeat = "keyed"
     Options = ScriptOptions
     result_fields = ("exit_code", "stdout", "stderr", "stdout_bytes", "stderr_bytes", "json")
-    literal: ClassVar[tuple[str, ...]] = ("code", "file")
+    literal_options = ("code", "file")
+    path_options = ("file",)
     programs: ClassVar[tuple[str, ...]] = ()
     inline: ClassVar[tuple[str, ...]] = ()
     name = ""
 
-    async def run(self, options: ScriptOptions, context: ActionContext) -> Any:
+    async def run(self, options: ScriptOptions, context: ActionContext) -> object:
         if (options.code is None) == (options.file is None):
             raise StepFailed("expression", "give exactly one of code and file", retryable=False)
         program = next((found for name in self.programs if (found := shutil.which(name))), None)

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -21,6 +21,7 @@ from plugins.output import explain, json_of
 from plugins.program import Program, Reader, Writer, start
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.text import named, shown
 
 GRACE = 3.0
@@ -48,16 +49,16 @@ class RunOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What becomes of children that still run when the program has ended: `leave` or `kill`."""
 
 
-class Run:
+class Run(ActionKind[RunOptions]):
     name = "shell.run"
     summary = "Runs a program with an argument list; only with --allow shell."
     repeat = "never"
-    needs: ClassVar[str | None] = "shell"
+    needs = "shell"
     Options = RunOptions
     result_fields = ("exit_code", "stdout", "stderr", "stdout_bytes", "stderr_bytes", "json")
     example = "call: shell.run\nwith:\n  argv: [git, -C, /srv/site, pull]\ntimeout: 1m"
 
-    async def run(self, options: RunOptions, context: ActionContext) -> Any:
+    async def run(self, options: RunOptions, context: ActionContext) -> object:
         result, raw = await perform(options, context)
         if options.json:
             try:

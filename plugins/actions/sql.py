@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +12,7 @@ from plugins.actions._paths import locate
 from plugins.actions._rows import RowFile
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 from reactor.contracts.names import named
 from reactor.kit.durations import DurationError, parse_duration
 from reactor.kit.formulas import Formulas
@@ -86,12 +88,14 @@ class TransactionOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_o
     """Statements with `query`, `params` and `expect` (rows it must change, else all is undone), at most 100."""
 
 
-class _Sql:
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("postgres", "mysql", "sqlite")
+Given = TypeVar("Given", bound=_Options, contravariant=True)
+
+
+class _Sql(ActionKind[Given]):
+    connection_kinds = ("postgres", "mysql", "sqlite")
 
     @asynccontextmanager
-    async def session(self, options: Any, context: ActionContext) -> Any:
+    async def session(self, options: Given, context: ActionContext) -> AsyncIterator[tuple[Database, Session]]:
         try:
             seconds = parse_duration(options.timeout)
         except DurationError as error:
@@ -102,20 +106,20 @@ class _Sql:
             yield database, session
 
 
-class Query(_Sql):
+class Query(_Sql[QueryOptions]):
     name = "sql.query"
     summary = "Reads rows, in a transaction that cannot write."
     repeat = "safe"
     Options = QueryOptions
-    literal: ClassVar[tuple[str, ...]] = ("query",)
-    paths: ClassVar[tuple[str, ...]] = ("save_to",)
+    literal_options = ("query",)
+    path_options = ("save_to",)
     result_fields = ("rows", "count", "more", "columns", "path", "size")
     example = (
         "call: sql.query\nwith:\n  connection: shop\n  query: SELECT id, total FROM orders WHERE customer = :customer\n"
         "  params: {customer: c-1}"
     )
 
-    async def run(self, options: QueryOptions, context: ActionContext) -> Any:
+    async def run(self, options: QueryOptions, context: ActionContext) -> object:
         if not 1 <= options.limit <= MAX_ROWS:
             raise StepFailed("expression", f"limit is from 1 to {MAX_ROWS:,}", retryable=False)
         params = _with_key(options.params, context)
@@ -129,36 +133,36 @@ class Query(_Sql):
         return {**named("path", str(place.path)), "count": file.count, "size": file.size, "columns": file.columns}
 
 
-class Execute(_Sql):
+class Execute(_Sql[ExecuteOptions]):
     name = "sql.execute"
     summary = "Runs one statement that writes; `count` is how many rows it changed, `rows` what RETURNING gave."
     repeat = "keyed"
     Options = ExecuteOptions
-    literal: ClassVar[tuple[str, ...]] = ("query",)
+    literal_options = ("query",)
     result_fields = ("rows", "count", "more", "columns")
     example = (
         "call: sql.execute\nwith:\n  connection: shop\n  query: UPDATE orders SET paid = true WHERE id = :id\n"
         "  params: {id: 7}"
     )
 
-    async def run(self, options: ExecuteOptions, context: ActionContext) -> Any:
+    async def run(self, options: ExecuteOptions, context: ActionContext) -> object:
         async with self.session(options, context) as (_, session):
             return shown(await session.run(options.query, _with_key(options.params, context), MAX_ROWS))
 
 
-class Insert(_Sql):
+class Insert(_Sql[InsertOptions]):
     name = "sql.insert"
     summary = "Inserts rows, all or none."
     repeat = "keyed"
     Options = InsertOptions
-    literal: ClassVar[tuple[str, ...]] = ("table", "columns")
+    literal_options = ("table", "columns")
     result_fields = ("count",)
     example = (
         "call: sql.insert\nwith:\n  connection: shop\n  table: orders\n  columns: [id, total]\n"
         "  rows: [{id: 7, total: 12.5}]"
     )
 
-    async def run(self, options: InsertOptions, context: ActionContext) -> Any:
+    async def run(self, options: InsertOptions, context: ActionContext) -> object:
         if options.on_conflict not in ("fail", "skip"):
             raise StepFailed("expression", "on_conflict is fail or skip", retryable=False)
         async with self.session(options, context) as (database, session):
@@ -172,19 +176,19 @@ class Insert(_Sql):
             return {"count": await write_rows(session, text, options.columns, options.rows)}
 
 
-class Upsert(_Sql):
+class Upsert(_Sql[UpsertOptions]):
     name = "sql.upsert"
     summary = "Inserts rows, or updates those that are there, all or none."
     repeat = "safe"
     Options = UpsertOptions
-    literal: ClassVar[tuple[str, ...]] = ("table", "columns", "key", "update")
+    literal_options = ("table", "columns", "key", "update")
     result_fields = ("count",)
     example = (
         "call: sql.upsert\nwith:\n  connection: shop\n  table: orders\n  columns: [id, total]\n  key: [id]\n"
         "  rows: [{id: 7, total: 12.5}]"
     )
 
-    async def run(self, options: UpsertOptions, context: ActionContext) -> Any:
+    async def run(self, options: UpsertOptions, context: ActionContext) -> object:
         columns, key = options.columns, options.key
         update = [c for c in columns if c not in key] if options.update is None else options.update
         if not key or set(key) - set(columns) or set(update) - set(columns):
@@ -205,12 +209,12 @@ class Upsert(_Sql):
         return {"count": len(options.rows)}
 
 
-class Transaction(_Sql):
+class Transaction(_Sql[TransactionOptions]):
     name = "sql.transaction"
     summary = "Runs statements in one transaction: all of them or none."
     repeat = "keyed"
     Options = TransactionOptions
-    literal: ClassVar[tuple[str, ...]] = ("statements.query",)
+    literal_options = ("statements.query",)
     result_fields = ("results",)
     example = (
         "call: sql.transaction\nwith:\n  connection: shop\n  statements:\n"
@@ -218,7 +222,7 @@ class Transaction(_Sql):
         "    - {query: 'INSERT INTO sales (sku) VALUES (:sku)', params: {sku: a}}"
     )
 
-    async def run(self, options: TransactionOptions, context: ActionContext) -> Any:
+    async def run(self, options: TransactionOptions, context: ActionContext) -> object:
         if not 1 <= len(options.statements) <= 100:
             raise StepFailed("expression", "a transaction has from 1 to 100 statements", retryable=False)
         results = []
@@ -234,11 +238,11 @@ class Transaction(_Sql):
         return {"results": results}
 
 
-def _with_key(params: Any, context: ActionContext) -> Any:
+def _with_key(params: dict[str, Any] | list[Any], context: ActionContext) -> dict[str, Any] | list[Any]:
     return params if isinstance(params, list) else {OWN_KEY: context.idempotency_key, **params}
 
 
-def shown(result: Result) -> dict[str, Any]:
+def shown(result: Result) -> dict[str, object]:
     return {"rows": result.rows, "count": result.count, "more": result.more, "columns": result.columns}
 
 
@@ -255,7 +259,7 @@ def insert_text(table: str, columns: list[str], database: Database) -> str:
     return f"INSERT INTO {target} ({names}) VALUES ({marks})"
 
 
-async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, Any]]) -> int:
+async def write_rows(session: Session, text: str, columns: list[str], rows: list[dict[str, object]]) -> int:
     """All of the rows in one transaction."""
     if len(rows) > 100_000:
         raise StepFailed("limit", "at most 100,000 rows are written at once", retryable=False)

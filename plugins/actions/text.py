@@ -5,17 +5,18 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from plugins.actions._decode import ENCODINGS, MAX_ITEM, over
-from plugins.actions._items import FACTS, LOOK_EVERY, Items, ReadItems, lines, pattern
-from plugins.actions._paths import locate
+from plugins.actions._items import FACTS, LOOK_EVERY, Items, Match, Pattern, ReadItems, lines, pattern
+from plugins.actions._paths import TwoPaths, locate
 from plugins.actions._place import Place, errors, writing
 from plugins.actions._thread import Stop, in_thread
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import ActionKind
 
 MAX_PARTS = 10_000
 
@@ -70,7 +71,7 @@ class SplitOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """How the text is encoded."""
 
 
-class Lines(ReadItems):
+class Lines(ReadItems[LinesOptions]):
     name = "text.lines"
     summary = "Gives lines of a text, a page at a time."
     Options = LinesOptions
@@ -80,22 +81,32 @@ class Lines(ReadItems):
         return lines(place, options.encoding)
 
 
-class _Rewrite:
-    needs: ClassVar[str | None] = None
+class RewriteOptions(TwoPaths, Protocol):
+    @property
+    def pattern(self) -> str: ...
+
+    @property
+    def encoding(self) -> str: ...
+
+
+Rewriting = TypeVar("Rewriting", bound=RewriteOptions, contravariant=True)
+
+
+class _Rewrite(ActionKind[Rewriting]):
     repeat = "safe"
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     result_fields = FACTS
 
-    def rewrite(self, options: Any, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: Rewriting, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         """Lines to write, each with how many places counted."""
         raise NotImplementedError
 
-    async def run(self, options: Any, context: ActionContext) -> Any:
+    async def run(self, options: Rewriting, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         expression = pattern(options.pattern)
 
-        def work(stop: Stop) -> Any:
+        def work(stop: Stop) -> object:
             count = 0
             with errors(place):
                 with writing(to) as partial, partial.text(options.encoding) as file:
@@ -110,25 +121,25 @@ class _Rewrite:
         return await in_thread(work)
 
 
-class Filter(_Rewrite):
+class Filter(_Rewrite[FilterOptions]):
     name = "text.filter"
     summary = "Keeps the lines that have a pattern; `count` is how many."
     Options = FilterOptions
     example = "call: text.filter\nwith: {path: app.log, to: errors.log, pattern: ' ERROR '}"
 
-    def rewrite(self, options: FilterOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: FilterOptions, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         for line in given:
             if (expression.search(line) is not None) != options.invert:
                 yield line, 1
 
 
-class Replace(_Rewrite):
+class Replace(_Rewrite[ReplaceOptions]):
     name = "text.replace"
     summary = "Replaces a pattern in each line; `count` is how often."
     Options = ReplaceOptions
     example = "call: text.replace\nwith: {path: a.txt, to: b.txt, pattern: colour, by: color}"
 
-    def rewrite(self, options: ReplaceOptions, expression: Any, given: Iterator[str]) -> Iterator[tuple[str, int]]:
+    def rewrite(self, options: ReplaceOptions, expression: Pattern, given: Iterator[str]) -> Iterator[tuple[str, int]]:
         put = filled(options.by, expression)
         for line in given:
             most = len(line) * (1 + options.by.count("\\"))
@@ -142,7 +153,7 @@ class Replace(_Rewrite):
 _ESCAPE = re.compile(r"\\(?:g<(?P<name>\w+)>|(?P<number>[1-9][0-9]?)|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 
-def filled(by: str, expression: Any) -> Callable[[Any], str]:
+def filled(by: str, expression: Pattern) -> Callable[[Match], str]:
     """What stands in for a match. The library's own way reads the text as Latin-1."""
     parts: list[str | int] = []
     place = 0
@@ -167,24 +178,23 @@ def _escaped(escape: str) -> str:
     return escape[1] if escape[1] == "\\" else escape
 
 
-class Split:
+class Split(ActionKind[SplitOptions]):
     name = "text.split"
     summary = "Cuts a text into files of so many lines."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
-    paths: ClassVar[tuple[str, ...]] = ("path", "to")
-    reads: ClassVar[tuple[str, ...]] = ("path",)
+    path_options = ("path", "to")
+    reading_options = ("path",)
     Options = SplitOptions
     result_fields = ("files", "count")
     example = 'call: text.split\nwith: {path: big.csv, to: "parts/{}.csv", lines: 10000, header: true}'
 
-    async def run(self, options: SplitOptions, context: ActionContext) -> Any:
+    async def run(self, options: SplitOptions, context: ActionContext) -> object:
         place, to = locate(context, "path", options.path), locate(context, "to", options.to)
         if "{}" not in to.name or options.lines < 1:
             raise StepFailed("expression", "`to` has {} in its name, and `lines` is at least 1", retryable=False)
 
-        def work(stop: Stop) -> Any:
-            files: list[dict[str, Any]] = []
+        def work(stop: Stop) -> object:
+            files: list[dict[str, object]] = []
             with errors(place):
                 given = lines(place, options.encoding)
                 head = next(given, None) if options.header else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
-from typing import Any, ClassVar
 
 import msgspec
 
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
+from reactor.contracts.kinds import ActionKind
 
 
 class NowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -18,18 +18,17 @@ class NowOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The zone of `local`, `date` and `weekday`."""
 
 
-class Now:
+class Now(ActionKind[NowOptions]):
     name = "time.now"
     summary = (
         "The present moment: `time` (RFC 3339, UTC), `epoch`, and `local`, `date`, `weekday` (1 is Monday) in a zone."
     )
     repeat = "safe"
-    needs: ClassVar[str | None] = None
     Options = NowOptions
     result_fields = ("time", "epoch", "local", "date", "weekday")
     example = "call: time.now\nwith: {zone: Europe/Berlin}"
 
-    async def run(self, options: NowOptions, context: ActionContext) -> Any:
+    async def run(self, options: NowOptions, context: ActionContext) -> object:
         try:
             zone = zoneinfo.ZoneInfo(options.zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

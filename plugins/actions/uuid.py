@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid as _uuid
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import msgspec
 
 from plugins.actions._random import source
 from reactor.contracts.action import ActionContext
+from reactor.contracts.kinds import ActionKind
 
 
 class UuidOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -16,15 +17,14 @@ class UuidOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """4: random; 7: ordered by time (RFC 9562)."""
 
 
-class Uuid:
+class Uuid(ActionKind[UuidOptions]):
     name = "uuid"
     summary = "A new UUID; the result is the text itself."
     repeat = "safe"
-    needs: ClassVar[str | None] = None
     Options = UuidOptions
     example = "call: uuid"
 
-    async def run(self, options: UuidOptions, context: ActionContext) -> Any:
+    async def run(self, options: UuidOptions, context: ActionContext) -> object:
         bits = source(context).getrandbits(128)
         if options.version == 7:
             moment = int(context.clock.now() * 1000)

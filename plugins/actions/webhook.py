@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -16,6 +16,7 @@ from plugins.http_client.request import RequestOptions, through, wrong
 from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import rfc3339
+from reactor.contracts.kinds import ActionKind
 
 MINUTE, HOUR = 60.0, 3600.0
 WAITS = (5.0, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR)
@@ -54,13 +55,12 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-class Send:
+class Send(ActionKind[SendOptions]):
     name = "webhook.send"
     summary = "Sends a signed Standard Webhook; ten tries over 75 hours, and no more after a 410."
     repeat = "keyed"
-    needs: ClassVar[str | None] = None
-    connection_kinds: ClassVar[tuple[str, ...]] = ("http",)
-    retry_waits: ClassVar[tuple[float, ...]] = WAITS
+    connection_kinds = ("http",)
+    retry_waits = WAITS
     Options = SendOptions
     result_fields = ("id", "status")
     example = (
@@ -68,7 +68,7 @@ class Send:
         "  type: order.charged\n  data: {id: 7}"
     )
 
-    async def run(self, options: SendOptions, context: ActionContext) -> Any:
+    async def run(self, options: SendOptions, context: ActionContext) -> object:
         memory = context.memory
         if memory is not None and (off := await memory.get(options.url)) is not None:
             raise StepFailed(
@@ -119,7 +119,7 @@ class Send:
             raise
         return {"id": id, "status": answer["status"]}
 
-    async def _post(self, request: RequestOptions, connection: str | None, context: ActionContext) -> Any:
+    async def _post(self, request: RequestOptions, connection: str | None, context: ActionContext) -> dict[str, Any]:
         if connection is None:
             literal = is_literal(request.url, context.literals.get("url"))
             return await Post().exchange(request, context, literal, content=False)

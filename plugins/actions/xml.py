@@ -42,7 +42,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the text is encoded; as the file declares unless given."""
 
 
-class Read(ReadItems):
+class Read(ReadItems[ReadOptions]):
     name = "xml.read"
     summary = "Gives elements of a file, a page at a time."
     Options = ReadOptions
@@ -52,7 +52,7 @@ class Read(ReadItems):
         return xml_elements(place, options.element, options.encoding)
 
 
-class Convert(ConvertItems):
+class Convert(ConvertItems[ConvertOptions]):
     name = "xml.convert"
     summary = "Writes the elements of a file into another, as ndjson, json or csv."
     Options = ConvertOptions

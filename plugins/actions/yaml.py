@@ -39,7 +39,7 @@ class ConvertOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """How the text is encoded."""
 
 
-class Read(ReadItems):
+class Read(ReadItems[ReadOptions]):
     name = "yaml.read"
     summary = "Gives documents of a file, a page at a time."
     Options = ReadOptions
@@ -49,7 +49,7 @@ class Read(ReadItems):
         return yaml_documents(place, options.encoding)
 
 
-class Convert(ConvertItems):
+class Convert(ConvertItems[ConvertOptions]):
     name = "yaml.convert"
     summary = "Writes the documents of a file into another, as ndjson, json or csv."
     Options = ConvertOptions

@@ -99,7 +99,7 @@ class Connection(Library):
             await self._process_op_err(UnexpectedEOF())
 
     async def _send_publish(
-        self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, Any] | None
+        self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, object] | None
     ) -> None:
         """The server counts headers too, and ends the connection of a message that is too long."""
         size = payload_size

@@ -63,7 +63,7 @@ class TextConnection(asyncpg.Connection):
         for oid in oids:
             settings.add_python_codec(oid, NAMES.get(oid, "other"), "pg_catalog", [], "scalar", encode, decode, "text")
 
-    async def _introspect_types(self, typeoids: Any, timeout: Any) -> Any:
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> object:
         """What asyncpg asks the server for, when it meets a type that it does not know: nothing need be known of it."""
         self._as_text(typeoids)
         return [], _Unprepared

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from reactor.contracts.errors import StepFailed
@@ -15,7 +13,7 @@ SHOWN = 1000
 """Characters that are shown of a value that is too large."""
 
 
-def failed(state: str | None, message: str, **details: Any) -> StepFailed:
+def failed(state: str | None, message: str, **details: object) -> StepFailed:
     """A fault of a statement by its SQLSTATE (SQL standard, 24.1): constraint, syntax and access, conflict, data."""
     group = (state or "")[:2]
     type, retryable = {
@@ -37,7 +35,7 @@ def lost(message: str) -> StepFailed:
     return StepFailed("connection.down", message, retryable=True)
 
 
-def _weight(value: Any) -> int:
+def _weight(value: object) -> int:
     if isinstance(value, (dict, list)):
         return len(msgspec.json.encode(value))
     return len(value) if isinstance(value, str) else 16
@@ -53,11 +51,11 @@ class Kept:
         self._large = large
         self._size = 0
         self.partial = False
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, object]] = []
         self.faults: dict[int, str] = {}
         self.more = False
 
-    def add(self, row: dict[str, Any], fault: str | None = None) -> bool:
+    def add(self, row: dict[str, object], fault: str | None = None) -> bool:
         """Whether there may be more."""
         size = sum(map(_weight, row.values()))
         if size > MAX_BYTES and self._large != "refuse":
@@ -86,7 +84,7 @@ class Kept:
         )
 
 
-def _shortened(row: dict[str, Any], size: int) -> tuple[dict[str, Any], int, str]:
+def _shortened(row: dict[str, object], size: int) -> tuple[dict[str, object], int, str]:
     found = {}
     for name, value in row.items():
         text = msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else value

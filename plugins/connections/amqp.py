@@ -7,12 +7,16 @@ import ssl
 import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractChannel, AbstractConnection
 
 CHANNELS = 32
 """Messages that may be on their way to the broker at once."""
@@ -38,14 +42,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Client:
     """A connection, and channels with confirms for actions; `gone` is set when it is lost."""
 
-    def __init__(self, connection: Any, gone: anyio.Event) -> None:
+    def __init__(self, connection: AbstractConnection, gone: anyio.Event) -> None:
         self.connection = connection
         self.gone = gone
-        self._idle: list[Any] = []
+        self._idle: list[AbstractChannel] = []
         self._places = anyio.CapacityLimiter(CHANNELS)
 
     @asynccontextmanager
-    async def channel(self) -> AsyncIterator[Any]:
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
         """A channel for one message at a time: the broker closes a channel for a message that it refuses, and ends the
         connection when another message comes on it then."""
         from aiormq.exceptions import DeliveryError
@@ -66,11 +70,11 @@ class Client:
                     with anyio.CancelScope(shield=True), anyio.move_on_after(3), contextlib.suppress(Exception):
                         await channel.close()
 
-    async def open(self) -> Any:
+    async def open(self) -> AbstractChannel:
         return await self.connection.channel(publisher_confirms=True, on_return_raises=True)
 
 
-class Amqp:
+class Amqp(ConnectionKind[Settings, Client]):
     name = "amqp"
     summary = "A RabbitMQ broker (AMQP 0-9-1)."
     Options = Settings
@@ -79,11 +83,8 @@ class Amqp:
         "kind: amqp\nsettings:\n  url: amqps://rabbit.example/shop\n  user: reactor\n  password: ${{ secrets.amqp }}"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 from anyio.streams.tls import TLSStream
@@ -11,22 +11,20 @@ from anyio.streams.tls import TLSStream
 from plugins.http_client.guard import Guard, parsed, shortened, split
 from plugins.http_client.settings import AGENT, Settings, Tls
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 
 CHECK_WITHIN = 10.0
 
 
-class Http:
+class Http(ConnectionKind[Settings, Settings]):
     name = "http"
     summary = "An HTTP API with its base URL, headers and sign-in."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ()
     example = "kind: http\nsettings:\n  url: https://api.example\n  auth: {bearer: '${{ secrets.api_token }}'}"
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         raise ValueError("an HTTP API has a name")
 
     @classmethod

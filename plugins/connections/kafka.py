@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +41,7 @@ class Client:
         self.settings = settings
 
 
-class Kafka:
+class Kafka(ConnectionKind[Settings, Client]):
     name = "kafka"
     summary = "A Kafka cluster."
     Options = Settings
@@ -50,14 +51,11 @@ class Kafka:
         "  password: ${{ secrets.kafka_password }}"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         parts = urllib.parse.urlsplit(url)
         user, _, servers = parts.netloc.rpartition("@")
-        found: dict[str, Any] = {"servers": servers, "security": "tls" if parts.scheme == "kafka+tls" else "none"}
+        found: dict[str, object] = {"servers": servers, "security": "tls" if parts.scheme == "kafka+tls" else "none"}
         if user:
             name, _, password = user.partition(":")
             found |= {"user": urllib.parse.unquote(name), "password": urllib.parse.unquote(password)}

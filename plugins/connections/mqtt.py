@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,7 +67,7 @@ def context(settings: Settings) -> ssl.SSLContext | None:
     return made
 
 
-class Mqtt:
+class Mqtt(ConnectionKind[Settings, Client]):
     name = "mqtt"
     summary = "An MQTT broker, 3.1.1 or 5."
     Options = Settings
@@ -75,15 +76,12 @@ class Mqtt:
         "kind: mqtt\nsettings:\n  host: broker.example\n  tls: true\n  user: reactor\n  password: ${{ secrets.mqtt }}"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         parts = urllib.parse.urlsplit(url)
         if not parts.hostname:
             raise ValueError("mqtt://user:password@host:port")
-        found: dict[str, Any] = {"host": parts.hostname, "tls": parts.scheme == "mqtts"}
+        found: dict[str, object] = {"host": parts.hostname, "tls": parts.scheme == "mqtts"}
         if parts.port:
             found["port"] = parts.port
         if parts.username:

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_json, plain_value
 
 LOST = frozenset({1053, 1077, 1079, 1152, 1184, 1927, 2002, 2003, 2006, 2013, 2055})
@@ -38,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The most connections that are open at once."""
 
 
-class Mysql:
+class Mysql(ConnectionKind[Settings, "Client"]):
     name = "mysql"
     summary = "A MySQL or MariaDB database."
     Options = Settings
@@ -48,11 +49,8 @@ class Mysql:
         "  password: ${{ secrets.shop_password }}"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod
@@ -204,7 +202,7 @@ class Session:
         await cursor.close()
         self.broken = False
 
-    async def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
+    async def many(self, query: str, rows: Sequence[Sequence[object]]) -> int:
         statement = parse_statement(query, "mysql")
         text = "%s".join(part.replace("%", "%%") for part in statement.parts)
         async with self._at_work(), self._connection.cursor(_cursors()[0]) as cursor:
@@ -231,7 +229,7 @@ class Session:
 
 
 @functools.cache
-def _cursors() -> tuple[Any, Any]:
+def _cursors() -> tuple[type[Any], type[Any]]:
     """A cursor that keeps the rows, and one that hands them over as they come. The server's notes are not told: they
     would go to the log without the statement's step."""
     import aiomysql
@@ -247,7 +245,7 @@ def _cursors() -> tuple[Any, Any]:
     return Whole, Streaming
 
 
-def _bound(query: str, params: Params) -> tuple[str, list[Any] | None]:
+def _bound(query: str, params: Params) -> tuple[str, list[object] | None]:
     statement = parse_statement(query, "mysql")
     if not statement.names:
         return query, None
@@ -255,7 +253,7 @@ def _bound(query: str, params: Params) -> tuple[str, list[Any] | None]:
     return text, [_value(one) for one in Statement(statement.parts, statement.names).values(params)]
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> object:
     if isinstance(value, (dict, list)):
         return msgspec.json.encode(value).decode()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -267,7 +265,7 @@ def _columns(cursor: Any) -> list[str]:
     return [column[0] for column in cursor.description or ()]
 
 
-def _row(cursor: Any, columns: list[str], row: Any) -> dict[str, Any]:
+def _row(cursor: Any, columns: list[str], row: Any) -> dict[str, object]:
     found = {}
     for column, value in zip(cursor.description, row, strict=True):
         if column[1] == JSON and isinstance(value, str):
@@ -278,7 +276,7 @@ def _row(cursor: Any, columns: list[str], row: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _faults(timeout: float, opening: bool = False) -> Any:
+def _faults(timeout: float, opening: bool = False) -> Iterator[None]:
     import pymysql
 
     gone: Callable[[str], Exception] = NotConnected if opening else lost

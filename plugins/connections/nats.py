@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ssl
 import urllib.parse
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
+
+if TYPE_CHECKING:
+    from plugins.connections._nats_client import Connection
 
 SCHEMES = ("nats", "tls", "ws", "wss")
 
@@ -36,24 +40,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Client:
     """A connection; `gone` is set when it is lost, and nobody reconnects it: it is opened anew."""
 
-    def __init__(self, connection: Any, gone: anyio.Event) -> None:
+    def __init__(self, connection: Connection, gone: anyio.Event) -> None:
         self.connection = connection
         self.gone = gone
         self.jetstream = connection.jetstream(timeout=10)
 
 
-class Nats:
+class Nats(ConnectionKind[Settings, Client]):
     name = "nats"
     summary = "A NATS server or cluster."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ("nats", "tls")
     example = "kind: nats\nsettings:\n  url: nats://bus.example:4222\n  token: ${{ secrets.nats_token }}"
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod

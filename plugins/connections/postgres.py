@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ import msgspec
 from plugins.connections._postgres_values import bind
 from plugins.connections._sql import Kept, failed, lost, too_slow
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.contracts.text import shown
 from reactor.kit.pg_texts import QUERIED, SETTINGS, TYPES_QUERY, Convert, Types
 from reactor.kit.sql import Dialect, Large, Params, Result, Statement, parse_statement, plain_row
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The most connections that are open at once."""
 
 
-class Postgres:
+class Postgres(ConnectionKind[Settings, "Client"]):
     name = "postgres"
     summary = "A PostgreSQL database, from version 12 (change capture from 14)."
     Options = Settings
@@ -49,11 +50,8 @@ class Postgres:
         "  password: ${{ secrets.shop_password }}"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod
@@ -123,7 +121,7 @@ class Client:
 
         settings = " ".join(f"-c {name}={value}" for name, value in {**SETTINGS, "client_encoding": encoding}.items())
 
-        def connect() -> Any:
+        def connect() -> object:
             return psycopg2.connect(
                 self.kind.dsn(), connection_factory=LogicalReplicationConnection, connect_timeout=10, options=settings,
                 application_name="reactor",
@@ -153,7 +151,7 @@ class Session:
         self._timeout = timeout
         self._types = types
 
-    async def _statement(self, query: str, params: Params) -> tuple[Any, list[Any]]:
+    async def _statement(self, query: str, params: Params) -> tuple[Any, list[object]]:
         parsed = parse_statement(query, "postgres")
         text, names = numbered(parsed)
         values = Statement(("",) * (len(names) + 1), names).values(params)
@@ -217,7 +215,7 @@ class Session:
             while found := await cursor.fetch(batch, timeout=self._timeout):
                 yield [plain_row(columns, record.values())[0] for record in found]
 
-    async def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
+    async def many(self, query: str, rows: Sequence[Sequence[object]]) -> int:
         changed = 0
         with _faults(self._timeout):
             text, _ = numbered(parse_statement(query, "postgres"))
@@ -258,7 +256,7 @@ def numbered(statement: Statement) -> tuple[str, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _faults(timeout: float, opening: bool = False) -> Any:
+def _faults(timeout: float, opening: bool = False) -> Iterator[None]:
     import asyncpg
 
     gone: Callable[[str], Exception] = NotConnected if opening else lost

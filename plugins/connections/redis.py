@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import urllib.parse
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
 
 SCHEMES = (
     "redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
@@ -31,18 +33,41 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """and its key."""
 
 
-class Redis:
+class Client(Protocol):
+    """What actions call of redis-py's clients (server, Sentinel's primary, cluster)."""
+
+    async def ping(self) -> object: ...
+
+    async def aclose(self) -> None: ...
+
+    async def publish(self, channel: str, message: bytes) -> int: ...
+
+    async def xadd(self, name: str, fields: Mapping[str, bytes], *, maxlen: int | None) -> object: ...
+
+    async def get(self, name: str) -> bytes | None: ...
+
+    async def set(self, name: str, value: bytes, *, px: int | None, nx: bool, xx: bool) -> object: ...
+
+    async def delete(self, *names: str) -> int: ...
+
+    async def lpush(self, name: str, *values: bytes) -> int: ...
+
+    async def rpush(self, name: str, *values: bytes) -> int: ...
+
+    async def incrby(self, name: str, amount: int) -> int: ...
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str | bytes) -> object: ...
+
+
+class Redis(ConnectionKind[Settings, Client]):
     name = "redis"
     summary = "A Redis or Valkey server, a Sentinel's primary, or a cluster."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = tuple(scheme for scheme in SCHEMES if scheme != "unix")
     example = "kind: redis\nsettings:\n  url: redis://cache.example:6379/0\n  password: ${{ secrets.redis_password }}"
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod
@@ -59,11 +84,11 @@ class Redis:
             return [("url", f"ca, cert and key are for TLS: rediss{parts.scheme.removeprefix('redis')}://")]
         return []
 
-    async def open(self) -> Any:
+    async def open(self) -> Client:
         from redis.exceptions import RedisError
 
         try:
-            client = self._client()
+            client: Client = self._client()
             await client.ping()
             return client
         except (RedisError, OSError, ValueError, TimeoutError) as error:
@@ -95,7 +120,7 @@ class Redis:
         retry = Retry(NoBackoff(), 0)
         return redis.Redis.from_url(options.url, max_connections=MAX_CONNECTIONS, retry=retry, **common, **tls)
 
-    async def check(self, client: Any) -> None:
+    async def check(self, client: Client) -> None:
         from redis.exceptions import RedisError
 
         try:
@@ -103,7 +128,7 @@ class Redis:
         except (RedisError, OSError, TimeoutError) as error:
             raise NotConnected(f"redis: {error}") from None
 
-    async def close(self, client: Any) -> None:
+    async def close(self, client: Client) -> None:
         await client.aclose()
 
 

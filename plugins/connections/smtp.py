@@ -6,13 +6,17 @@ import contextlib
 import ssl
 import urllib.parse
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import anyio
 import anyio.lowlevel
 import msgspec
 
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.kinds import ConnectionKind
+
+if TYPE_CHECKING:
+    import aiosmtplib
 
 KEPT = 4
 """Connections to one server at once."""
@@ -42,11 +46,11 @@ class Server:
 
     def __init__(self, options: Settings) -> None:
         self.options = options
-        self._idle: list[Any] = []
+        self._idle: list[aiosmtplib.SMTP] = []
         self._slots = anyio.Semaphore(KEPT)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
+    async def session(self) -> AsyncIterator[aiosmtplib.SMTP]:
         """A signed-in aiosmtplib client for one mail. Raises NotConnected."""
         async with self._slots:
             client = await self._fresh()
@@ -60,7 +64,7 @@ class Server:
                 else:
                     drop(client)
 
-    async def _fresh(self) -> Any:
+    async def _fresh(self) -> aiosmtplib.SMTP:
         import aiosmtplib
 
         while self._idle:
@@ -72,7 +76,7 @@ class Server:
                 drop(client)
         return await self._connect()
 
-    async def _connect(self) -> Any:
+    async def _connect(self) -> aiosmtplib.SMTP:
         import aiosmtplib
 
         options = self.options
@@ -104,20 +108,20 @@ class Server:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 await client.quit(timeout=3)
             if transport is not None:
-                transport.abort()
+                transport.abort()  # type: ignore[attr-defined]
         for _ in range(3):  # transports are really closed some turns of the loop later
             await anyio.lowlevel.checkpoint()
 
 
-def drop(client: Any) -> None:
+def drop(client: aiosmtplib.SMTP) -> None:
     """Closes at once: a TLS good-bye that nobody answers would keep the socket."""
     transport = client.transport
     client.close()
     if transport is not None:
-        transport.abort()
+        transport.abort()  # type: ignore[attr-defined]
 
 
-class Smtp:
+class Smtp(ConnectionKind[Settings, Server]):
     name = "smtp"
     summary = "A mail server."
     Options = Settings
@@ -127,15 +131,15 @@ class Smtp:
         "  sender: Reactor <reactor@shop.example>"
     )
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         parts = urllib.parse.urlsplit(url)
         if not parts.hostname:
             raise ValueError("smtp://user:password@host:port")
-        found: dict[str, Any] = {"host": parts.hostname, "security": "tls" if parts.scheme == "smtps" else "starttls"}
+        found: dict[str, object] = {
+            "host": parts.hostname,
+            "security": "tls" if parts.scheme == "smtps" else "starttls",
+        }
         if parts.port:
             found["port"] = parts.port
         if parts.username:

@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -15,6 +15,7 @@ import msgspec
 
 from plugins.connections._sql import Kept, failed, too_slow
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.sql import Dialect, Large, Params, Result, parse_statement, plain_value
 
 STATES = {
@@ -32,18 +33,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Whether the file is made when it is not there."""
 
 
-class Sqlite:
+class Sqlite(ConnectionKind[Settings, "Client"]):
     name = "sqlite"
     summary = "A SQLite database file on this machine."
     Options = Settings
     schemes: ClassVar[tuple[str, ...]] = ("sqlite",)
     example = "kind: sqlite\nsettings:\n  url: sqlite:///var/lib/shop/shop.db"
 
-    def __init__(self, options: Settings) -> None:
-        self.options = options
-
     @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
+    def from_url(cls, url: str) -> dict[str, object]:
         return {"url": url}
 
     @classmethod
@@ -110,6 +108,9 @@ class Client:
                 connection.close()
 
 
+Worked = TypeVar("Worked")
+
+
 class Session:
     """Fulfils `contracts.sql.Session`: each call is one piece of work in a thread, interrupted when it is too slow."""
 
@@ -117,7 +118,7 @@ class Session:
         self._connection = connection
         self._timeout = timeout
 
-    async def _work(self, work: Callable[[], Any]) -> Any:
+    async def _work(self, work: Callable[[], Worked]) -> Worked:
         import apsw
 
         slow = False
@@ -131,7 +132,7 @@ class Session:
                 if not result and not failure:
                     self._connection.interrupt()
 
-        result: list[Any] = []
+        result: list[Worked] = []
         failure: list[Exception] = []
 
         def run() -> None:
@@ -178,14 +179,13 @@ class Session:
             changed = self._connection.total_changes() - before
             return kept.result(columns, changed or len(kept.rows))
 
-        found: Result = await self._work(work)
-        return found
+        return await self._work(work)
 
     async def stream(self, query: str, params: Params = None, batch: int = 500) -> AsyncIterator[list[dict[str, Any]]]:
         text, values = _bound(query, params)
         cursor = self._connection.cursor()
 
-        def first() -> Any:
+        def first() -> object:
             return cursor.execute(text, values)
 
         def fetch() -> list[dict[str, Any]]:
@@ -201,7 +201,7 @@ class Session:
         while found := await self._work(fetch):
             yield found
 
-    async def many(self, query: str, rows: Sequence[Sequence[Any]]) -> int:
+    async def many(self, query: str, rows: Sequence[Sequence[object]]) -> int:
         statement = parse_statement(query, "sqlite")
         text = _text(statement.parts)
         bound = [[_value(one) for one in statement.values(row)] for row in rows]
@@ -211,8 +211,7 @@ class Session:
             self._connection.cursor().executemany(text, bound)
             return int(self._connection.total_changes() - before)
 
-        changed: int = await self._work(work)
-        return changed
+        return await self._work(work)
 
     @asynccontextmanager
     async def transaction(self, read_only: bool = False) -> AsyncIterator[None]:
@@ -232,12 +231,12 @@ def _text(parts: Sequence[str]) -> str:
     return "?".join(parts)
 
 
-def _bound(query: str, params: Params) -> tuple[str, list[Any]]:
+def _bound(query: str, params: Params) -> tuple[str, list[object]]:
     statement = parse_statement(query, "sqlite")
     return _text(statement.parts), [_value(one) for one in statement.values(params)]
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> object:
     if isinstance(value, (dict, list)):
         return msgspec.json.encode(value).decode()
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -10,9 +10,10 @@ from typing import Any
 import anyio
 
 from plugins.host.life import begin
-from plugins.host.link import Call
+from plugins.host.link import Call, StandingLink
 from plugins.host.manifest import Manifest, load_manifest
 from plugins.host.script import ScriptLink
+from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
 
 CONTEXT = {
@@ -23,15 +24,15 @@ CONTEXT = {
 class PluginBench:
     """Fulfils `reactor.testing.plugin_suite.Bench`."""
 
-    def __init__(self, manifest: Manifest, link: Any, process: Any) -> None:
+    def __init__(self, manifest: Manifest, link: StandingLink | ScriptLink, process: Program | None) -> None:
         self.manifest = manifest
         self._link = link
         self._process = process
 
-    async def act(self, action: str, input: dict[str, Any]) -> Any:
+    async def act(self, action: str, input: dict[str, object]) -> object:
         return await self._link.act(Call(action=action, input=input, context=CONTEXT))
 
-    async def listen(self, trigger: str, options: dict[str, Any]) -> None:
+    async def listen(self, trigger: str, options: dict[str, object]) -> None:
         if trigger not in self.manifest.triggers and isinstance(self._link, ScriptLink):
             await self._link.call({"trigger": trigger, "options": options, "cursor": None})
             return
@@ -40,7 +41,7 @@ class PluginBench:
             async for happened in listening.events():
                 await listening.acknowledge(happened.number)
 
-    async def show(self, trigger: str, options: dict[str, Any], count: int, show: Callable[[Any], None]) -> None:
+    async def show(self, trigger: str, options: dict[str, object], count: int, show: Callable[[object], None]) -> None:
         """The first events of a trigger."""
         listening = await self._link.listen(trigger, options, None)
         async for happened in listening.events():
@@ -51,14 +52,15 @@ class PluginBench:
                 await listening.close()
                 return
 
-    async def ask(self, method: str) -> Any:
+    async def ask(self, method: str) -> object:
         return None if isinstance(self._link, ScriptLink) else await self._link.ask(method)
 
     async def end(self) -> float:
         if self._process is None:
             return 0.0
         begun = anyio.current_time()
-        await self._process.stdin.aclose()
+        if self._process.stdin is not None:
+            await self._process.stdin.aclose()
         with anyio.move_on_after(6):
             await self._process.wait()
         return anyio.current_time() - begun
@@ -72,10 +74,10 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
     """Starts the plugin of a folder; `said` hears its log. Raises ManifestError and NotConnected."""
     manifest, hash = load_manifest(folder)
 
-    def tell(fact: str, **fields: Any) -> None:
+    def tell(fact: str, **fields: object) -> None:
         said(str(fields.get("message", fact)))
 
-    async def refuse(event: dict[str, Any]) -> None:
+    async def refuse(event: dict[str, Any]) -> dict[str, Any]:
         raise StepFailed("plugin.failed", "there is no daemon here that takes events")
 
     if manifest.protocol == "script":

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 import msgspec
 
-from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, Publish, down, failure
 from plugins.host.process import MAX_LINE
 from plugins.pb import plugin_pb2
 from reactor.contracts.errors import NotConnected, StepFailed
@@ -83,7 +83,13 @@ class GrpcLink:
     at most `timeout` seconds."""
 
     def __init__(
-        self, plugin: str, channel: Any, token: str, timeout: float, publish: Any, tell: Callable[..., None]
+        self,
+        plugin: str,
+        channel: grpc.aio.Channel,
+        token: str,
+        timeout: float,
+        publish: Publish,
+        tell: Callable[..., None],
     ) -> None:
         self._plugin = plugin
         self._channel = channel
@@ -206,7 +212,7 @@ class GrpcLink:
             except NotConnected:
                 return
 
-    async def act(self, call: Call) -> Any:
+    async def act(self, call: Call) -> object:
         if self.gone is not None:
             raise down(self._plugin, self.gone)
         request = pb.ActRequest(
@@ -229,7 +235,7 @@ class GrpcLink:
         except ValueError as error:
             raise failure(self._plugin, f"its result is no JSON: {error}") from None
 
-    async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> GrpcListening:
+    async def listen(self, trigger: str, options: dict[str, object], cursor: object) -> GrpcListening:
         if self.gone is not None:
             raise down(self._plugin, self.gone)
         opening = pb.Open(trigger=trigger, options=msgspec.json.encode(options), credit=CREDIT)
@@ -242,7 +248,7 @@ class GrpcLink:
             raise down(self._plugin, self.gone or str(error)) from None
         return GrpcListening(self, call)
 
-    async def ask(self, method: str) -> Any:
+    async def ask(self, method: str) -> object:
         try:
             call = self._unary(method, pb.HealthRequest, pb.HealthResponse)
             return await _owned(call(pb.HealthRequest(), metadata=self._metadata, timeout=self._timeout))
@@ -289,7 +295,7 @@ async def write(call: Any, message: Any) -> None:
         raise NotConnected("the stream has ended") from None
 
 
-def event_dict(event: Any) -> dict[str, Any]:
+def event_dict(event: Any) -> dict[str, object]:
     """As JSON-RPC has it. Raises ValueError."""
     found: dict[str, Any] = {"data": _decode(event.data)}
     if event.HasField("key"):
@@ -303,7 +309,7 @@ def event_dict(event: Any) -> dict[str, Any]:
     return found
 
 
-def _decode(raw: bytes) -> Any:
+def _decode(raw: bytes) -> object:
     """Nothing is null. Raises ValueError."""
     try:
         return msgspec.json.decode(raw) if raw else None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
 
 from plugins.host.kinds import action_class, trigger_class
+from plugins.host.link import Publish
 from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
+from reactor.contracts.kinds import AnyAction, AnyTrigger
 from reactor.contracts.observe import Observer
+from reactor.contracts.registry import OpenRegistry
 from reactor.kit.durations import parse_duration
 
 LOOK = 1.0
@@ -34,10 +37,30 @@ def plugin_folders(directories: Sequence[Path]) -> list[Path]:
     return found
 
 
+class PluginKinds(Protocol):
+    """Where the kinds of plugins go."""
+
+    @property
+    def actions(self) -> OpenRegistry[AnyAction]: ...
+
+    @property
+    def triggers(self) -> OpenRegistry[AnyTrigger]: ...
+
+    @property
+    def make_validator(self) -> Any: ...
+
+
 class Host:
     """`publish` takes an event that a plugin sends by itself."""
 
-    def __init__(self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any) -> None:
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        kinds: PluginKinds,
+        clock: Clock,
+        observer: Observer,
+        publish: Publish,
+    ) -> None:
         self._directories = list(directories)
         self._kinds = kinds
         self._clock = clock
@@ -117,7 +140,7 @@ class Host:
                     problems.append(f"{plugin.folder}: {plugin.name}.{name} is a name of Reactor's own")  # noqa: PERF401
             for name, spec in specs.items():
                 try:
-                    self._kinds.schema(spec.options)
+                    self._kinds.make_validator(spec.options)
                 except ValueError as error:
                     problems.append(f"{plugin.folder}: the options of {name} are no JSON Schema: {error}")
         if problems:
@@ -171,9 +194,9 @@ class Host:
         name = plugin.name
         self.plugins[name] = plugin
         for action, spec in plugin.manifest.actions.items():
-            self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.schema))
+            self._kinds.actions.add(f"{name}.{action}", action_class(plugin, action, spec, self._kinds.make_validator))
         for trigger, given in plugin.manifest.triggers.items():
-            made = trigger_class(plugin, trigger, given, self._kinds.schema)
+            made = trigger_class(plugin, trigger, given, self._kinds.make_validator)
             self._kinds.triggers.add(f"{name}.{trigger}", made)
 
     def _unregister(self, plugin: Plugin) -> None:

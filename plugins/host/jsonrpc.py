@@ -10,7 +10,19 @@ import anyio
 import anyio.abc
 import msgspec
 
-from plugins.host.link import CREDIT, ENDED, GRACE, HANDSHAKE, MAX_MESSAGE, PROTOCOL, Call, Happened, down, failure
+from plugins.host.link import (
+    CREDIT,
+    ENDED,
+    GRACE,
+    HANDSHAKE,
+    MAX_MESSAGE,
+    PROTOCOL,
+    Call,
+    Happened,
+    Publish,
+    down,
+    failure,
+)
 from plugins.host.process import MAX_LINE
 from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
@@ -28,7 +40,7 @@ class JsonRpcListening:
         self._seen = 0
         self._acknowledged = 0
 
-    def hear(self, params: dict[str, Any]) -> None:
+    def hear(self, params: dict[str, object]) -> None:
         """Raises ValueError for an event that is not what was agreed."""
         event, number = params.get("event"), params.get("n")
         if not isinstance(event, dict) or number != self._seen + 1:
@@ -61,13 +73,13 @@ class JsonRpcListening:
 class JsonRpcLink:
     """Fulfils `Link`. `publish` takes events that the plugin sends by itself; `tell` its log and progress."""
 
-    def __init__(self, plugin: str, process: Program, publish: Any, tell: Callable[..., None]) -> None:
+    def __init__(self, plugin: str, process: Program, publish: Publish, tell: Callable[..., None]) -> None:
         self._plugin = plugin
         self._process = process
         self._publish = publish
         self._tell = tell
         self._ids = itertools.count(1)
-        self._open: dict[int, tuple[anyio.Event, list[Any]]] = {}
+        self._open: dict[int, tuple[anyio.Event, list[object]]] = {}
         self._listening: dict[int, JsonRpcListening] = {}
         self._outbox, self._outgoing = anyio.create_memory_object_stream[bytes](OUTBOX)
         self._group: anyio.abc.TaskGroup | None = None
@@ -167,7 +179,7 @@ class JsonRpcLink:
         else:
             raise ValueError(f"it called {str(method)[:100]!r}, which is no method of the host")
 
-    def _answered(self, message: dict[str, Any]) -> None:
+    def _answered(self, message: dict[str, object]) -> None:
         id = message.get("id")
         known = self._open.pop(id, None) if isinstance(id, int) else None
         if known is not None:
@@ -186,16 +198,16 @@ class JsonRpcLink:
             said = error.get("message") if isinstance(error, dict) else "the plugin ended it"
             self._listening.pop(id).end(StepFailed("plugin.failed", str(said)[:MAX_LINE]))
 
-    async def _published(self, id: Any, params: dict[str, Any]) -> None:
+    async def _published(self, id: object, params: dict[str, Any]) -> None:
         try:
             result = await self._publish(params.get("event", {}))
-            answer: dict[str, Any] = {"result": result}
+            answer: dict[str, object] = {"result": result}
         except Exception as error:
             answer = {"error": {"code": -32000, "message": str(error)}}
         if id is not None:
             await self._send({"jsonrpc": "2.0", "id": id, **answer})
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    async def _send(self, message: dict[str, object]) -> None:
         line = msgspec.json.encode(message) + b"\n"
         try:
             if self.gone is None:
@@ -212,15 +224,15 @@ class JsonRpcLink:
         async for line in self._outgoing:
             await stdin.send(line)
 
-    async def notify(self, method: str, params: dict[str, Any]) -> None:
+    async def notify(self, method: str, params: dict[str, object]) -> None:
         await self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
-    async def ask(self, method: str) -> Any:
+    async def ask(self, method: str) -> object:
         return await self._ask(method, {})
 
-    async def _ask(self, method: str, params: dict[str, Any]) -> Any:
+    async def _ask(self, method: str, params: dict[str, object]) -> object:
         id = next(self._ids)
-        done, result = anyio.Event(), []  # type: tuple[anyio.Event, list[Any]]
+        done, result = anyio.Event(), []  # type: tuple[anyio.Event, list[object]]
         self._open[id] = (done, result)
         try:
             await self._send({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
@@ -241,10 +253,10 @@ class JsonRpcLink:
         except StepFailed:
             return
 
-    async def act(self, call: Call) -> Any:
+    async def act(self, call: Call) -> object:
         return await self._ask("act", {"action": call.action, "input": call.input, "context": call.context})
 
-    async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> JsonRpcListening:
+    async def listen(self, trigger: str, options: dict[str, object], cursor: object) -> JsonRpcListening:
         id = next(self._ids)
         listening = self._listening[id] = JsonRpcListening(self, id)
         params = {"trigger": trigger, "options": options, "cursor": cursor, "credit": CREDIT}

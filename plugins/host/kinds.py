@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import msgspec
+from anyio.streams.memory import MemoryObjectReceiveStream
 
-from plugins.host.link import Call
+from plugins.host.link import Call, Listening
 from plugins.host.manifest import ActionSpec, TriggerSpec
 from plugins.host.options import given_options, options_struct
 from plugins.host.plugin import Plugin
+from reactor.contracts.action import ActionContext
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.event import Event
-from reactor.contracts.kinds import AnyTrigger, TriggerKind
-from reactor.contracts.trigger import TriggerContext
+from reactor.contracts.kinds import ActionKind, AnyAction, AnyTrigger, TriggerKind
+from reactor.contracts.plan import Validator
+from reactor.contracts.trigger import Receipt, TriggerContext
 from reactor.kit.durations import parse_duration
 
+CompileSchema = Callable[[Any], Validator]
+"""Compiles a JSON Schema. Raises ValueError."""
+Sent = tuple[Awaitable[Receipt], int]
+"""The receipt of an event, and its number."""
 EVENT_KEYS = frozenset({"type", "data", "key", "subject", "time", "fields", "source"})
 OPENING = frozenset({"patternProperties", "allOf", "anyOf", "oneOf", "if", "$ref", "$dynamicRef"})
 """Keywords of a JSON Schema by which a value may have other properties."""
 OWN_FIELDS = frozenset({"id", "type", "source", "time", "subject", "data", "extensions"})
 
 
-def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: Any) -> type:
+def action_class(plugin: Plugin, action: str, spec: ActionSpec, compile_schema: CompileSchema) -> type[AnyAction]:
     """An action whose calls go to the plugin."""
-    full = f"{plugin.name}.{name}"
+    full = f"{plugin.name}.{action}"
     validator = compile_schema(spec.options) if spec.options else None
     timeout = parse_duration(plugin.manifest.timeout)
+    fields = result_fields(spec.result)
 
-    class PluginAction:
-        needs: ClassVar[str | None] = None
+    class PluginAction(ActionKind[msgspec.Struct]):
+        name = full
+        summary = spec.summary
+        example = _example(f"call: {full}", spec.options)
+        Options = options_struct(full.replace(".", "_"), spec.options)
+        repeat = spec.repeat
+        result_fields = fields
 
-        async def run(self, options: Any, context: Any) -> Any:
+        async def run(self, options: msgspec.Struct, context: ActionContext) -> object:
             given = given_options(options)
             problems = validator.problems(given) if validator is not None else []
             if problems:
@@ -45,15 +59,12 @@ def action_class(plugin: Plugin, name: str, spec: ActionSpec, compile_schema: An
             try:
                 async with plugin.calling() as link:
                     with anyio.fail_after(timeout):
-                        return await link.act(Call(action=name, input=given, context=told))
+                        return await link.act(Call(action=action, input=given, context=told))
             except TimeoutError:
                 message = f"{full} took longer than {timeout:g} s"
                 raise StepFailed("plugin.timeout", message, retryable=True) from None
 
-    return _named(PluginAction, full, spec, spec.options, {
-        "repeat": spec.repeat, "result_fields": result_fields(spec.result),
-        "example": _example(f"call: {full}", spec.options),
-    })  # fmt: skip
+    return PluginAction
 
 
 def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | None:
@@ -65,7 +76,7 @@ def result_fields(schema: dict[str, Any] | bool | None) -> tuple[str, ...] | Non
     return tuple(schema["properties"])
 
 
-def trigger_class(plugin: Plugin, trigger: str, spec: TriggerSpec, compile_schema: Any) -> type[AnyTrigger]:
+def trigger_class(plugin: Plugin, trigger: str, spec: TriggerSpec, compile_schema: CompileSchema) -> type[AnyTrigger]:
     """A trigger that the plugin listens for."""
     full = f"{plugin.name}.{trigger}"
     type_ = spec.event_type or full
@@ -92,7 +103,7 @@ def trigger_class(plugin: Plugin, trigger: str, spec: TriggerSpec, compile_schem
                 raise NotConnected(str(error)) from None
             try:
                 async with anyio.create_task_group() as group:
-                    sender, receiver = anyio.create_memory_object_stream[Any](1000)
+                    sender, receiver = anyio.create_memory_object_stream[Sent](1000)
                     group.start_soon(_acknowledge, listening, receiver)
                     group.start_soon(_until_retired, plugin)
                     await ctx.ready()
@@ -114,7 +125,9 @@ async def _until_retired(plugin: Plugin) -> None:
     raise NotConnected("a new version of the plugin takes over")
 
 
-async def _acknowledge(listening: Any, receiver: Any) -> None:
+async def _acknowledge(
+    listening: Listening, receiver: MemoryObjectReceiveStream[tuple[Awaitable[Receipt], int]]
+) -> None:
     """In order, and only what is durable; what became durable while one was sent goes with the next."""
     durable, news = 0, anyio.Event()
 
@@ -135,7 +148,7 @@ async def _acknowledge(listening: Any, receiver: Any) -> None:
             news = anyio.Event()
 
 
-def _event(given: dict[str, Any], type: str, source: str) -> Event:
+def _event(given: dict[str, object], type: str, source: str) -> Event:
     """Raises ValueError for what is no event."""
     unknown = set(given) - EVENT_KEYS
     if unknown:
@@ -152,7 +165,7 @@ def _event(given: dict[str, Any], type: str, source: str) -> Event:
     return event
 
 
-def _named(cls: type, full: str, spec: Any, schema: dict[str, Any], more: dict[str, Any]) -> type:
+def _named(cls: type, full: str, spec: TriggerSpec, schema: dict[str, Any], more: dict[str, object]) -> type:
     attributes: dict[str, Any] = {
         "name": full, "summary": spec.summary, "docs": spec.docs, "schema": schema,
         "Options": options_struct(full.replace(".", "_"), schema), **more,

@@ -10,17 +10,20 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import anyio
 
 from plugins.host.jsonrpc import JsonRpcLink
-from plugins.host.link import ENDED, StandingLink
+from plugins.host.link import ENDED, Publish, StandingLink
 from plugins.host.manifest import Manifest, Tls, is_loopback
 from plugins.host.process import end, kill, pump_lines, spawn
-from plugins.program import Program
+from plugins.program import Program, Reader
 from reactor.contracts.errors import NotConnected
 from reactor.kit.durations import parse_duration
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 SOCKET = "REACTOR_PLUGIN_SOCKET"
 """The variable with the path of the unix socket on which a plugin of protocol grpc serves."""
@@ -38,7 +41,7 @@ class Life:
         self.link = link
         self.process = process
         self._tell = tell
-        self.channel: Any = None
+        self.channel: grpc.aio.Channel | None = None
         self.folder: Path | None = None
 
     async def run(self) -> str:
@@ -61,7 +64,7 @@ class Life:
             group.cancel_scope.cancel()
         return reason
 
-    async def _log(self, stream: Any, done: anyio.Event) -> None:
+    async def _log(self, stream: Reader | None, done: anyio.Event) -> None:
         if stream is not None:
             await pump_lines(stream, lambda line: self._tell("plugin.log", message=line))
         done.set()
@@ -85,7 +88,7 @@ class Life:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
 
-async def begin(manifest: Manifest, hash: str, folder: Path, publish: Any, tell: Callable[..., None]) -> Life:
+async def begin(manifest: Manifest, hash: str, folder: Path, publish: Publish, tell: Callable[..., None]) -> Life:
     """A process that was started, or an address that is to be reached. Raises NotConnected."""
     if manifest.protocol == "jsonrpc":
         process = await spawn(manifest, hash, folder)
@@ -107,7 +110,7 @@ async def begin(manifest: Manifest, hash: str, folder: Path, publish: Any, tell:
         else:
             tls = manifest.tls or Tls()
             named = (("grpc.ssl_target_name_override", tls.name),) if tls.name is not None else ()
-            trusted = _credentials(grpc, tls, folder)
+            trusted = _credentials(tls, folder)
             channel = grpc.aio.secure_channel(manifest.address, trusted, options=(*OPTIONS, *named))
         life = Life(GrpcLink(manifest.plugin, channel, token, timeout, publish, tell), None, tell)
         life.channel = channel
@@ -126,8 +129,9 @@ async def begin(manifest: Manifest, hash: str, folder: Path, publish: Any, tell:
     return life
 
 
-def _credentials(grpc: Any, tls: Tls, folder: Path) -> Any:
+def _credentials(tls: Tls, folder: Path) -> grpc.ChannelCredentials:
     """Raises NotConnected for files that cannot be read."""
+    import grpc
 
     def read(name: str | None) -> bytes | None:
         if name is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -22,6 +22,10 @@ GRACE = 0.25
 """Seconds in which what a program that has ended still wrote is read: its children may hold its pipes for ever."""
 HANDSHAKE = 20.0
 """Seconds in which a plugin answers the handshake."""
+
+
+Publish = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Takes an event that a plugin sends by itself. Raises ValueError for what is no event."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +64,11 @@ class Link(Protocol):
 
     gone: str | None
 
-    async def act(self, call: Call) -> Any:
+    async def act(self, call: Call) -> object:
         """The result. Raises StepFailed (the plugin's own, or `plugin.down`)."""
         ...
 
-    async def listen(self, trigger: str, options: dict[str, Any], cursor: Any) -> Listening: ...
+    async def listen(self, trigger: str, options: dict[str, object], cursor: object) -> Listening: ...
 
 
 class StandingLink(Link, Protocol):
@@ -82,7 +86,7 @@ class StandingLink(Link, Protocol):
         """Its process has ended: `run` returns, and calls under way fail with `plugin.down`."""
         ...
 
-    async def ask(self, method: str) -> Any:
+    async def ask(self, method: str) -> object:
         """Calls a method by name, for the conformance suite. Raises StepFailed."""
         ...
 
@@ -92,7 +96,7 @@ def down(plugin: str, reason: str) -> StepFailed:
     return StepFailed("plugin.down", f"the plugin {plugin} is down: {reason}", retryable=True)
 
 
-def failure(plugin: str, error: Any) -> StepFailed:
+def failure(plugin: str, error: object) -> StepFailed:
     """A plugin's own error: `type`, `message`, `retryable`, `details`."""
     if not isinstance(error, dict):
         return StepFailed("plugin.failed", str(error)[:MAX_ERROR], retryable=False)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.abc
 
 from plugins.host.life import LAST_WORDS, begin
-from plugins.host.link import ENDED, Link, down
+from plugins.host.link import ENDED, Link, Publish, down
 from plugins.host.manifest import Manifest
 from plugins.host.script import ScriptLink
 from reactor.contracts.clock import Clock
@@ -28,7 +27,7 @@ STEADY = 60.0
 
 class Plugin:
     def __init__(
-        self, manifest: Manifest, hash: str, folder: Path, clock: Clock, observer: Observer, publish: Any
+        self, manifest: Manifest, hash: str, folder: Path, clock: Clock, observer: Observer, publish: Publish
     ) -> None:
         self.manifest = manifest
         self.hash = hash
@@ -55,7 +54,7 @@ class Plugin:
     def name(self) -> str:
         return self.manifest.plugin
 
-    def tell(self, fact: str, **fields: Any) -> None:
+    def tell(self, fact: str, **fields: object) -> None:
         self._observer.observe(fact, plugin=self.name, **fields)
 
     @contextlib.asynccontextmanager

@@ -7,14 +7,13 @@ import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import anyio
 
 from plugins.environment import inherited
 from plugins.host.manifest import Manifest
 from plugins.output import explain
-from plugins.program import Program, start
+from plugins.program import Program, Reader, start
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.text import shown
 from reactor.kit.durations import parse_duration, parse_size
@@ -74,7 +73,7 @@ async def end(process: Program, patience: float = 2.0) -> None:
         await process.aclose()
 
 
-async def pump_lines(stream: Any, tell: Callable[[str], None]) -> None:
+async def pump_lines(stream: Reader, tell: Callable[[str], None]) -> None:
     """Hands over what comes, line by line; a line that is too long is cut."""
     rest = b""
     with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):

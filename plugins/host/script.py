@@ -14,6 +14,7 @@ import msgspec
 from plugins.host.link import GRACE, Call, Happened, down, failure
 from plugins.host.manifest import Manifest
 from plugins.host.process import MAX_LINE, end, kill, pump_lines, spawn
+from plugins.program import Reader
 from reactor.contracts.errors import NotConnected, StepFailed
 from reactor.contracts.text import shown, without_bom
 from reactor.kit.durations import parse_duration
@@ -86,7 +87,7 @@ class ScriptLink:
         every = parse_duration(self._manifest.triggers[trigger].every)
         return ScriptListening(self, trigger, options, cursor, every)
 
-    async def call(self, request: dict[str, Any]) -> Any:
+    async def call(self, request: dict[str, Any]) -> object:
         """The answer of one process. Raises StepFailed."""
         name = self._manifest.plugin
         try:
@@ -100,7 +101,7 @@ class ScriptLink:
             last[:] = [*last[-4:], line]
             self._tell("plugin.log", level="info", message=line)
 
-        async def read(stream: Any) -> None:
+        async def read(stream: Reader) -> None:
             try:
                 while True:
                     output.extend(await stream.receive(65_536))
@@ -112,9 +113,9 @@ class ScriptLink:
 
         try:
             async with anyio.create_task_group() as group:
+                assert process.stdin is not None and process.stdout is not None and process.stderr is not None
                 group.start_soon(read, process.stdout)
                 group.start_soon(pump_lines, process.stderr, tell)
-                assert process.stdin is not None
                 try:
                     await process.stdin.send(msgspec.json.encode(request) + b"\n")
                     await process.stdin.aclose()
@@ -128,7 +129,7 @@ class ScriptLink:
             raise failure(name, "it wrote more than 16 MiB")
         return self._answer(bytes(output), process.returncode or 0, last)
 
-    def _answer(self, output: bytes, code: int, last: list[str]) -> Any:
+    def _answer(self, output: bytes, code: int, last: list[str]) -> object:
         name = self._manifest.plugin
         answer, others = _value(output)
         for line in others:
@@ -145,7 +146,7 @@ class ScriptLink:
         return answer
 
 
-def _value(output: bytes) -> tuple[Any, list[str]]:
+def _value(output: bytes) -> tuple[object, list[str]]:
     """The JSON value that a program wrote, and the lines around it that are not part of it: a banner, a stray print."""
     data = without_bom(output)
     with contextlib.suppress(msgspec.DecodeError, RecursionError):

@@ -6,7 +6,7 @@ import base64
 import datetime
 import email.utils
 import urllib.parse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -16,6 +16,9 @@ from reactor.contracts.errors import StepFailed
 from reactor.contracts.names import named
 from reactor.contracts.text import is_text, not_utf8, raw
 from reactor.kit.charset import codec, parameter, text_or_none
+
+if TYPE_CHECKING:
+    import aiohttp
 
 MAX_BODY = 8 * 1024 * 1024
 MAX_SAVED = 4 * 1024**3
@@ -28,11 +31,11 @@ def header(value: str) -> str:
     return value if is_text(value) else raw(value).decode("latin-1")
 
 
-def headers_of(response: Any) -> dict[str, str]:
+def headers_of(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {header(name).lower(): header(value) for name, value in response.headers.items()}
 
 
-def location_of(response: Any) -> str | None:
+def location_of(response: aiohttp.ClientResponse) -> str | None:
     """Where a redirect leads; bytes that are not ASCII are quoted, as browsers do."""
     value = response.headers.get("Location")
     if value is None:
@@ -91,7 +94,7 @@ def unreadable(message: str) -> StepFailed:
     return StepFailed("http.content", message, retryable=False)
 
 
-async def read(response: Any, limit: int = MAX_BODY) -> bytes:
+async def read(response: aiohttp.ClientResponse, limit: int = MAX_BODY) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in response.content.iter_chunked(CHUNK):
@@ -104,7 +107,7 @@ async def read(response: Any, limit: int = MAX_BODY) -> bytes:
     return b"".join(parts)
 
 
-async def read_some(response: Any, failures: tuple[type[Exception], ...]) -> bytes:
+async def read_some(response: aiohttp.ClientResponse, failures: tuple[type[Exception], ...]) -> bytes:
     """The beginning of a body, or what of it can be read: for an error, whose status matters more."""
     found = b""
     try:
@@ -117,7 +120,7 @@ async def read_some(response: Any, failures: tuple[type[Exception], ...]) -> byt
     return found[:MAX_ERROR_BODY]
 
 
-async def save(response: Any, place: Place) -> dict[str, Any]:
+async def save(response: aiohttp.ClientResponse, place: Place) -> dict[str, Any]:
     """Streams into a file beside the target, renamed when it is whole."""
     size = 0
     with errors(place):

@@ -16,10 +16,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: Any) -> int:
     from flows.problems import suggest
+    from reactor.contracts.kinds import AnyAction
     from reactor.kinds.reference import action_item, action_items
     from reactor.kinds.registry import ACTIONS, LazyRegistry
 
-    registry = LazyRegistry(ACTIONS)
+    registry = LazyRegistry[AnyAction](ACTIONS)
     if options.name is None:
         items = action_items(registry)
         if options.json:

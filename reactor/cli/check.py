@@ -70,7 +70,10 @@ def add_plugins(kinds: Any, directories: list[str]) -> list[str]:
     from reactor.kit.clock import SystemClock
     from reactor.observe.log import Observers
 
-    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), None)
+    async def refuse(event: dict[str, Any]) -> dict[str, Any]:
+        raise ValueError("nothing is started here that could publish")
+
+    host = Host([Path(one) for one in directories], kinds, SystemClock(), Observers(), refuse)
     anyio.run(host.load)
     return host.problems
 

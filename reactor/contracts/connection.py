@@ -1,45 +1,23 @@
-"""The contract of a connection: something outside that triggers and actions share, by name."""
+"""How triggers and actions borrow what they share outside, by name."""
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
-import msgspec
+from reactor.contracts.errors import NotConnected
 
 
-class ConnectionKind(Protocol):
-    """A kind of connection. What `open` gives is shared by everyone who uses the name; a protocol that serves one
-    caller at a time keeps its own pool inside."""
+class Lender(Protocol):
+    """Who keeps the connections."""
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    Options: ClassVar[type[msgspec.Struct]]
-    example: ClassVar[str]
-    schemes: ClassVar[tuple[str, ...]]
-    """URL schemes that stand for a connection of this kind (`connection: redis://host`)."""
-
-    def __init__(self, options: Any) -> None: ...
-
-    @classmethod
-    def from_url(cls, url: str) -> dict[str, Any]:
-        """Settings from a URL. Raises ValueError."""
+    def lend(self, name: str) -> AbstractAsyncContextManager[Any]:
+        """As `Lend`."""
         ...
 
-    @classmethod
-    def problems(cls, options: Any) -> list[tuple[str, str]]:
-        """What is wrong with settings of the right types: (setting, message)."""
+    def secrets_of(self, name: str) -> dict[str, str]:
+        """The secrets that an open connection was given, by name."""
         ...
-
-    async def open(self) -> Any:
-        """The client. Raises NotConnected."""
-        ...
-
-    async def check(self, client: Any) -> None:
-        """One exchange with the other side that changes nothing there. Raises NotConnected."""
-        ...
-
-    async def close(self, client: Any) -> None: ...
 
 
 class Lend(Protocol):
@@ -49,3 +27,8 @@ class Lend(Protocol):
         """`name` is that of a connection, or a URL. Raises NotConnected. NotConnected out of the block closes the
         client; any other error leaves it to its other users."""
         ...
+
+
+def no_connection(name: str) -> AbstractAsyncContextManager[Any]:
+    """A `Lend` of somebody who has none."""
+    raise NotConnected(f"there is no connection {name}")

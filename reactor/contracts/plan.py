@@ -29,10 +29,25 @@ class Expression(Protocol):
     def evaluate(self, names: Names) -> Any: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """How a text with expressions begins."""
+
+    text: str
+    """What the author wrote in front of the first one."""
+    begins: tuple[str, ...] = ()
+    """The path that stands first in that expression: `("event", "path")` of `event.path.lower()`; empty when it begins
+    with anything else."""
+    alone: bool = False
+    """Whether the expression is that path and nothing more."""
+
+
 class Template(Protocol):
     """A value of the flow with `${{ }}` inside: rendering gives the value."""
 
     reads: frozenset[tuple[str, ...]]
+    fronts: Mapping[str, Front]
+    """Of each text with expressions, by its place (`attach.0.path`)."""
 
     def render(self, names: Names) -> Any: ...
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
-from reactor.contracts.action import ActionContext, Clients, Memory
+from reactor.contracts.action import ActionContext, ActionSettings, Clients, Memory
 from reactor.contracts.clock import Clock
+from reactor.contracts.collections import Collections
+from reactor.contracts.connection import Lend, Lender
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
-from reactor.contracts.event import Event
+from reactor.contracts.kinds import AnyAction
 from reactor.contracts.observe import Observer
+from reactor.contracts.registry import Registry
 from reactor.contracts.tracing import traceparent
 from reactor.engine.state import Run, StepFrame
+from reactor.kit.roots import roots
 from reactor.kit.words import explain
 from reactor.secrets.given import Secrets
 from reactor.secrets.masking import mask, masker
@@ -25,18 +29,18 @@ MAX_RESULT = 16 * 1024 * 1024
 
 
 class ActionPerformer:
-    """`settings` is what the operator allows actions (`reactor.config` makes it)."""
+    """Performs the calls of all runs; one instance of each action serves them."""
 
     def __init__(
         self,
-        actions: Any,
+        actions: Registry[AnyAction],
         clock: Clock,
         secret: Callable[[str], str],
-        settings: Any,
+        settings: ActionSettings,
         observer: Observer,
-        connections: Any = None,
+        connections: Lender | None = None,
         memory: Callable[[str], Memory] | None = None,
-        collections: Any = None,
+        collections: Collections | None = None,
         clients: Clients | None = None,
     ) -> None:
         self._actions = actions
@@ -49,11 +53,11 @@ class ActionPerformer:
         self._collections = collections
         self._clients = clients
         self.tracing = False
-        self._instances: dict[str, Any] = {}
+        self._instances: dict[str, AnyAction] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:
         body = frame.step.body
-        action: Any = self._instances.get(body.action)
+        action = self._instances.get(body.action)
         try:
             cls = self._actions.get(body.action)
         except KeyError:
@@ -84,9 +88,7 @@ class ActionPerformer:
             deadline=deadline,
             clock=self._clock,
             folder=run.plan.folder,
-            literals=literals(
-                body.arguments, run, getattr(action, "reads", ()), getattr(self._settings, "payloads", None)
-            ),
+            literals=roots(body.arguments.fronts, run.event.event, action.reading_options, self._settings.payloads),
             settings=self._settings,
             connection=self._lend(secrets),
             memory=self._memory(body.action) if self._memory is not None else None,
@@ -127,7 +129,7 @@ class ActionPerformer:
             return traceparent(run.event, f"{run.id}/{frame.path}/{frame.attempt}" if self.tracing else run.id)
         return None
 
-    def _lend(self, secrets: Secrets) -> Callable[[str], Any]:
+    def _lend(self, secrets: Secrets) -> Lend:
         """Connections for one step; the secrets that they were given are kept out of its result too."""
 
         @asynccontextmanager
@@ -142,43 +144,3 @@ class ActionPerformer:
                 secrets.given.update(self._connections.secrets_of(name))
 
         return lend
-
-
-def literals(template: Any, run: Run, reads: Sequence[str] = (), payloads: str | None = None) -> dict[str, str]:
-    """For each option that is a text with an expression: what the author wrote in front of it. The folder that a
-    files trigger watches counts as the author's in front of `event.path`; for options that only read (`reads`),
-    `event.files…` of an http trigger stands under the folder of payloads. Nested values have the place in their key:
-    `attach.0.path`."""
-    found: dict[str, str] = {}
-    _literals(getattr(template, "source", None), "", run, found)
-    if payloads is not None and run.event.event.type == "http.request":
-        for key, front in found.items():
-            if front == UPLOADED:
-                found[key] = f"{payloads}/" if key.partition(".")[0] in reads else ""
-    return {key: "" if front == UPLOADED else front for key, front in found.items()}
-
-
-def _watched(event: Event) -> str:
-    """The folder that the trigger watches: `event.path` is opened below it without following links."""
-    path, folder = str(event.fields.get("path", "")), event.source.rstrip("/") + "/"
-    return folder if path.startswith(folder) else path
-
-
-UPLOADED = "\0event.files"
-
-
-def _literals(value: Any, key: str, run: Run, found: dict[str, str]) -> None:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _literals(inner, f"{key}.{name}" if key else str(name), run, found)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            _literals(inner, f"{key}.{place}", run, found)
-    elif isinstance(value, str) and "${{" in value:
-        front, _, rest = value.partition("${{")
-        if not front and rest.strip().startswith("event.path") and run.event.event.type.startswith("file."):
-            found[key] = _watched(run.event.event)
-        elif not front and rest.strip().startswith("event.files"):
-            found[key] = UPLOADED
-        else:
-            found[key] = front

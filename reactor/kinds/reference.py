@@ -11,8 +11,11 @@ from typing import Any
 
 import msgspec
 
-_MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
-"""The module before the name of a struct."""
+from reactor.contracts.kinds import AnyAction
+from reactor.contracts.registry import Registry
+
+_MODULES = re.compile(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])")
+"""Where a class stands, in front of its name: no reader of a page needs it."""
 
 
 def field_docs(options: type[msgspec.Struct]) -> dict[str, str]:
@@ -58,7 +61,7 @@ def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": field.encode_name,
-                "type": _MODULE.sub("", shown),
+                "type": _MODULES.sub("", shown),
                 "required": required,
                 "default": default,
                 "description": " ".join(docs.get(field.encode_name, docs.get(field.name, "")).split()),
@@ -67,23 +70,23 @@ def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
     return rows
 
 
-def _item(cls: Any) -> dict[str, Any]:
+def _item(cls: type[AnyAction]) -> dict[str, Any]:
     return {
         "name": cls.name,
         "summary": cls.summary,
         "repeat": cls.repeat,
         "needs": cls.needs,
-        "result": list(getattr(cls, "result_fields", ()) or ()),
+        "result": list(cls.result_fields or ()),
         "example": cls.example,
         "options": option_rows(cls.Options),
     }
 
 
-def action_items(registry: Any) -> list[dict[str, Any]]:
+def action_items(registry: Registry[AnyAction]) -> list[dict[str, Any]]:
     return [_item(registry.get(name)) for name in registry.names()]
 
 
-def action_item(registry: Any, name: str) -> dict[str, Any] | None:
+def action_item(registry: Registry[AnyAction], name: str) -> dict[str, Any] | None:
     return _item(registry.get(name)) if name in registry.names() else None
 
 

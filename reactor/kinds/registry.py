@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar, cast
+
+K = TypeVar("K")
 
 ACTIONS: dict[str, str] = {
     **{
@@ -81,24 +82,24 @@ CONNECTIONS: dict[str, str] = {
 }
 
 
-class LazyRegistry:
-    """Names to `module:Class`; further kinds may be added as classes."""
+class LazyRegistry(Generic[K]):
+    """Names to `module:Class`; further kinds may be added as classes. Fulfils `reactor.contracts.registry`."""
 
     def __init__(self, table: dict[str, str]) -> None:
-        self._table: dict[str, str | type] = dict(table)
+        self._table: dict[str, str | type[K]] = dict(table)
 
     def names(self) -> list[str]:
         return sorted(self._table)
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str) -> type[K]:
         found = self._table[name]
         if isinstance(found, str):
             module, _, attribute = found.partition(":")
-            found = self._table[name] = getattr(importlib.import_module(module), attribute)
+            found = self._table[name] = cast("type[K]", getattr(importlib.import_module(module), attribute))
         return found
 
     def remove(self, name: str) -> None:
         self._table.pop(name, None)
 
-    def add(self, name: str, cls: Callable[..., Any]) -> None:
-        self._table[name] = cls  # type: ignore[assignment]
+    def add(self, name: str, kind: type[K]) -> None:
+        self._table[name] = kind

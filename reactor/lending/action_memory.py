@@ -16,10 +16,10 @@ class ActionMemory:
         self._store = store
         self._source = f"action:{action}"
 
-    async def get(self, name: str) -> Any:
+    async def get(self, name: str) -> object:
         return (await self._store.cursor(self._source)).get(name)
 
-    async def set(self, name: str, value: Any) -> None:
+    async def set(self, name: str, value: object) -> None:
         try:
             await self._store.move([Cursor(self._source, name, value)])
         except Overloaded as error:

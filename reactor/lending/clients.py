@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
+from typing import TypeVar, cast
 
 import anyio
 
@@ -15,6 +16,9 @@ MOST = 128
 IDLE = 60.0
 """Seconds after which a client that nobody uses is closed."""
 LOOK = 15.0
+
+
+C = TypeVar("C", bound=Closable)
 
 
 class _Entry:
@@ -36,7 +40,7 @@ class SharedClients:
         return len(self._entries)
 
     @asynccontextmanager
-    async def lend(self, key: Hashable, make: Callable[[], Awaitable[Closable]]) -> AsyncIterator[Closable]:
+    async def lend(self, key: Hashable, make: Callable[[], Awaitable[C]]) -> AsyncIterator[C]:
         entry = self._entries.pop(key, None)
         if entry is None:
             made = await make()
@@ -48,7 +52,7 @@ class SharedClients:
         self._entries[key] = entry  # the least recently used is the first
         entry.users += 1
         try:
-            yield entry.client
+            yield cast("C", entry.client)  # a key is for one kind of client
         finally:
             entry.users -= 1
             entry.used = self._clock.monotonic()

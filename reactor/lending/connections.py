@@ -13,7 +13,10 @@ from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed, leading
+from reactor.contracts.kinds import AnyConnection
 from reactor.contracts.observe import Observer
+from reactor.contracts.plan import Template
+from reactor.contracts.registry import Registry
 from reactor.kit.urls import quoted, secrets_of, shown_url
 from reactor.secrets.given import Secrets
 from reactor.secrets.masking import SHORTEST, mask, parts
@@ -30,14 +33,14 @@ MAX_URLS = 200
 class Entry:
     """One connection: its settings, and its client while it is open."""
 
-    def __init__(self, name: str, kind: str, settings: Any, source: str, file: str | None) -> None:
+    def __init__(self, name: str, kind: str, settings: Template | None, source: str, file: str | None) -> None:
         self.name = name
         self.kind = kind
         self.settings = settings
         self.source = source
         self.file = file
         self.client: Any = None
-        self.instance: Any = None
+        self.instance: AnyConnection | None = None
         self.state = "idle"
         self.error: str | None = None
         self.users = 0
@@ -61,7 +64,12 @@ class Connections:
     """`kinds` is the registry of connection kinds; `secret` looks a secret up; `environment` is what flows may read."""
 
     def __init__(
-        self, kinds: Any, secret: Callable[[str], str], environment: Mapping[str, str], clock: Clock, observer: Observer
+        self,
+        kinds: Registry[AnyConnection],
+        secret: Callable[[str], str],
+        environment: Mapping[str, str],
+        clock: Clock,
+        observer: Observer,
     ) -> None:
         self._kinds = kinds
         self._secret = secret
@@ -153,6 +161,7 @@ class Connections:
     async def _open(self, entry: Entry) -> Any:
         async with entry.lock:
             if entry.client is None:
+                assert entry.settings is not None
                 secrets = Secrets(self._secret)
                 cls = self._kinds.get(entry.kind)
                 given: dict[str, Any] = {}
@@ -203,7 +212,7 @@ class Connections:
         client, entry.client = entry.client, None
         if entry in self._retired:
             self._retired.remove(entry)
-        if client is not None:
+        if client is not None and entry.instance is not None:
             with anyio.move_on_after(5.0):
                 try:
                     await entry.instance.close(client)
@@ -226,6 +235,7 @@ class Connections:
     async def _try(self, entry: Entry, client: Any) -> None:
         """Raises NotConnected, whatever the client's library raises: that costs this connection, not the daemon."""
         try:
+            assert entry.instance is not None
             with anyio.fail_after(CHECK_WITHIN):
                 await entry.instance.check(client)
         except TimeoutError:

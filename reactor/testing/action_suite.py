@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from flows.nodes import parse_documents
+from reactor.contracts.kinds import ActionKind, AnyAction
+from reactor.testing.kind_suite import describes_itself, fulfils, has_option, require
 
-CHECKS: dict[str, Callable[[Any], None]] = {}
+CHECKS: dict[str, Callable[[type[AnyAction]], None]] = {}
 
 
-def check(function: Callable[[Any], None]) -> Callable[[Any], None]:
+def check(function: Callable[[type[AnyAction]], None]) -> Callable[[type[AnyAction]], None]:
     CHECKS[function.__name__] = function
     return function
 
 
-def require(condition: Any, message: object) -> None:
-    if not condition:
-        raise AssertionError(message)
-
-
 @check
-def says_what_it_is(cls: Any) -> None:
-    require(cls.name and cls.summary.endswith("."), f"{cls} needs a name and a summary that ends with a full stop")
+def fulfils_the_contract(cls: type[AnyAction]) -> None:
+    fulfils(cls, ActionKind)
+    describes_itself(cls)
     require(cls.repeat in ("safe", "keyed", "never"), f"{cls.name}: repeat is safe, keyed or never")
-    require(cls.needs is None or isinstance(cls.needs, str), f"{cls.name}: needs is an --allow word or None")
 
 
 @check
-def has_frozen_options_that_refuse_unknown_fields(cls: Any) -> None:
-    config = cls.Options.__struct_config__
-    require(config.frozen and config.forbid_unknown_fields, f"{cls.name}: Options are frozen and closed")
-    require(msgspec.json.schema(cls.Options), f"{cls.name}: Options have a JSON Schema")
+def names_options_that_it_has(cls: type[AnyAction]) -> None:
+    for path in (*cls.literal_options, *cls.path_options, *cls.reading_options):
+        require(has_option(cls.Options, path), f"{cls.name} has no option {path}")
+    require(set(cls.reading_options) <= set(cls.path_options), f"{cls.name}: what it reads are paths")
+    require(not cls.connection_kinds or has_option(cls.Options, "connection"), f"{cls.name} has no `connection`")
+    require(not cls.uses_collection or has_option(cls.Options, "collection"), f"{cls.name} has no `collection`")
 
 
 @check
-def describes_each_option(cls: Any) -> None:
+def describes_each_option(cls: type[AnyAction]) -> None:
     from reactor.kinds.reference import option_rows
 
     for row in option_rows(cls.Options):
@@ -45,7 +43,7 @@ def describes_each_option(cls: Any) -> None:
 
 
 @check
-def has_an_example_that_fits_its_options(cls: Any) -> None:
+def has_an_example_that_fits_its_options(cls: type[AnyAction]) -> None:
     documents, problems = parse_documents(cls.example, "example")
     require(documents and not problems, f"{cls.name}: {problems}")
     given = documents[0].plain()

@@ -9,13 +9,16 @@ import msgspec
 import pytest
 
 from flows.loader import load_text
-from reactor.kinds.registry import ACTIONS, TRIGGERS, LazyRegistry
-from reactor.testing import action_suite, trigger_suite
+from reactor.contracts.action import ActionContext
+from reactor.contracts.kinds import ActionKind, AnyAction, AnyConnection
+from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
+from reactor.testing import action_suite, connection_suite, trigger_suite
 from tests.flows_help import KINDS
 
 ROOT = Path(__file__).parent.parent.parent
-ACTION_KINDS = LazyRegistry(ACTIONS)
-TRIGGER_KINDS = LazyRegistry(TRIGGERS)
+ACTION_KINDS = LazyRegistry[AnyAction](ACTIONS)
+TRIGGER_KINDS = LazyRegistry[Any](TRIGGERS)
+CONNECTION_KINDS = LazyRegistry[AnyConnection](CONNECTIONS)
 OPTIONS: dict[str, dict[str, Any]] = {
     "http": {"path": "/x"},
     "files": {"path": "*.txt", "settle": "0s", "poll": "200ms"},
@@ -31,6 +34,53 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ACTIONS)
 def test_action(name: str, check: str) -> None:
     action_suite.CHECKS[check](ACTION_KINDS.get(name))
+
+
+@pytest.mark.parametrize("check", connection_suite.CHECKS)
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_connection(name: str, check: str) -> None:
+    connection_suite.CHECKS[check](CONNECTION_KINDS.get(name))
+
+
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Whole(ActionKind[NoOptions]):
+    name = "whole"
+    summary = "Does nothing."
+    example = "call: whole"
+    repeat = "safe"
+    Options = NoOptions
+
+    async def run(self, options: NoOptions, context: ActionContext) -> object:
+        return None
+
+
+def without(name: str) -> type[AnyAction]:
+    attributes = {key: value for key, value in vars(Whole).items() if key != name and key != "__dict__"}
+    return type(ActionKind)("Part", (ActionKind,), attributes)
+
+
+LACKING: dict[str, Any] = {
+    **{name: without(name) for name in ("name", "summary", "example", "repeat", "Options", "run")},
+    "no kind": type("Loose", (), {**vars(Whole), "__dict__": {}}),
+    "result_fields": type("Listed", (Whole,), {"result_fields": ["a", 1]}),
+    "path_options": type("Pathless", (Whole,), {"path_options": ("path",)}),
+    "connection_kinds": type("Unconnected", (Whole,), {"connection_kinds": ("redis",)}),
+}
+
+
+def test_an_action_with_all_of_the_contract() -> None:
+    for check in action_suite.CHECKS.values():
+        check(Whole)
+
+
+@pytest.mark.parametrize("lacks", LACKING)
+def test_an_action_that_lacks_something(lacks: str) -> None:
+    with pytest.raises(AssertionError):
+        for check in (action_suite.fulfils_the_contract, action_suite.names_options_that_it_has):
+            check(LACKING[lacks])
 
 
 @pytest.mark.parametrize("name", TRIGGERS)

@@ -9,8 +9,10 @@ import msgspec
 import pytest
 
 from flows.expressions import compile_template
+from reactor.contracts.action import ActionContext, ActionSettings
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.journal import Failed, encode_entries
+from reactor.contracts.kinds import ActionKind
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
 from reactor.engine.runner import Live, Runner
@@ -25,22 +27,34 @@ class Options(msgspec.Struct):
     message: Any = None
 
 
-class Odd:
+class Odd(ActionKind[Options]):
     Options = Options
-    needs = None
 
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: Options, context: ActionContext) -> object:
         return ODD
 
 
 class Failing(Odd):
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: Options, context: ActionContext) -> object:
         raise StepFailed("x.odd", "bad \udcff", details={"name": ODD})
 
 
 class Crashing(Odd):
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: Options, context: ActionContext) -> object:
         raise ValueError("bad \udcff")
+
+
+class Only:
+    """A registry of one action."""
+
+    def __init__(self, action: type[Odd]) -> None:
+        self._action = action
+
+    def names(self) -> list[str]:
+        return ["log"]
+
+    def get(self, name: str) -> type[Odd]:
+        return {"log": self._action}[name]
 
 
 class Clock:
@@ -69,7 +83,7 @@ async def test_a_result_or_an_error_that_is_not_utf_8_is_a_failed_step(
 ) -> None:
     run = begin("flow: f\nwhen: [{event: x}]\ndo:\n  - {call: log, with: {message: hi}}\n")
     (command,) = machine.commands(run)
-    performer = ActionPerformer({"log": action}, Clock(), lambda name: name, None, Silent())
+    performer = ActionPerformer(Only(action), Clock(), lambda name: name, ActionSettings(), Silent())
     runner = Runner(MemoryStore(), None, performer, Clock(), Silent(), None)  # type: ignore[arg-type]
     entry = await runner._perform(Live(run, None, 0, None), command.frame, None)  # type: ignore[arg-type]
     assert isinstance(entry, Failed)

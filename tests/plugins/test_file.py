@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from plugins.actions import file as actions
-from reactor.contracts.action import ActionContext
+from reactor.contracts.action import ActionContext, ActionSettings
 from reactor.contracts.errors import StepFailed
 from reactor.kit.clock import SystemClock
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.anyio
 def context(folder: Path, literals: dict[str, str] | None = None, root: str | None = None) -> ActionContext:
     return ActionContext(
         run="r", flow="f", step="s", attempt=1, idempotency_key="k", deadline=None, clock=SystemClock(), folder=str(folder),
-        literals=literals or {}, settings=SimpleNamespace(file_root=root),
+        literals=literals or {}, settings=ActionSettings(file_root=root),
     )  # fmt: skip
 
 

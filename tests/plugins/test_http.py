@@ -8,7 +8,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ import trustme
 
 from plugins.actions import http as actions
 from plugins.http_client.guard import is_literal, judge, split
-from reactor.contracts.action import ActionContext
+from reactor.contracts.action import ActionContext, ActionSettings
 from reactor.contracts.errors import StepFailed
 from reactor.kit.clock import SystemClock
 
@@ -77,9 +76,7 @@ def url() -> Iterator[str]:
 
 
 def context(folder: Path = Path("/"), **more: Any) -> ActionContext:
-    settings = SimpleNamespace(
-        file_root=None, allow_networks=more.pop("allow_networks", ()), allow=frozenset(), seeded=False
-    )
+    settings = ActionSettings(allow_networks=more.pop("allow_networks", ()))
     return ActionContext(
         run="run_1", flow="f", step="s", attempt=1, idempotency_key="run_1/do/0/0", deadline=None, clock=SystemClock(),
         folder=str(folder), settings=settings, **more,

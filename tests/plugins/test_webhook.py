@@ -6,13 +6,13 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import standardwebhooks
 
 from plugins.actions.webhook import WAITS, Send
+from reactor.contracts.action import ActionSettings
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.plan import Retry
 from reactor.engine.retry import delay
@@ -71,7 +71,7 @@ def receiver() -> Iterator[Receiver]:
 
 async def send(receiver: Receiver, folder: Path, memory: Memory, **more: Any) -> Any:
     here = context(folder)
-    here.settings = SimpleNamespace(file_root=None, allow_networks=())
+    here.settings = ActionSettings()
     here.memory = memory
     url = f"http://127.0.0.1:{receiver.server_port}/in"
     return await call(Send, here, **{"url": url, "secret": SECRET, "type": "order.charged", "data": {"id": 7}, **more})
