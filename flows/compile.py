@@ -12,12 +12,14 @@ import msgspec
 from flows import habits
 from flows.beside import FilesBeside
 from flows.blocks import read_block
+from flows.computed import Computed
 from flows.context import Kinds, Reading, reading_of
 from flows.nodes import Node
 from flows.report import Report
 from flows.steps import read_step
 from flows.survey import survey
 from flows.triggers import read_triggers
+from flows.uses import Uses
 from flows.visible import VARIABLE, Visible
 from reactor.contracts import plan
 from reactor.contracts.event import RESERVED_PREFIX
@@ -81,8 +83,8 @@ def compile_flow(
         reading.names.event_schema = None
     top = Visible()
     only_if = reading.computed.clauses(document.get("only_if"), top, "only_if")
-    unless = _unless(reading, document.get("unless"), top)
-    vars = _vars(reading, document.get("vars"), top)
+    unless = _unless(reading.computed, document.get("unless"), top)
+    vars = _vars(reading.computed, document.get("vars"), top)
     do = document.get("do")
     if do is None and not any(habits.FLOW.get(key) == habits.FLOW["steps"] for key in document.entries):
         reading.report.problem(document, "a flow needs `do`, a list of steps")
@@ -96,7 +98,7 @@ def compile_flow(
         on_error, _ = read_block(reading, handler, loose, "on_error")
     if (closing := document.get("finally")) is not None:
         last, _ = read_block(reading, closing, loose, "finally")
-    emit = _emit(reading, document.get("emit"))
+    emit = _emit(reading.report, reading.uses, document.get("emit"))
     enabled = document.get("enabled")
     if enabled is not None and not isinstance(enabled.value, bool):
         reading.report.problem(enabled, "enabled is true or false")
@@ -115,8 +117,8 @@ def compile_flow(
         enabled=enabled is None or enabled.value is True,
         only_if=only_if,
         unless=unless,
-        dedupe=_dedupe(reading, document.get("dedupe"), top),
-        concurrency=_concurrency(reading, document.get("concurrency"), top),
+        dedupe=_dedupe(reading.computed, document.get("dedupe"), top),
+        concurrency=_concurrency(reading.computed, document.get("concurrency"), top),
         vars=vars,
         timeout=reading.report.duration(document.get("timeout"), "timeout"),
         output=output,
@@ -156,25 +158,27 @@ def _name(report: Report, document: Node, file: str, alone: bool) -> str:
     return named or default_name(file)
 
 
-def _unless(reading: Reading, node: Node | None, visible: Visible) -> tuple[plan.Expression, ...]:
+def _unless(computed: Computed, node: Node | None, visible: Visible) -> tuple[plan.Expression, ...]:
+    report = computed.report
     if node is None:
         return ()
     clauses = []
     for item in node.items if node.kind == "list" else [node]:
         if item.kind == "map" and "event" in item.entries:
-            reading.report.problem(item, f"`unless` with an event (a watch) {_NOT_HERE}; a guard is an expression")
+            report.problem(item, f"`unless` with an event (a watch) {_NOT_HERE}; a guard is an expression")
         else:
-            clauses.append(reading.computed.expression(item, visible, "unless"))
+            clauses.append(computed.expression(item, visible, "unless"))
     return tuple(clause for clause in clauses if clause is not None)
 
 
-def _vars(reading: Reading, node: Node | None, visible: Visible) -> tuple[tuple[str, plan.Template], ...]:
-    if node is None or not reading.report.expect(node, "map", "vars"):
+def _vars(computed: Computed, node: Node | None, visible: Visible) -> tuple[tuple[str, plan.Template], ...]:
+    report = computed.report
+    if node is None or not report.expect(node, "map", "vars"):
         return ()
     for name, (key, _) in node.entries.items():
         if not VARIABLE.fullmatch(name):
-            reading.report.problem(key, f"{name!r} is no name; letters, digits and _ are")
-    return tuple((name, reading.computed.template(value, visible)) for name, (_, value) in node.entries.items())
+            report.problem(key, f"{name!r} is no name; letters, digits and _ are")
+    return tuple((name, computed.template(value, visible)) for name, (_, value) in node.entries.items())
 
 
 def _labels(report: Report, node: Node | None) -> dict[str, str]:
@@ -186,40 +190,42 @@ def _labels(report: Report, node: Node | None) -> dict[str, str]:
     return {name: str(value.value) for name, (_, value) in node.entries.items()}
 
 
-def _dedupe(reading: Reading, node: Node | None, visible: Visible) -> plan.Dedupe | None:
-    if node is None or not reading.report.expect(node, "map", "dedupe"):
+def _dedupe(computed: Computed, node: Node | None, visible: Visible) -> plan.Dedupe | None:
+    report = computed.report
+    if node is None or not report.expect(node, "map", "dedupe"):
         return None
-    reading.report.unknown(node, ("key", "for", "reuse"), "dedupe")
+    report.unknown(node, ("key", "for", "reuse"), "dedupe")
     key_node = node.get("key")
     if key_node is None:
-        reading.report.problem(node, "dedupe needs `key`, an expression")
+        report.problem(node, "dedupe needs `key`, an expression")
         return None
-    key = reading.computed.expression(key_node, visible, "key")
-    seconds = reading.report.duration(node.get("for"), "for")
-    reuse = reading.report.choice(node.get("reuse"), "reuse", ("any", "success"), "any")
+    key = computed.expression(key_node, visible, "key")
+    seconds = report.duration(node.get("for"), "for")
+    reuse = report.choice(node.get("reuse"), "reuse", ("any", "success"), "any")
     return plan.Dedupe(key, 86400.0 if seconds is None else seconds, reuse) if key is not None else None
 
 
-def _concurrency(reading: Reading, node: Node | None, visible: Visible) -> plan.Concurrency | None:
-    if node is None or not reading.report.expect(node, "map", "concurrency"):
+def _concurrency(computed: Computed, node: Node | None, visible: Visible) -> plan.Concurrency | None:
+    report = computed.report
+    if node is None or not report.expect(node, "map", "concurrency"):
         return None
-    reading.report.unknown(node, ("key", "limit", "when_busy", "waiting"), "concurrency")
+    report.unknown(node, ("key", "limit", "when_busy", "waiting"), "concurrency")
     key_node = node.get("key")
-    key = reading.computed.expression(key_node, visible, "key") if key_node is not None else None
-    limit = reading.report.whole(node.get("limit"), "limit", 1, 1_000_000, 1)
-    busy = reading.report.choice(node.get("when_busy"), "when_busy", ("queue", "skip", "replace", "latest"), "queue")
-    waiting = reading.report.whole(node.get("waiting"), "waiting", 0, 10_000_000, 10_000)
+    key = computed.expression(key_node, visible, "key") if key_node is not None else None
+    limit = report.whole(node.get("limit"), "limit", 1, 1_000_000, 1)
+    busy = report.choice(node.get("when_busy"), "when_busy", ("queue", "skip", "replace", "latest"), "queue")
+    waiting = report.whole(node.get("waiting"), "waiting", 0, 10_000_000, 10_000)
     return plan.Concurrency(key, limit, busy, waiting)
 
 
-def _emit(reading: Reading, node: Node | None) -> str | None:
+def _emit(report: Report, uses: Uses, node: Node | None) -> str | None:
     if node is None:
         return None
-    type = reading.report.text(node, "emit")
+    type = report.text(node, "emit")
     if type is not None and type.startswith(RESERVED_PREFIX):
-        reading.report.problem(node, f"types that begin with {RESERVED_PREFIX} are the daemon's own")
+        report.problem(node, f"types that begin with {RESERVED_PREFIX} are the daemon's own")
     if type is not None:
-        reading.uses.emits.append(type)
+        uses.emits.append(type)
     return type
 
 

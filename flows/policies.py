@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flows.blocks import read_block
+from flows.computed import Computed
 from flows.context import Reading
 from flows.nodes import Node
 from flows.report import Report, describe
@@ -16,28 +17,30 @@ COMMON = ("id", "name", "only_if", "unless", "timeout", "on_timeout", "retry", "
 """Keys that a step of any verb may have."""
 
 
-def read_retry(reading: Reading, node: Node | None, visible: Visible) -> plan.Retry | None:
+def read_retry(computed: Computed, node: Node | None, visible: Visible) -> plan.Retry | None:
+    """What `retry` says of further attempts."""
+    report = computed.report
     if node is None:
         return None
     if node.kind == "scalar" and isinstance(node.value, int) and not isinstance(node.value, bool):
-        return plan.Retry(reading.report.whole(node, "retry", 0, 1000, 0))
-    if not reading.report.expect(node, "map", "retry"):
+        return plan.Retry(report.whole(node, "retry", 0, 1000, 0))
+    if not report.expect(node, "map", "retry"):
         return None
-    reading.report.unknown(node, ("times", "wait", "if", "then"), "retry")
+    report.unknown(node, ("times", "wait", "if", "then"), "retry")
     if node.get("times") is None:
-        reading.report.problem(node, "retry needs `times`, the number of further attempts")
-    times = reading.report.whole(node.get("times"), "times", 0, 1000, 0)
+        report.problem(node, "retry needs `times`, the number of further attempts")
+    times = report.whole(node.get("times"), "times", 0, 1000, 0)
     first = last = 1.0
     waits: tuple[float, ...] = ()
     wait = node.get("wait")
     if wait is not None:
         if wait.kind == "list":
-            waits = tuple(reading.report.duration(item, "retry.wait") or 0.0 for item in wait.items)
+            waits = tuple(report.duration(item, "retry.wait") or 0.0 for item in wait.items)
         else:
-            first, last = _waits(reading.report, wait)
+            first, last = _waits(report, wait)
     test = node.get("if")
-    condition = reading.computed.expression(test, visible.plus("error"), "retry.if") if test is not None else None
-    then = reading.report.choice(node.get("then"), "retry.then", ("fail", "pause"), "fail")
+    condition = computed.expression(test, visible.plus("error"), "retry.if") if test is not None else None
+    then = report.choice(node.get("then"), "retry.then", ("fail", "pause"), "fail")
     return plan.Retry(times, first, last, condition, then, waits)
 
 

@@ -36,7 +36,7 @@ def read_step(reading: Reading, node: Node, visible: Visible, index: int) -> Rea
     on_timeout, late = read_on_timeout(reading, on_timeout_node, visible, result)
     if on_timeout is not None and timeout is None:
         reading.report.problem(on_timeout_node or node, "`on_timeout` needs `timeout`")
-    retry = read_retry(reading, node.get("retry"), visible)
+    retry = read_retry(reading.computed, node.get("retry"), visible)
     if retry is None and node.get("retry") is None:
         retry = verb.usual_retry(reading, result.body)
     handlers, goes_on = read_on_error(reading, node.get("on_error"), visible, result)

@@ -41,7 +41,7 @@ PURE = (
     "machine.py", "entries.py", "phases.py", "policy.py", "ending.py", "state.py", "snapshot.py", "run_state.py", "restore.py", "retry.py", "step_tree.py", "verbs.py",
     "steps/",
 )  # fmt: skip
-MENDED_ELSEWHERE = ("reactor.server.routes", "reactor.testing.store_", "triggers.mqtt")
+MENDED_ELSEWHERE = ("reactor.server.routes", "reactor.testing.store_")
 """Circles that are being taken apart."""
 IMPURE = {"time", "random", "uuid", "anyio", "asyncio", "trio", "logging", "os", "socket", "secrets"}
 

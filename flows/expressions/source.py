@@ -49,7 +49,7 @@ class Parsed:
         return value
 
     def column(self, node: ast.AST) -> int:
-        return self.offset + int(getattr(node, "col_offset", 0))
+        return self.offset + (node.col_offset if isinstance(node, (ast.expr, ast.keyword, ast.arg)) else 0)
 
 
 def parse(source: str) -> Parsed:
@@ -148,17 +148,20 @@ def _check_size(parsed: Parsed) -> None:
 def _check_names(body: str, parsed: Parsed) -> None:
     if body.isascii():
         return
-    used = {
-        name
-        for node in ast.walk(parsed.tree)
-        for name in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "arg", None))
-        if isinstance(name, str)
-    }
+    used = {_name_of(node) for node in ast.walk(parsed.tree)}
     for match in _IDENTIFIER.finditer(body):
         word = match.group()
         normal = unicodedata.normalize("NFKC", word)
         if normal != word and normal in used:
             raise ExpressionSyntax(f"the name {word} has a look-alike spelling {normal}", match.start())
+
+
+def _name_of(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.arg if isinstance(node, (ast.keyword, ast.arg)) else None
 
 
 def hyphen_hint(source: str, name: str) -> str:

@@ -18,12 +18,12 @@ class Try(Verb):
 
     def read(self, reading: Reading, node: Node, visible: Visible, id: str | None) -> Read:
         block, (certain, possible) = read_block(reading, node.get("try"), visible, "try")
-        last = None
-        last_node = node.get("finally")
-        if last_node is not None:
+        closing = None
+        finally_node = node.get("finally")
+        if finally_node is not None:
             seen = visible.after(frozenset(), certain | possible)
-            last, (more, maybe) = read_block(reading, last_node, seen, "finally")
+            closing, (more, maybe) = read_block(reading, finally_node, seen, "finally")
             certain, possible = certain | more, possible | maybe
-        if node.get("on_error") is None and last is None:
+        if node.get("on_error") is None and closing is None:
             reading.report.problem(node, "a `try` needs `on_error` or `finally`", "warning")
-        return Read(plan.Try(block, last), certain, possible)
+        return Read(plan.Try(block, closing), certain, possible)

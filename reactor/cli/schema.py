@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: Any) -> int:
     from pathlib import Path
 
-    from flows.schema import flow_schema
+    from flows.language_schema import language_schema
     from reactor.app import make_kinds
     from reactor.cli.check import add_plugins
 
@@ -25,7 +25,7 @@ def run(options: Any) -> int:
     refused = add_plugins(kinds, options.plugins)
     if refused:
         raise ClientError("\n".join(refused))
-    text = json.dumps(flow_schema(kinds.actions, kinds.triggers), indent=2) + "\n"
+    text = json.dumps(language_schema(kinds.actions, kinds.triggers), indent=2) + "\n"
     if options.output:
         Path(options.output).write_text(text, "utf-8")
     else:

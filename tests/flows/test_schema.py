@@ -12,13 +12,13 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from flows.language_schema import language_schema
 from flows.loader import flow_files
 from flows.nodes import parse_documents
-from flows.schema import flow_schema
 from tests.flows_help import KINDS, documents
 from tests.test_docs import ALL, ROOT
 
-SCHEMA = flow_schema(KINDS.actions, KINDS.triggers)
+SCHEMA = language_schema(KINDS.actions, KINDS.triggers)
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
 
 

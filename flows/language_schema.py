@@ -42,7 +42,7 @@ _SPECIAL: dict[tuple[str, str], JsonSchema] = {
 _PROBE = "probe"
 
 
-def _options(name: str, cls: Any, definitions: JsonSchema, templates: bool) -> JsonSchema:
+def _options_schema(name: str, cls: Any, definitions: JsonSchema, templates: bool) -> JsonSchema:
     """The schema of an Options struct; with `templates`, an expression may stand for any value."""
     suffix = "-computed" if templates else ""
     (schema,), found = msgspec.json.schema_components([cls.Options], ref_template=f"#/$defs/{{name}}{suffix}")
@@ -87,8 +87,8 @@ def _by_default(default: str) -> JsonSchema | None:
     return _SIZE_TEXT if re.fullmatch(_SIZE, default) else None
 
 
-def _trigger(name: str, cls: type[AnyTrigger], definitions: JsonSchema) -> JsonSchema:
-    options = _options(name, cls, definitions, False)
+def _trigger_schema(name: str, cls: type[AnyTrigger], definitions: JsonSchema) -> JsonSchema:
+    options = _options_schema(name, cls, definitions, False)
     forms = [options]
     if not options.get("required"):
         forms.append({"type": "null"})
@@ -122,7 +122,7 @@ def _short(cls: type[AnyTrigger], options: JsonSchema) -> JsonSchema | None:
     return {"type": ["string", "number"]}
 
 
-def _verb(verb: Verb, common: JsonSchema, actions: list[str]) -> JsonSchema:
+def _verb_schema(verb: Verb, common: JsonSchema, actions: list[str]) -> JsonSchema:
     properties = {**common, **verb.keys_with(actions)}
     if not verb.acts:
         properties.pop("repeat")
@@ -182,19 +182,19 @@ def _common() -> JsonSchema:
     return common
 
 
-def flow_schema(actions: Any, triggers: Any) -> JsonSchema:
+def language_schema(actions: Any, triggers: Any) -> JsonSchema:
     """JSON Schema 2020-12 of one flow document."""
     definitions: JsonSchema = {}
     common = _common()
     calls = []
     for name in actions.names():
-        options = _options(name, actions.get(name), definitions, True)
+        options = _options_schema(name, actions.get(name), definitions, True)
         then = {"properties": {"with": options}, **({"required": ["with"]} if options.get("required") else {})}
         calls.append({"if": {"properties": {"call": {"const": name}}, "required": ["call"]}, "then": then})
     definitions["steps"] = {"type": "array", "items": _STEP}
-    verbs = [_verb(verb, common, actions.names()) for verb in VERBS.values()]
+    verbs = [_verb_schema(verb, common, actions.names()) for verb in VERBS.values()]
     definitions["step"] = {"oneOf": verbs, "allOf": calls}
-    kinds = [_trigger(name, triggers.get(name), definitions) for name in triggers.names()]
+    kinds = [_trigger_schema(name, triggers.get(name), definitions) for name in triggers.names()]
     alone = [name for name, kind in zip(triggers.names(), kinds, strict=True) if _takes_nothing(name, kind)]
     trigger = {"anyOf": [{"enum": alone}, *kinds]}
     return {
