@@ -26,7 +26,7 @@ from reactor.config import Config, is_loopback, url_of
 from reactor.contracts.action import ActionSettings
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
-from reactor.contracts.kinds import AnyAction, AnyConnection, TriggerKind
+from reactor.contracts.kinds import AnyAction, AnyConnection
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Retention, Store
 from reactor.contracts.text import shown
@@ -76,7 +76,7 @@ def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
     """What flows are checked against. Without a configuration nothing beyond the safe set is allowed."""
     return Kinds(
         actions=LazyRegistry[AnyAction](ACTIONS),
-        triggers=LazyRegistry[TriggerKind](TRIGGERS),
+        triggers=LazyRegistry[AnyTrigger](TRIGGERS),
         connections=LazyRegistry[AnyConnection](CONNECTIONS),
         allow=config.allow if config is not None else frozenset(),
         secret_exists=secrets.exists if secrets is not None else None,
