@@ -6,13 +6,11 @@ import contextlib
 import functools
 import gc
 import os
-import signal
 import socket as _socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -28,7 +26,7 @@ from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, Store
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import Change
-from reactor.contracts.store import Retention, Store
+from reactor.contracts.store import Store
 from reactor.contracts.text import shown
 from reactor.engine import machine
 from reactor.engine.perform import ActionPerformer
@@ -48,27 +46,37 @@ from reactor.observe.log import Log, Observers
 from reactor.observe.metrics import Metrics, watch_loop
 from reactor.observe.resources import Resources
 from reactor.observe.writer import last_words
-from reactor.operations.operations import Operations
+from reactor.operations.actions import ActionOperations
+from reactor.operations.connections import ConnectionOperations
+from reactor.operations.events import DeadLetterOperations, EventOperations
+from reactor.operations.flows import FlowOperations
+from reactor.operations.health import HealthOperations
+from reactor.operations.numbers import NumberOperations
+from reactor.operations.plugins import PluginOperations
+from reactor.operations.queues import QueueOperations
+from reactor.operations.runs import RunOperations
+from reactor.operations.sources import SourceOperations
+from reactor.operations.webhooks import WebhookOperations
 from reactor.process import temporary
+from reactor.process.interpreter import causes, exit_code, loop_options, tune
 from reactor.process.notify import Notify
 from reactor.process.places import Pointer, publish, socket_path, withdraw
+from reactor.process.signals import follow_signals
 from reactor.router.inbox import Inbox, outcome_of
 from reactor.router.match import FlowSet
 from reactor.router.sources import Sources
 from reactor.secrets.lookup import Secrets
-from reactor.store.sqlite.files import half_of_volume, private_directory
+from reactor.store.sqlite.files import private_directory
+from reactor.upkeep.pruning import prune, retention_of
 from triggers.kit.shared import Kind
+
+if TYPE_CHECKING:
+    from reactor.server.services import Services
 
 PLAIN = (
     "{option} {host} has no TLS, so tokens and events cross the network in the clear; give --tls-cert and --tls-key,"
     " or name the proxies that have it with --behind-proxy"
 )
-PRUNE_EVERY = 60.0
-PRUNE_LOOK = 2.0
-"""Seconds after which a full disk is noticed: then what may go goes at once."""
-PRUNE_BATCH = 500
-SAME_SIGNAL = 0.5
-"""Seconds within which a second signal is the same one: a terminal and the bootloader both deliver it."""
 
 
 def make_kinds(config: Config | None, secrets: Secrets | None = None) -> Kinds:
@@ -98,7 +106,7 @@ def open_store(config: Config) -> Store:
     raise ConfigError(f"--store {config.store}: this version has sqlite, sqlite:///DIRECTORY and memory:")
 
 
-class Daemon(Operations):
+class Daemon:
     """Everything that runs. `started` is set when store, flows and listener are up."""
 
     def __init__(self, config: Config, bundle: Path | None = None) -> None:
@@ -191,9 +199,6 @@ class Daemon(Operations):
                     self.kinds.actions, self.clock, self.secrets.get, settings, self.observer, connections,
                     lambda action: ActionMemory(self.store, action), self.collections, clients,
                 )  # fmt: skip
-                self.metrics.gauges = self._gauges
-                self.metrics.log_lost = lambda: self.log.lost
-                self.metrics.commits = self.store.commit_times
                 pool.runner = Runner(self.store, inbox, performer, self.clock, self.observer, self._told)
                 if config.otlp is not None:
                     from reactor.observe.trace import Tracer
@@ -245,7 +250,10 @@ class Daemon(Operations):
                 self.port, self.admin_port = server.port, server.admin_port
                 group.start_soon(self._guarded, pool.run)
                 group.start_soon(self._guarded, catalog.watch)
-                group.start_soon(self._guarded, self._prune)
+                group.start_soon(
+                    self._guarded,
+                    functools.partial(prune, self.store, retention_of(config, self.store), self.clock, self.observer),
+                )
                 group.start_soon(Resources(self.observer, self.store.health).watch, self.clock.sleep)
                 group.start_soon(connections.watch)
                 group.start_soon(clients.watch)
@@ -286,8 +294,6 @@ class Daemon(Operations):
                 await connections.close()
                 await clients.close()
                 group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            _unwrap(errors)
         finally:
             cleanup.close()
             with anyio.CancelScope(shield=True):
@@ -297,6 +303,39 @@ class Daemon(Operations):
         if self.failed is not None:
             raise StoreFailed(self.failed)
         self.observer.observe("daemon.stopped")
+
+    def _services(self) -> Services:
+        from reactor.server.services import Services
+
+        store, catalog, inbox, clock = self.store, self.catalog, self.inbox, self.clock
+        health = HealthOperations(
+            self.config, lambda: self.started.is_set() and not self.stopping.is_set(), store, catalog, self.pool,
+            self.sources, self.connections,
+        )  # fmt: skip
+        return Services(
+            version=__version__,
+            events=EventOperations(store, inbox, lambda: catalog.flows),
+            dead_letters=DeadLetterOperations(store, inbox),
+            runs=RunOperations(store, catalog),
+            flows=FlowOperations(store, catalog, inbox, clock),
+            sources=SourceOperations(self.sources, lambda: catalog.flows),
+            connections=ConnectionOperations(self.connections),
+            plugins=PluginOperations(self.plugins),
+            queues=QueueOperations(store, inbox, clock, self.observer),
+            actions=ActionOperations(self.kinds.actions),
+            webhooks=WebhookOperations(ActionMemory(store, "webhook.send")),
+            health=health,
+            numbers=NumberOperations(
+                self.metrics, lambda: self.log.lost, health, store, clock, catalog, self.pool, self.sources, self.feed
+            ),
+            stream=self.feed,
+        )
+
+    async def reload(self) -> None:
+        """Reads certificate and flows again, once the daemon has started."""
+        if self.started.is_set():
+            self.reload_tls()
+            await self.catalog.refresh()
 
     def reload_tls(self) -> None:
         """Reads certificate and key again. One that cannot be used leaves the one before in its place."""
@@ -330,34 +369,6 @@ class Daemon(Operations):
             self.failed = str(error)
             self.observer.observe("daemon.failed", error=str(error))
             self.stopping.set()
-
-    async def _prune(self) -> None:
-        retention = self._retention()
-        while True:
-            try:
-                await self.store.sweep()
-                break
-            except StoreFull as error:
-                await self.clock.sleep(error.retry_after)
-        while True:
-            try:
-                while await self.store.prune(self.clock.now(), retention, PRUNE_BATCH):
-                    await self.clock.sleep(0.05)
-            except StoreFull:
-                self.observer.observe("store.full")
-            due = self.clock.monotonic() + PRUNE_EVERY
-            while True:
-                await self.clock.sleep(PRUNE_LOOK)
-                if self.clock.monotonic() >= due or self.store.health() is not None:
-                    break
-
-    def _retention(self) -> Retention:
-        """The bytes that nobody asked for are at most half of the volume."""
-        config = self.config
-        most = config.retention_bytes
-        if config.origins["retention_bytes"][1] == "default" and config.store != "memory:":
-            most = min(most, half_of_volume(self.store.payloads.folder.parent))
-        return Retention(age=config.retention, count=config.retention_count, bytes=most)
 
     async def _home(self) -> str:
         """What tells this daemon from others on the same brokers and databases: it goes with the data, so that sessions
@@ -422,77 +433,25 @@ class Daemon(Operations):
         self.inbox.waiters.tell(outcome_of(run, flow, change))
 
 
-def _unwrap(errors: BaseExceptionGroup[Any]) -> None:
-    """One cause is raised as itself."""
-    flat: list[BaseException] = []
-    stack: list[BaseException] = [errors]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(error.exceptions)
-        else:
-            flat.append(error)
-    for error in flat:
-        if isinstance(error, (ConfigError, StoreFailed)):
-            raise error
-    raise errors
-
-
 async def serve(daemon: Daemon) -> None:
     """Runs the daemon with signals: SIGTERM and SIGINT drain, a second one stops at once, SIGHUP reloads."""
     async with anyio.create_task_group() as group:
-
-        async def signals() -> None:
-            asked: float | None = None
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as received:
-                async for number in received:
-                    if number == signal.SIGHUP:
-                        if daemon.started.is_set():
-                            daemon.reload_tls()
-                            await daemon.catalog.refresh()
-                    elif asked is None:
-                        asked = daemon.clock.monotonic()
-                        daemon.stop()
-                    elif daemon.clock.monotonic() - asked > SAME_SIGNAL:
-                        os._exit(1)
-
-        group.start_soon(signals)
-        try:
+        group.start_soon(follow_signals, daemon.stop, daemon.reload, daemon.clock)
+        with causes():
             await daemon.run()
-        except BaseExceptionGroup as errors:
-            _unwrap(errors)
         group.cancel_scope.cancel()
 
 
 def run_daemon(config: Config, bundle: Path | None = None) -> int:
     """Blocks until the daemon ends; the exit code."""
-    sys.setswitchinterval(0.002)  # measured: 79 µs a request, against 95 to 120 at 0.5 ms
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    tune()
     daemon = Daemon(config, bundle)
-    options: dict[str, Any] = {}
-    try:
-        import uvloop  # noqa: F401
 
-        options = {"use_uvloop": True}
-    except ImportError:
-        options = {}
-    try:
+    def work() -> None:
         with told(daemon.observer):
-            anyio.run(serve, daemon, backend="asyncio", backend_options=options)
-    except BaseExceptionGroup as errors:
-        try:
-            _unwrap(errors)
-        except (ConfigError, StoreFailed) as error:
-            return _fail(error)
-        return 1
-    except (ConfigError, StoreFailed) as error:
-        return _fail(error)
+            anyio.run(serve, daemon, backend="asyncio", backend_options=loop_options())
+
+    try:
+        return exit_code(work, last_words)
     finally:
         daemon.log.flush()
-    return 0
-
-
-def _fail(error: Exception) -> int:
-    last_words(f"reactor: {error}")
-    return 1

@@ -23,6 +23,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "reactor.lending", "reactor.observe", "reactor.router", "reactor.server", "reactor.__version__", "plugins.host",
         "flows",
     ),
+    "reactor/upkeep": (
+        "reactor.contracts", "reactor.kit", "reactor.config", "reactor.catalog", "reactor.lending", "reactor.process",
+        "reactor.router", "reactor.store", "plugins.survivors", "flows",
+    ),
     "reactor/testing": ("reactor.contracts", "reactor.kit", "reactor.kinds", "reactor.engine", "flows.nodes"),
     "reactor/server": ("reactor.contracts", "reactor.kit"),
     "reactor/cli": ("reactor", "flows", "triggers", "plugins.host"),

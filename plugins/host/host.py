@@ -15,6 +15,7 @@ from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
 from reactor.contracts.observe import Observer
+from reactor.contracts.states import PluginState
 from reactor.kit.durations import parse_duration
 
 LOOK = 1.0
@@ -150,7 +151,7 @@ class Host:
         """The new life comes up beside the old one, then its kinds take over in one step, and the old one ends when its
         calls have. A new life that does not come up leaves the old one as it is."""
         self._start(new)
-        if old.state == "up" and not await new.came_up(DEPLOY):
+        if old.state is PluginState.up and not await new.came_up(DEPLOY):
             problems.append(f"{new.folder}: the new version does not start ({new.error}); the version before goes on")
             await new.stop()
             return
