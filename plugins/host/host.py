@@ -36,10 +36,17 @@ def plugin_folders(directories: Sequence[Path]) -> list[Path]:
 
 
 class Host:
-    """`publish` takes an event that a plugin sends by itself."""
+    """`publish` takes an event that a plugin sends by itself; `changed` is told when kinds come, go or change."""
 
     def __init__(
-        self, directories: Sequence[Path], kinds: Any, clock: Clock, observer: Observer, publish: Any, base: type
+        self,
+        directories: Sequence[Path],
+        kinds: Any,
+        clock: Clock,
+        observer: Observer,
+        publish: Any,
+        base: type,
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._directories = list(directories)
         self._kinds = kinds
@@ -52,8 +59,7 @@ class Host:
         self.plugins: dict[str, Plugin] = {}
         self._retiring: set[Plugin] = set()
         self.problems: list[str] = []
-        self.changed: Callable[[], Awaitable[None]] | None = None
-        """Told when kinds have come, gone or changed."""
+        self._changed = changed
 
     async def watch(self) -> None:
         """Looks again and again, until cancelled. A change is taken when two looks see the same: what is being written
@@ -64,8 +70,8 @@ class Host:
             now = await anyio.to_thread.run_sync(self._stamped)
             if now != self._stamps and now == before:
                 await self.load()
-                if self.changed is not None:
-                    await self.changed()
+                if self._changed is not None:
+                    await self._changed()
             before = now
 
     def _stamped(self) -> dict[Path, Stamp]:

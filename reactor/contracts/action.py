@@ -34,6 +34,21 @@ class Clients(Protocol):
         ...
 
 
+class ActionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator allows actions."""
+
+    file_root: str | None = None
+    """The folder for paths that are all expression; without one there are none."""
+    allow: frozenset[str] = frozenset()
+    """The words of `--allow`."""
+    allow_networks: tuple[str, ...] = ()
+    """Networks in private ranges that computed URLs may lead to, as CIDR."""
+    seeded: bool = False
+    """Whether random values come from the run's seed; for tests."""
+    payloads: str | None = None
+    """The folder of uploaded files, absolute."""
+
+
 class ActionContext(msgspec.Struct, kw_only=True):
     """What an action may know of the step that calls it."""
 

@@ -38,6 +38,7 @@ class ActionPerformer:
         memory: Callable[[str], Memory] | None = None,
         collections: Any = None,
         clients: Clients | None = None,
+        tracing: bool = False,
     ) -> None:
         self._actions = actions
         self._clock = clock
@@ -48,7 +49,7 @@ class ActionPerformer:
         self._memory = memory
         self._collections = collections
         self._clients = clients
-        self.tracing = False
+        self.tracing = tracing
         self._instances: dict[str, Any] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:

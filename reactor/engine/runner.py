@@ -102,6 +102,7 @@ class Runner:
         clock: Clock,
         observer: Observer,
         told: Callable[[str, str, Change], None],
+        tracing: bool = False,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -109,7 +110,7 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._told = told
-        self.tracing = False
+        self.tracing = tracing
 
         self._now_or_never = {"start": self._start, "emit": self._emit, "queue": self._queue}
         """What needs no more than the append, by kind of command."""

@@ -270,12 +270,17 @@ class World:
         async with anyio.create_task_group() as group:
             owner = f"own_{self.deaths}"
             parked = SimParked(self, self.bounds[(self.seed + self.deaths) % len(self.bounds)])
-            pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4, parked=parked)
+
+            def runner(pool: Pool) -> Runner:
+                self.inbox = Inbox(
+                    store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self
+                )
+                return Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
+
+            pool = SimPool(group, store, self.clock, self, plan, owner, runner, max_active=4, parked=parked)
             pool.chance, pool.world = self.random, self
             await pool.begin()
             self.pool = pool
-            self.inbox = Inbox(store, SimDecider(self), self.clock, self.ids, lambda: self.flows, pool, owner, {}, self)
-            pool.runner = Runner(store, self.inbox, self, self.clock, self, lambda run, flow, change: None)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
             await self.cut.wait()
