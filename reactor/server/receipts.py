@@ -9,7 +9,7 @@ from reactor.server.routing import Answer, answer_json
 
 
 def sent(receipt: Receipt) -> answers.Sent:
-    return answers.Sent(receipt.event, [answers.RunStart(run.id, run.flow) for run in receipt.runs])
+    return answers.Sent(receipt.event, receipt.runs)
 
 
 def answer_receipt(receipt: Receipt, waited: bool = False) -> Answer:

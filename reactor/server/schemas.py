@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import inspect
 
+from reactor.contracts.trigger import RunRef
 from reactor.contracts.verdicts import ShownVerdict
 from reactor.server import answers
 from reactor.server.answers import Shape
@@ -18,7 +19,7 @@ SIMPLE: dict[type[inspect.Type], str] = {
 }  # fmt: skip
 
 
-NAMES: dict[type, str] = {ShownVerdict: "Verdict"}
+NAMES: dict[type, str] = {ShownVerdict: "Verdict", RunRef: "RunStart"}
 """Structs that the API calls otherwise."""
 
 
@@ -82,7 +83,7 @@ def closed(shape: type) -> Schema:
 
 
 def all_shapes() -> Iterable[type]:
-    yield ShownVerdict
+    yield from NAMES
     for name in answers.__all__:
         found: object = vars(answers)[name]
         if isinstance(found, type) and issubclass(found, Shape) and found is not Shape:

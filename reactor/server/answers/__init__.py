@@ -9,7 +9,6 @@ from reactor.server.answers.events import (
     EventPage,
     Refusal,
     RefusedItem,
-    RunStart,
     Sent,
     Started,
     Waited,
@@ -37,7 +36,7 @@ __all__ = [
     "Action", "ActionPage", "Configuration", "Connection", "ConnectionCheck", "ConnectionPage", "Error", "Event",
     "EventItem", "EventPage", "Flow", "FlowItem", "FlowPage", "FlowStats", "FlowTrigger", "Health", "Option",
     "OptionValue", "Plugin", "PluginPage", "Pushed", "Queue", "QueuePage", "QueueStats", "Readiness", "Refusal",
-    "RefusedItem", "Run", "RunItem", "RunPage", "RunRef", "RunStart", "Sent", "Shape", "Started", "Stats", "Step",
+    "RefusedItem", "Run", "RunItem", "RunPage", "RunRef", "Sent", "Shape", "Started", "Stats", "Step",
     "StepPage", "StoreStats", "Trigger", "TriggerPage", "Turns", "Version", "VersionPage", "Waited",
     "WaitedRun", "Webhook", "WebhookPage", "Why",
 ]  # fmt: skip

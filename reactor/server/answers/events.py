@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reactor.contracts.trigger import RunRef
 from reactor.contracts.verdicts import ShownVerdict, VerdictWord
 from reactor.server.answers.shape import MaybeError, Moment, RunStatus, Shape
 
@@ -52,16 +53,11 @@ class Why(Shape):
     verdicts: list[ShownVerdict]
 
 
-class RunStart(Shape):
-    id: str
-    flow: str
-
-
 class Sent(Shape):
     """An event that was accepted, and its runs. Who waited and got no run is told why."""
 
     event: str
-    runs: list[RunStart]
+    runs: list[RunRef]
     detail: str | msgspec.UnsetType = msgspec.UNSET
     verdicts: list[ShownVerdict] | msgspec.UnsetType = msgspec.UNSET
 
