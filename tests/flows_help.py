@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flows.collections import Collection
+from flows.connections import Connection
 from flows.loader import Document, cross_check, load_text
 from reactor.app import make_kinds
+from reactor.catalog.versions import FlowVersions
 from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.plan import BOUNDS, Plan
+from reactor.contracts.store import Journal
 from reactor.engine import machine
+from reactor.kit.clock import SystemClock
+from reactor.router.match import FlowSet
 
 KINDS = dataclasses.replace(make_kinds(None), allow=frozenset({"shell"}))
+
+
+def versions(store: Journal) -> FlowVersions:
+    return FlowVersions(KINDS, store, SystemClock())
+
+
+class Told:
+    """Follows a catalog, and is told each new set of flows."""
+
+    def __init__(self, tell: Callable[[FlowSet], None]) -> None:
+        self._tell = tell
+
+    async def settings(self, connections: Mapping[str, Connection], collections: Sequence[Collection]) -> None:
+        pass
+
+    async def flows(self, flows: FlowSet, new: Sequence[Plan]) -> None:
+        self._tell(flows)
 
 
 def documents(*texts: str, folder: str = "/flows") -> list[Document]:

@@ -82,9 +82,9 @@ async def test_a_fault_is_said_and_the_watch_goes_on(
         group.start_soon(connections.watch)
         monkeypatch.setattr(Moody, "checking", error)
         with anyio.fail_after(10):
-            while connections.items()[0]["state"] != "disconnected":
+            while connections.items()[0].state != "disconnected":
                 await anyio.sleep(0.001)
-        assert connections.items()[0]["error"] == said == await connections.check("one")
+        assert connections.items()[0].error == said == await connections.check("one")
         monkeypatch.setattr(Moody, "checking", None)
         assert await connections.check("one") is None, "it is opened anew"
         seen = Moody.checks
@@ -123,7 +123,7 @@ async def test_only_a_lost_connection_closes_the_shared_client(connections: Conn
             with pytest.raises((NotReady, StepFailed, ValueError, ExceptionGroup)):
                 async with connections.lend("one"):
                     raise error
-            assert connections.items()[0]["state"] == "connected"
+            assert connections.items()[0].state == "connected"
             async with connections.lend("one") as again:
                 assert again is neighbour
         lost: list[Exception] = [NotConnected("lost"), ExceptionGroup("tasks", [KeyError("x"), NotConnected("lost")])]
@@ -148,4 +148,4 @@ async def test_what_is_said_of_an_old_client_does_not_close_the_new_one(connecti
                 pass
             raise NotConnected("lost")
     async with connections.lend("one") as again:
-        assert again is fresh and connections.items()[0]["state"] == "connected"
+        assert again is fresh and connections.items()[0].state == "connected"

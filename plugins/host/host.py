@@ -18,6 +18,7 @@ from reactor.contracts.clock import Clock
 from reactor.contracts.kinds import AnyAction, AnyTrigger
 from reactor.contracts.observe import Observer
 from reactor.contracts.registry import OpenRegistry
+from reactor.contracts.states import PluginState
 from reactor.kit.durations import parse_duration
 
 LOOK = 1.0
@@ -51,7 +52,7 @@ class PluginKinds(Protocol):
 
 
 class Host:
-    """`publish` takes an event that a plugin sends by itself."""
+    """`publish` takes an event that a plugin sends by itself; `changed` is told when kinds come, go or change."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Host:
         clock: Clock,
         observer: Observer,
         publish: Publish,
+        changed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._directories = list(directories)
         self._kinds = kinds
@@ -71,8 +73,7 @@ class Host:
         self.plugins: dict[str, Plugin] = {}
         self._retiring: set[Plugin] = set()
         self.problems: list[str] = []
-        self.changed: Callable[[], Awaitable[None]] | None = None
-        """Told when kinds have come, gone or changed."""
+        self._changed = changed
 
     async def watch(self) -> None:
         """Looks again and again, until cancelled. A change is taken when two looks see the same: what is being written
@@ -83,8 +84,8 @@ class Host:
             now = await anyio.to_thread.run_sync(self._stamped)
             if now != self._stamps and now == before:
                 await self.load()
-                if self.changed is not None:
-                    await self.changed()
+                if self._changed is not None:
+                    await self._changed()
             before = now
 
     def _stamped(self) -> dict[Path, Stamp]:
@@ -170,7 +171,7 @@ class Host:
         """The new life comes up beside the old one, then its kinds take over in one step, and the old one ends when its
         calls have. A new life that does not come up leaves the old one as it is."""
         self._start(new)
-        if old.state == "up" and not await new.came_up(DEPLOY):
+        if old.state is PluginState.up and not await new.came_up(DEPLOY):
             problems.append(f"{new.folder}: the new version does not start ({new.error}); the version before goes on")
             await new.stop()
             return

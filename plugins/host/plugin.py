@@ -16,6 +16,7 @@ from plugins.host.script import ScriptLink
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected
 from reactor.contracts.observe import Observer
+from reactor.contracts.states import PluginState
 
 PATIENCE = 10.0
 """Seconds that a call waits for a plugin that is not up."""
@@ -32,7 +33,7 @@ class Plugin:
         self.manifest = manifest
         self.hash = hash
         self.folder = folder
-        self.state = "starting"
+        self.state = PluginState.starting
         self.error: str | None = None
         self.restarts = 0
         self.calls = 0
@@ -73,9 +74,9 @@ class Plugin:
     async def came_up(self, seconds: float) -> bool:
         """Waits until it is up or has failed for the first time, at most so long. Whether it is up."""
         with anyio.move_on_after(seconds):
-            while self.state == "starting":
+            while self.state is PluginState.starting:
                 await self._news.wait()
-        return self.state == "up"
+        return self.state is PluginState.up
 
     async def drain(self, seconds: float) -> None:
         """Waits until no call is under way, at most so long."""
@@ -104,7 +105,7 @@ class Plugin:
                 await self._keep()
         finally:
             self._link = None
-            self.state = "stopped"
+            self.state = PluginState.stopped
             self._gone.set()
 
     async def _keep(self) -> None:
@@ -116,14 +117,14 @@ class Plugin:
             except NotConnected as error:
                 self.error = str(error)
             self._down()
-            self._turned("down")
+            self._turned(PluginState.down)
             failures = 1 if self._clock.monotonic() - begun > STEADY else failures + 1
             pause = min(FIRST_PAUSE * 2.0 ** (failures - 1), LAST_PAUSE)
             self.tell("plugin.down", error=self.error, again=pause)
             await self._clock.sleep(pause)
             self.restarts += 1
 
-    def _turned(self, state: str) -> None:
+    def _turned(self, state: PluginState) -> None:
         self.state = state
         self._news.set()
         self._news = anyio.Event()
@@ -165,7 +166,7 @@ class Plugin:
         self._link = link
         self.error = None
         self._up.set()
-        self._turned("up")
+        self._turned(PluginState.up)
         self.tell("plugin.up", version=self.manifest.version)
 
     async def stop(self) -> None:

@@ -1,32 +1,45 @@
-"""The loaded flows: from directories that are watched, from a bundle, and old versions from the store."""
+"""When the flows are loaded anew, and who is told: from directories that are watched, and from a bundle."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 
 from flows.collections import Collection
 from flows.connections import Connection
 from flows.context import Kinds
-from flows.loader import load_text
 from flows.problems import Problem
-from reactor.catalog.files import FlowFiles, News, Unreadable, View
+from reactor.catalog.files import FlowFiles
+from reactor.catalog.news import News, Unreadable
+from reactor.catalog.versions import FlowVersions
+from reactor.catalog.view import View
 from reactor.catalog.watching import FlowWatch
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import StoreFull
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
-from reactor.contracts.store import Journal, PlanRecord
 from reactor.contracts.text import shown
 from reactor.router.match import FlowSet
 
 RETRY = 1.0
 """Seconds until the next look while the disk is full or a directory is gone."""
-SAVE_AT_ONCE = 500
 WAIT_FOR_WRITERS = 3.0
 """Seconds that a look somebody waits for gives files that are being written."""
+
+
+class Follower(Protocol):
+    """Who goes along with what the files say."""
+
+    async def settings(self, connections: Mapping[str, Connection], collections: Sequence[Collection]) -> None:
+        """At each change, before the flows that use them."""
+        ...
+
+    async def flows(self, flows: FlowSet, new: Sequence[Plan]) -> None:
+        """Each new set, and the plans in it that are new."""
+        ...
 
 
 class Catalog:
@@ -34,39 +47,38 @@ class Catalog:
         self,
         directories: Sequence[Path],
         kinds: Kinds,
-        store: Journal,
+        versions: FlowVersions,
         clock: Clock,
         observer: Observer,
+        follower: Follower | None = None,
         bundle: Path | None = None,
     ) -> None:
-        self._kinds = kinds
-        self._store = store
+        self._versions = versions
         self._clock = clock
         self._observer = observer
+        self._follower = follower
         self._files = FlowFiles(directories, kinds, clock.monotonic, bundle)
         self._watch = FlowWatch([str(directory) for directory in directories], self._files, clock, observer)
         self._directories = [str(directory.absolute()) for directory in directories]
-        self._compiled: dict[str, Plan] = {}
         self._told: set[Problem] = set()
-        self._kept: dict[str, dict[str, str]] | None = None
-        """What the store knows of each flow file; None before the first look."""
         self._stale = True
         """The last look was not brought to its end."""
         self._anew = False
         self._lock = anyio.Lock()
-        self.flows = FlowSet([])
         self.problems: list[Problem] = []
         self.refused: dict[str, str] = {}
         """Flows of which an older version runs, because their file has errors, and files of which nothing runs."""
-        self.collections: list[Collection] = []
-        self.changed: Callable[[FlowSet, list[Plan]], Awaitable[None]] | None = None
-        """Told of each new set, and of the plans in it that are new."""
-        self.connected: Callable[[dict[str, Connection]], Awaitable[None]] | None = None
-        """Told of the connections at each change, before the flows."""
+
+    @property
+    def flows(self) -> FlowSet:
+        return self._versions.flows
+
+    async def recheck(self) -> None:
+        """Reads everything again: the kinds that flows are checked against have changed."""
+        await self.refresh(anew=True)
 
     async def refresh(self, anew: bool = False) -> None:
-        """As `load`, but a directory that cannot hold flows any more is reported, and its flows run on. With `anew`
-        everything is read again: the kinds that flows are checked against have changed."""
+        """As `load`, but a directory that cannot hold flows any more is reported, and its flows run on."""
         await self._try(News(whole=True, again=True, anew=anew), True)
 
     async def load(self) -> None:
@@ -107,93 +119,39 @@ class Catalog:
                 return
             self._stale = True
             view = await anyio.to_thread.run_sync(self._files.view)
-            if self._kept is None:
-                self._kept = await self._store.flow_files()
-            if await self._revive(view, self._kept):
+            if await self._revive(view):
                 view = await anyio.to_thread.run_sync(self._files.view)
             await self._use(view)
             self._stale = False
 
-    async def _use(self, view: View) -> None:
-        self.collections = view.collections
-        self.refused = view.refused
-        self._report(view.problems)
-        if self.connected is not None:
-            await self.connected(view.connections)
-        await self._install(view)
-
-    async def _install(self, view: View) -> None:
-        before, before_hash, after = self.flows.plans, self.flows.hash, view.flows.plans
-        new = [plan for plan in after.values() if plan.flow not in before or before[plan.flow].version != plan.version]
-        kept = self._kept if self._kept is not None else {}
-        known = {version for flows in kept.values() for version in flows.values()}
-        records = [self._record(plan, view) for plan in new if plan.version not in known]
-        files = {file: flows for file, flows in self._rows(view, kept).items() if kept.get(file) != flows}
-        for start in range(0, len(records), SAVE_AT_ONCE):
-            await self._store.save_plan(*records[start : start + SAVE_AT_ONCE])
-        if files:
-            await self._store.save_plan(files=files)
-            self._kept = {
-                **{f: flows for f, flows in kept.items() if f not in files},
-                **{f: v for f, v in files.items() if v},
-            }
-        self.flows = view.flows  # also when only a file was renamed
-        if view.flows.hash == before_hash and set(after) == set(before):
-            return
-        for plan in new:
-            self._compiled[plan.version] = plan
-            self._observer.observe("flow.loaded", flow=plan.flow, version=plan.version[:19], file=plan.file)
-        for name in before:
-            if name not in after:
-                self._observer.observe("flow.removed", flow=name)
-        if self.changed is not None:
-            await self.changed(view.flows, new)
-
-    def _record(self, plan: Plan, view: View) -> PlanRecord:
-        return PlanRecord(
-            version=plan.version,
-            flow=plan.flow,
-            file=plan.file,
-            folder=plan.folder,
-            source=plan.source,
-            language=1,
-            context=view.contexts.get(plan.version, {}),
-            at=self._clock.now(),
-        )
-
-    def _rows(self, view: View, kept: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-        """What the store has to know of each file. What ran last of a file that has errors stays known, even if it
-        cannot run now; a file is forgotten when it is gone from a directory that is looked at."""
-        rows = dict(view.files)
-        for path, names in view.wanted.items():
-            file = str(Path(path).absolute())
-            old = {flow: version for flow, version in kept.get(file, {}).items() if not names or flow in names}
-            if old:
-                rows[file] = {**old, **rows.get(file, {})}
-        for file in kept:
-            inside = any(file.startswith(f"{directory.rstrip('/')}/") for directory in self._directories)
-            if inside and file not in rows and file not in view.present:
-                rows[file] = {}
-        return rows
-
-    async def _revive(self, view: View, kept: dict[str, dict[str, str]]) -> bool:
+    async def _revive(self, view: View) -> bool:
         """Brings back what ran before the start of the files that have errors now; whether there was any."""
         found = False
         for path, names in view.wanted.items():
-            flows = kept.get(str(Path(path).absolute()), {})
-            wanted = {flow: version for flow, version in flows.items() if not names or flow in names}
-            plans: dict[str, Plan] = {}
-            for flow, version in wanted.items():
-                record = await self._store.plan(version)
-                # with what is allowed now: an older version may do no more than a new one
-                plan = await anyio.to_thread.run_sync(self._compile, record, self._kinds) if record else None
-                if plan is not None and plan.flow not in self.flows.plans:
-                    plans[flow] = plan
-                    self._observer.observe("flow.kept", flow=flow, version=version[:19], file=path)
-            if plans:
-                self._files.keep(path, plans)
+            last = await self._versions.last_good(path, names)
+            for flow, (version, _) in last.items():
+                self._observer.observe("flow.kept", flow=flow, version=version[:19], file=path)
+            if last:
+                self._files.keep(path, {flow: plan for flow, (_, plan) in last.items()})
                 found = True
         return found
+
+    async def _use(self, view: View) -> None:
+        self.refused = view.refused
+        self._report(view.problems)
+        if self._follower is not None:
+            await self._follower.settings(view.connections, view.collections)
+        before = self._versions.flows
+        new = await self._versions.install(view, self._directories)
+        if view.flows.hash == before.hash and set(view.flows.plans) == set(before.plans):
+            return
+        for plan in new:
+            self._observer.observe("flow.loaded", flow=plan.flow, version=plan.version[:19], file=plan.file)
+        for name in before.plans:
+            if name not in view.flows.plans:
+                self._observer.observe("flow.removed", flow=name)
+        if self._follower is not None:
+            await self._follower.flows(view.flows, new)
 
     def _report(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -203,31 +161,3 @@ class Catalog:
                 place = f"{problem.file}:{problem.line}:{problem.column}"
                 self._observer.observe(fact, message=f"{place}: {problem.message}")
         self._told = set(problems)
-
-    async def plan(self, version: str) -> Plan | None:
-        """The plan of a version, loaded or not; None when it cannot be compiled any more."""
-        known = self._compiled.get(version)
-        if known is not None:
-            return known
-        record = await self._store.plan(version)
-        if record is None:
-            return None
-        kinds = Kinds(
-            actions=self._kinds.actions,
-            triggers=self._kinds.triggers,
-            connections=self._kinds.connections,
-            allow=frozenset({"shell", "script"}),
-            make_validator=self._kinds.make_validator,
-            file_root="/",
-        )
-        compiled = await anyio.to_thread.run_sync(self._compile, record, kinds)
-        if compiled is not None:
-            self._compiled[version] = compiled
-        return compiled
-
-    def _compile(self, record: PlanRecord, kinds: Kinds) -> Plan | None:
-        documents = load_text(record.source, record.file, record.folder, kinds, record.folder, record.context)
-        for document in documents:
-            if document.plan is not None and document.plan.flow == record.flow:
-                return document.plan
-        return None

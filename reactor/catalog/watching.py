@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from reactor.catalog.files import FlowFiles, News
+from reactor.catalog.files import FlowFiles
 from reactor.catalog.inotify import Directories, Told, untold
+from reactor.catalog.news import News
 from reactor.contracts.clock import Clock
 from reactor.contracts.observe import Observer
 from reactor.contracts.text import is_text

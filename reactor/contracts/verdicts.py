@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from reactor.contracts.event import Verdict
 
@@ -23,19 +25,38 @@ WORDS = {
 }
 
 
-def verdict_item(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "flow": verdict.flow,
-        "verdict": verdict.verdict,
-        "clause": verdict.clause,
-        "line": verdict.line,
-        "expression": verdict.expression,
-        "value": verdict.value,
-        "names": verdict.names,
-        "run": verdict.run,
-        "message": verdict.message,
-        "trigger": verdict.trigger,
-    }
+VerdictWord = Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["started", *WORDS]})]
+
+
+class ShownVerdict(msgspec.Struct):
+    """What became of one event for one flow, and why, as the API shows it."""
+
+    flow: str
+    verdict: VerdictWord
+    clause: str | None
+    line: int | None
+    expression: str | None
+    value: object
+    names: dict[str, object]
+    """The names that stand in the expression, with their values."""
+    run: str | None
+    message: str | None
+    trigger: str | None
+
+
+def shown_verdict(verdict: Verdict) -> ShownVerdict:
+    return ShownVerdict(
+        verdict.flow,
+        verdict.verdict,
+        verdict.clause,
+        verdict.line,
+        verdict.expression,
+        verdict.value,
+        verdict.names,
+        verdict.run,
+        verdict.message,
+        verdict.trigger,
+    )
 
 
 def _sentence(verdict: Verdict) -> str:
@@ -47,13 +68,10 @@ def _sentence(verdict: Verdict) -> str:
     return f"{verdict.flow}: {said}"
 
 
-def none_started(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """What an answer without runs says to a sender who waits for one."""
+def none_started(verdicts: Sequence[Verdict]) -> str:
+    """Why there is no run, for a sender who waits for one."""
     if not verdicts:
-        return {"detail": "no run was started: no flow listens for this event", "verdicts": []}
+        return "no run was started: no flow listens for this event"
     said = "; ".join(_sentence(verdict) for verdict in verdicts[:MAX_NAMED])
     more = f"; and {len(verdicts) - MAX_NAMED} more" if len(verdicts) > MAX_NAMED else ""
-    return {
-        "detail": f"no run was started: {said}{more}",
-        "verdicts": [verdict_item(verdict) for verdict in verdicts],
-    }
+    return f"no run was started: {said}{more}"

@@ -42,6 +42,7 @@ class ActionPerformer:
         memory: Callable[[str], Memory] | None = None,
         collections: Collections | None = None,
         clients: Clients | None = None,
+        tracing: bool = False,
     ) -> None:
         self._actions = actions
         self._clock = clock
@@ -52,7 +53,7 @@ class ActionPerformer:
         self._memory = memory
         self._collections = collections
         self._clients = clients
-        self.tracing = False
+        self.tracing = tracing
         self._instances: dict[str, AnyAction] = {}
 
     async def perform(self, run: Run, frame: StepFrame, deadline: float | None) -> Any:

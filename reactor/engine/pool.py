@@ -39,7 +39,8 @@ CAREFUL = 60.0
 
 
 class Pool:
-    """Owns the live runs of this process."""
+    """Owns the live runs of this process. `runner` makes the one that drives them: what it sends comes in by an inbox
+    that asks the pool for room."""
 
     careful = CAREFUL
 
@@ -51,6 +52,7 @@ class Pool:
         observer: Observer,
         plans: Callable[[str], Awaitable[Plan | None]],
         owner: str,
+        runner: Callable[[Pool], Runner],
         max_active: int = 1000,
         parked: Parked | None = None,
     ) -> None:
@@ -73,8 +75,8 @@ class Pool:
         self._lease: Lease | None = None
         self._draining = False
         self._more = True
-        self.runner: Runner | None = None
         self._scope = anyio.CancelScope()
+        self.runner = runner(self)
         store.watch(self.hint)
         store.held(self._parked.seqs)
 
@@ -276,7 +278,6 @@ class Pool:
         live.recovered = not fresh or not self.walks()
         live.answered = record.response is not None
         run.outgoing.clear()
-        assert self.runner is not None
         self.runner.follow_clock(live)
         await self.runner.signals(live, claimed.signals)
         await self.runner.due(live)
@@ -313,7 +314,6 @@ class Pool:
         self._observer.observe("run.paused", run=claimed.record.id, error=message)
 
     async def _drive(self, id: str, live: Live) -> None:
-        assert self.runner is not None
         try:
             await self.runner.drive(live)
             if not live.run.ended:

@@ -111,6 +111,7 @@ class Runner:
         clock: Clock,
         observer: Observer,
         settler: Settler,
+        tracing: bool = False,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -118,7 +119,7 @@ class Runner:
         self._clock = clock
         self._observer = observer
         self._settler = settler
-        self.tracing = False
+        self.tracing = tracing
 
         self._by_append = {
             StepPhase.child_start: self._start,

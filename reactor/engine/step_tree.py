@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from reactor.contracts.errors import ErrorObject
-from reactor.contracts.event import rfc3339
 from reactor.engine.phases import StepStatus
 
 
@@ -36,43 +35,6 @@ class Node:
         self.result: object = None
         self.error: ErrorObject | None = None
         self.children: list[Node] = []
-
-    def view(self, turns: int | None = None) -> dict[str, object]:
-        """JSON of the node; at most `turns` turns of each loop, with a count of the rest."""
-        children = self.children
-        shown: dict[str, object] = {}
-        if turns is not None:
-            kept, total = _first_turns(self.path, children, turns)
-            if total > turns:
-                children = kept
-                shown = {"turns": {"count": total, "shown": turns}}
-        return {
-            "path": self.path,
-            "id": self.id,
-            "name": self.name,
-            "verb": self.verb,
-            "status": self.status,
-            "attempts": self.attempts,
-            "started": rfc3339(self.started),
-            "ended": None if self.ended is None else rfc3339(self.ended),
-            "result": self.result,
-            "error": self.error,
-            "children": [child.view(turns) for child in children],
-            **shown,
-        }
-
-
-def _first_turns(path: str, children: list[Node], turns: int) -> tuple[list[Node], int]:
-    prefix = path + "/turns/"
-    seen: set[str] = set()
-    kept = []
-    for child in children:
-        if child.path.startswith(prefix):
-            seen.add(child.path[len(prefix) :].partition("/")[0])
-            if len(seen) > turns:
-                continue
-        kept.append(child)
-    return kept, len(seen)
 
 
 class StepTree:

@@ -17,6 +17,7 @@ from reactor.contracts.kinds import AnyConnection
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Template
 from reactor.contracts.registry import Registry
+from reactor.contracts.states import ConnectionState
 from reactor.kit.urls import quoted, secrets_of, shown_url
 from reactor.secrets.given import Secrets
 from reactor.secrets.masking import SHORTEST, mask, parts
@@ -30,6 +31,17 @@ IDLE_URL = 300.0
 MAX_URLS = 200
 
 
+class Health(msgspec.Struct, frozen=True):
+    """How a connection is; no settings. `file` is None for one that was given as a URL."""
+
+    name: str
+    kind: str
+    state: ConnectionState
+    error: str | None
+    users: int
+    file: str | None
+
+
 class Entry:
     """One connection: its settings, and its client while it is open."""
 
@@ -41,7 +53,7 @@ class Entry:
         self.file = file
         self.client: Any = None
         self.instance: AnyConnection | None = None
-        self.state = "idle"
+        self.state = ConnectionState.idle
         self.error: str | None = None
         self.users = 0
         self.used = 0.0
@@ -191,9 +203,9 @@ class Connections:
         return entry.client
 
     def _up(self, entry: Entry) -> None:
-        if entry.state != "connected":
+        if entry.state is not ConnectionState.connected:
             self._observer.observe("connection.opened", connection=shown_url(entry.name), kind=entry.kind)
-        entry.state, entry.error, entry.since = "connected", None, self._clock.now()
+        entry.state, entry.error, entry.since = ConnectionState.connected, None, self._clock.now()
 
     async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
         """A client that lost its other side is opened anew for the next who asks. One that was opened since is another:
@@ -201,9 +213,9 @@ class Connections:
         if entry.client is not client:
             return
         text = entry.masked(error)
-        if entry.state != "disconnected":
+        if entry.state is not ConnectionState.disconnected:
             self._observer.observe("connection.lost", connection=shown_url(entry.name), kind=entry.kind, error=text)
-        entry.state, entry.error = "disconnected", text
+        entry.state, entry.error = ConnectionState.disconnected, text
         if entry.client is not None:
             with anyio.CancelScope(shield=True):
                 await self._close(entry)
@@ -259,20 +271,12 @@ class Connections:
                 if entry.file is None and not entry.users and (idle > IDLE_URL or len(self._entries) > MAX_URLS):
                     del self._entries[name]
                     await self._close(entry)
-                elif entry.client is not None or entry.state == "disconnected":
+                elif entry.client is not None or entry.state is ConnectionState.disconnected:
                     await self.check(name)
 
-    def items(self) -> list[dict[str, Any]]:
-        """Name, kind and health of each; no settings."""
+    def items(self) -> list[Health]:
         return [
-            {
-                "name": shown_url(entry.name),
-                "kind": entry.kind,
-                "state": entry.state,
-                "error": entry.error,
-                "users": entry.users,
-                "file": entry.file,
-            }
+            Health(shown_url(entry.name), entry.kind, entry.state, entry.error, entry.users, entry.file)
             for _, entry in sorted(self._entries.items())
         ]
 

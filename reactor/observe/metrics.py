@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
+
+import msgspec
 
 from reactor.kit.histogram import Histogram
 
@@ -67,8 +69,30 @@ class Gauge:
         self.name, self.help, self.labels, self.values = name, help, labels, list(values)
 
 
+class FlowSummary(msgspec.Struct, frozen=True):
+    """Runs of a flow that ended, by status, and how long they took in seconds."""
+
+    flow: str
+    runs: dict[str, float]
+    p50: float | None
+    p99: float | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals and latencies; these in seconds."""
+
+    events: float
+    refused: float
+    runs: dict[str, float]
+    """Ended runs by status."""
+    steps: float
+    flows: list[FlowSummary]
+    accept_p99: float | None
+    loop_delay_p99: float | None
+
+
 class Metrics:
-    """Listens to facts. `gauges` are asked for at each reading."""
+    """Listens to facts."""
 
     def __init__(self) -> None:
         self.events = Counts("reactor_events", "Events accepted, by kind of source.", "kind")
@@ -90,9 +114,6 @@ class Metrics:
         self.loop = Histogram(LOOP_BOUNDS)
         self._kinds: dict[str, str] = {}
         self._gone: set[str] = set()
-        self.gauges: Callable[[], Awaitable[list[Gauge]]] | None = None
-        self.commits: Callable[[], Histogram | None] = lambda: None
-        self.log_lost: Callable[[], int] = lambda: 0
         self._heard = {
             "event.accepted": self._accepted,
             "event.refused": self._refused,
@@ -159,12 +180,12 @@ class Metrics:
     def _unauthorized(self, fields: dict[str, Any]) -> None:
         self.refusals.add(fields["reason"])
 
-    async def text(self) -> bytes:
-        """All in the text format 0.0.4."""
+    def text(self, gauges: Sequence[Gauge], lines_lost: int, commits: Histogram | None) -> bytes:
+        """All in the text format 0.0.4, with numbers that others know: gauges, lines of the log that were lost, and the
+        times of the store's commits."""
         from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        gauges = await self.gauges() if self.gauges is not None else []
         families: list[Any] = []
         counters = (
             self.events, self.refused, self.verdicts, self.runs, self.paused, self.steps, self.lost, self.refusals,
@@ -176,13 +197,12 @@ class Metrics:
                 family.add_metric(labels, value)
             families.append(family)
         lost = CounterMetricFamily("reactor_log_lines_lost", "Lines of the log that nobody read in time.")
-        lost.add_metric((), self.log_lost())
+        lost.add_metric((), lines_lost)
         families.append(lost)
         times: list[tuple[str, str, tuple[str, ...], Iterable[tuple[Labels, Histogram]]]] = [
             (one.name, one.help, one.labels, sorted(one.values.items())) for one in (self.accept, self.run, self.step)
         ]
         times.append(("reactor_loop_delay_seconds", "How late the event loop was.", (), [((), self.loop)]))
-        commits = self.commits()
         if commits is not None:
             help = "A commit of the store, its sync included."
             times.append(("reactor_store_commit_seconds", help, (), [((), commits)]))
@@ -201,26 +221,26 @@ class Metrics:
         registry.register(_Families(families))
         return generate_latest(registry)
 
-    def summary(self) -> dict[str, Any]:
-        """Totals and latencies, for `reactor top`."""
+    def summary(self) -> Summary:
+        """For `reactor top`."""
         runs: dict[str, float] = {}
         flows: dict[str, dict[str, float]] = {}
         for (flow, status), value in self.runs.values.items():
             runs[status] = runs.get(status, 0) + value
             flows.setdefault(flow, {})[status] = value
-        return {
-            "events": sum(self.events.values.values()),
-            "refused": sum(self.refused.values.values()),
-            "runs": runs,
-            "steps": sum(self.steps.values.values()),
-            "flows": [
-                {"flow": flow, "runs": statuses, "p50": self.run.values[(flow,)].quantile(0.5),
-                 "p99": self.run.values[(flow,)].quantile(0.99)}
-                for flow, statuses in sorted(flows.items()) if (flow,) in self.run.values
+        return Summary(
+            events=sum(self.events.values.values()),
+            refused=sum(self.refused.values.values()),
+            runs=runs,
+            steps=sum(self.steps.values.values()),
+            flows=[
+                FlowSummary(flow, statuses, times.quantile(0.5), times.quantile(0.99))
+                for flow, statuses in sorted(flows.items())
+                if (times := self.run.values.get((flow,))) is not None
             ],
-            "accept_p99": max((h.quantile(0.99) or 0.0 for h in self.accept.values.values()), default=None),
-            "loop_delay_p99": self.loop.quantile(0.99),
-        }  # fmt: skip
+            accept_p99=max((h.quantile(0.99) or 0.0 for h in self.accept.values.values()), default=None),
+            loop_delay_p99=self.loop.quantile(0.99),
+        )
 
 
 class _Families:

@@ -18,6 +18,7 @@ from reactor.contracts.lease import Held, Holder
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.registry import Registry
+from reactor.contracts.states import SourceState
 from reactor.contracts.store import Hints, Journal
 from reactor.contracts.trigger import HttpMount
 from reactor.router.inbox import Inbox
@@ -48,7 +49,7 @@ class Source:
         self.answers_sender = trigger.answers_sender
         self.flows: set[str] = set()
         self.responds = False
-        self.state = "starting"
+        self.state = SourceState.starting
         self.error: str | None = None
         self.failures = 0
         self.lag: float | None = None
@@ -71,12 +72,12 @@ class Source:
 
     def listens(self, now: float) -> None:
         """It is well again, unless it failed after each of its last starts: then that is seen after a while."""
-        self.state, self.error, self._since = "listening", None, now
+        self.state, self.error, self._since = SourceState.listening, None, now
         if not self._flaps:
             self.failures = 0
         self.ready.set()
 
-    def fails(self, state: str, error: str, now: float) -> bool:
+    def fails(self, state: SourceState, error: str, now: float) -> bool:
         """Whether it fails for the `FAILING`th time in a row."""
         if self._since is not None and now - self._since >= STEADY:
             self.failures = 0
@@ -213,14 +214,14 @@ class Sources:
                     source.ready.set()
                     await self.clock.sleep(pause)
         finally:
-            source.state = "stopped"
+            source.state = SourceState.stopped
             source.gone.set()
 
     async def _listen(self, source: Source) -> float:
         """One call of `listen`; the pause before the next in seconds."""
         context = SourceContext(self, source)
         source.reading = None
-        state, error = "disconnected", "the source ended"
+        state, error = SourceState.disconnected, "the source ended"
         try:
             kind = self.kinds.get(source.kind)(source.options)
             if source.trigger.one_reader:
@@ -239,9 +240,9 @@ class Sources:
                 await context.end()
                 await self._let_go(source)
         failing = source.fails(state, error, self.clock.monotonic())
-        if state == "crashed":
+        if state is SourceState.crashed:
             self.observer.observe("source.crashed", source=source.name, error=error)
-        self.observer.observe("source.disconnected", source=source.name, state=state, error=error)
+        self.observer.observe("source.disconnected", source=source.name, state=state.value, error=error)
         if failing:
             await self._tell_failing(source)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
@@ -252,7 +253,7 @@ class Sources:
         while source.held is None:
             source.held = await self.holder.hold(source.name, f"{self.home}/{source.name}")
             if source.held is None:
-                source.state = "waiting"
+                source.state = SourceState.waiting
                 source.ready.set()
                 await self.clock.sleep(HELD_LOOK)
         source.called = source.held.name
@@ -266,17 +267,17 @@ class Sources:
         """For people who watch, and for flows that send it on."""
         fields = {"source": source.name, "count": source.failures, "error": source.error}
         self.observer.observe("source.failing", **fields)
-        data = {**fields, "kind": source.kind, "state": source.state, "flows": sorted(source.flows)}
+        data = {**fields, "kind": source.kind, "state": source.state.value, "flows": sorted(source.flows)}
         with contextlib.suppress(Overloaded):  # the log has it
             await self.inbox.tell(FAILING_TYPE, f"/sources/{source.name}", data)
 
 
-def _said(source: Source, fault: BaseException) -> tuple[str, str]:
+def _said(source: Source, fault: BaseException) -> tuple[SourceState, str]:
     """The state that a fault leaves a source in, and its reason in words."""
     if isinstance(fault, NotConnected):
-        return "disconnected", words(fault)
+        return SourceState.disconnected, words(fault)
     if isinstance(fault, NotReady):
-        return "not ready", words(fault)
+        return SourceState.not_ready, words(fault)
     if isinstance(fault, Overloaded | Refused):
-        return "disconnected", f"not accepted: {fault}"
-    return "crashed", f"{words(fault)} (while reading {source.reading})" if source.reading else words(fault)
+        return SourceState.disconnected, f"not accepted: {fault}"
+    return SourceState.crashed, f"{words(fault)} (while reading {source.reading})" if source.reading else words(fault)

@@ -7,7 +7,6 @@ import binascii
 import datetime
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from reactor.contracts.event import Event, rfc3339
 from reactor.kit.charset import NotText, decode_json, decode_text, parameter, unquoted
@@ -20,7 +19,7 @@ class BadEvent(Exception):
     """The message is no CloudEvent; the text says why."""
 
 
-def structured(data: Any) -> Event:
+def structured(data: object) -> Event:
     """An event in the JSON format. Raises BadEvent."""
     if not isinstance(data, dict):
         raise BadEvent("an event is a JSON object")
@@ -40,7 +39,7 @@ def structured(data: Any) -> Event:
 def binary(headers: Mapping[str, str], raw: bytes, type: str | None) -> Event:
     """An event whose attributes are `ce-` headers. A plain body with `?type=` is taken too, without an identity
     (an Idempotency-Key gives it one). Raises BadEvent."""
-    attributes: dict[str, Any] = {
+    attributes: dict[str, object] = {
         name[3:]: header_value(name, value) for name, value in headers.items() if name.startswith("ce-")
     }
     content_type = headers.get("content-type", "")
@@ -78,7 +77,7 @@ def header_value(name: str, value: str) -> str:
         raise BadEvent(f"the header {name}: {error}") from None
 
 
-def _payload(raw: bytes, content_type: str) -> Any:
+def _payload(raw: bytes, content_type: str) -> object:
     """JSON as data, text as text, all else as base64; in the charset that the content type declares, else UTF-8."""
     kind = content_type.partition(";")[0].strip().lower()
     charset = parameter(content_type, "charset")
@@ -98,13 +97,13 @@ def _payload(raw: bytes, content_type: str) -> Any:
         return base64.b64encode(raw).decode()
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     if not isinstance(value, str) or not value or len(value) > 500 or not value.isprintable():
         raise BadEvent("type is a text that is not empty")
     return value
 
 
-def _event(attributes: Mapping[str, Any], payload: Any) -> Event:
+def _event(attributes: Mapping[str, object], payload: object) -> Event:
     version = attributes.get("specversion")
     if version is None:
         raise BadEvent("specversion is missing; it is 1.0")
@@ -135,7 +134,7 @@ def _event(attributes: Mapping[str, Any], payload: Any) -> Event:
     )
 
 
-def _time(value: Any) -> float | None:
+def _time(value: object) -> float | None:
     if value is None:
         return None
     try:

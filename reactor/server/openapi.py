@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from reactor.server import answers
+from reactor.server.answers.shape import STATUSES
 from reactor.server.routing import Answer, Doc, Request, Route, answer_json
-from reactor.server.schemas import SCHEMAS, STATUSES
-from reactor.server.services import Services
+from reactor.server.schemas import SCHEMAS, SENT, Schema, ref
 
-PARAMETERS: dict[str, dict[str, Any]] = {
+PARAMETERS: dict[str, Schema] = {
     "limit": {
         "description": "items a page",
         "schema": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50},
@@ -41,25 +41,25 @@ ERRORS = {
     426: "This path speaks WebSocket.",
     503: "Overloaded or not ready; nothing was stored.",
 }
-PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-READABLE = {"/healthz": "Health", "/readyz": "Readiness"}
+PROBLEM: Schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+READABLE = {"/healthz": answers.Health, "/readyz": answers.Readiness}
 """Routes whose 503 says more than a problem."""
 
 
-def openapi_route(routes: list[Route], services: Services) -> Route:
+def openapi_route(routes: list[Route], version: str) -> Route:
     """The route that describes all, itself included."""
     doc = Doc("This description", {"type": "object"})
 
     async def openapi(request: Request) -> Answer:
-        return answer_json(description([*routes, route], services.version))
+        return answer_json(description([*routes, route], version))
 
     route = Route("GET", "/openapi.json", "admin", openapi, doc)
     return route
 
 
-def description(routes: list[Route], version: str) -> dict[str, Any]:
+def description(routes: list[Route], version: str) -> Schema:
     """The OpenAPI document of a routing table."""
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
@@ -79,52 +79,57 @@ def description(routes: list[Route], version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route) -> Schema:
     doc = route.doc
-    names = re.findall(r"{([a-z_]+)}", route.path)
     words = re.findall(r"[a-z]+", route.path.removeprefix("/api/v1").replace("{", "by-"))
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
-    parameters += [{"name": name, "in": "query", **PARAMETERS[name]} for name in doc.query]
-    parameters += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in doc.headers]
-    found: dict[str, Any] = {
+    found: Schema = {
         "operationId": "-".join([route.method.lower(), *words]),
         "summary": doc.summary,
         "tags": [next((word for word in words if word not in ("by",)), "root")],
-        "parameters": parameters,
-        "responses": {str(doc.status): {"description": doc.summary, "content": _content(doc.answer)}},
+        "parameters": _parameters(route),
+        "responses": _responses(route),
         "security": [{}] if route.right == "public" else [{}, {"token": []}],
     }
-    if "wait" in doc.query:
-        waited = {"$ref": "#/components/schemas/Waited"}
-        found["responses"]["200"] = {
-            "description": "How the runs ended, when that was waited for",
-            "content": {"application/json": {"schema": waited}},
-        }
-    if doc.answer == SEND_ANSWER:
-        batch = {"$ref": "#/components/schemas/SentBatch"}
-        found["responses"]["207"] = {
-            "description": "Some items of a batch were refused",
-            "content": {"application/json": {"schema": batch}},
-        }
     if doc.body is not None:
         found["requestBody"] = {"content": {kind: {"schema": schema} for kind, schema in doc.body.items()}}
+    return found
+
+
+def _parameters(route: Route) -> list[Schema]:
+    text: Schema = {"type": "string"}
+    names = re.findall(r"{([a-z_]+)}", route.path)
+    return [
+        *({"name": name, "in": "path", "required": True, "schema": text} for name in names),
+        *({"name": name, "in": "query", **PARAMETERS[name]} for name in route.doc.query),
+        *({"name": name, "in": "header", "schema": text} for name in route.doc.headers),
+    ]
+
+
+def _responses(route: Route) -> Schema:
+    doc = route.doc
+    found: Schema = {str(doc.status): {"description": doc.summary, "content": _content(doc.answer)}}
+    if "wait" in doc.query:
+        found["200"] = {
+            "description": "How the runs ended, when that was waited for",
+            "content": _content(answers.Waited),
+        }
+    if doc.answer == SENT:
+        found["207"] = {
+            "description": "Some items of a batch were refused",
+            "content": _content(ref("SentBatch")),
+        }
     errors = set(doc.errors) | ({401, 403} if route.right != "public" else set())
     if doc.body is not None:
         errors |= {400, 413, 415}
     for status in sorted(errors):
         content = PROBLEM
         if status == 503 and route.path in READABLE:
-            content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{READABLE[route.path]}"}}}
-        found["responses"][str(status)] = {"description": ERRORS[status], "content": content}
+            content = _content(READABLE[route.path])
+        found[str(status)] = {"description": ERRORS[status], "content": content}
     return found
 
 
-SEND_ANSWER = {"oneOf": [{"$ref": "#/components/schemas/Sent"}, {"$ref": "#/components/schemas/SentBatch"}]}
-
-
-def _content(answer: str | dict[str, Any]) -> dict[str, Any]:
-    if isinstance(answer, dict):
-        return {"application/json": {"schema": answer}}
-    if "/" in answer:
+def _content(answer: type | str | Schema) -> Schema:
+    if isinstance(answer, str):
         return {answer: {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
+    return {"application/json": {"schema": answer if isinstance(answer, dict) else ref(answer)}}

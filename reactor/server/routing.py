@@ -60,14 +60,14 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """What `/openapi.json` says of a route. `answer` is the name of a schema, a schema, or a media type for what is no
-    JSON; `query` names parameters of `reactor.server.openapi`."""
+    """What `/openapi.json` says of a route. `answer` is a struct of `reactor.server.answers`, a schema, or a media type
+    for what is no JSON; `query` names parameters of `reactor.server.openapi`."""
 
     summary: str
-    answer: str | dict[str, Any]
+    answer: type | str | dict[str, object]
     status: int = 200
     query: tuple[str, ...] = ()
-    body: dict[str, Any] | None = None
+    body: dict[str, dict[str, object]] | None = None
     errors: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()
     """Request headers that count."""
@@ -87,7 +87,7 @@ class Problem(Exception):
     """An RFC 9457 answer."""
 
     def __init__(
-        self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None, **more: Any
+        self, status: int, title: str, detail: str = "", headers: dict[str, str] | None = None, **more: object
     ) -> None:
         super().__init__(detail or title)
         self.status = status
@@ -97,7 +97,7 @@ class Problem(Exception):
         self.more = more
 
     def answer(self) -> Answer:
-        body: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
+        body: dict[str, object] = {"type": "about:blank", "title": self.title, "status": self.status}
         if self.detail:
             body["detail"] = self.detail
         return Answer(
@@ -107,7 +107,7 @@ class Problem(Exception):
         )
 
 
-def answer_json(value: Any, status: int = 200, **headers: str) -> Answer:
+def answer_json(value: object, status: int = 200, **headers: str) -> Answer:
     return Answer(status, msgspec.json.encode(value), {"Content-Type": "application/json", **headers})
 
 

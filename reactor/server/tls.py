@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactor.contracts.errors import ConfigError
+from reactor.contracts.observe import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,15 @@ class Tls:
     def reload(self) -> None:
         """Raises ConfigError; what was loaded before goes on then."""
         self._current = self._papers.context()
+
+    def refresh(self, observer: Observer) -> None:
+        """As `reload`, and says what came of it."""
+        try:
+            self.reload()
+        except ConfigError as error:
+            observer.observe("tls.refused", error=str(error))
+        else:
+            observer.observe("tls.loaded", cert=self._papers.cert)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self._current

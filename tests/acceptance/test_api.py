@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,8 +20,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from reactor.contracts.errors import error_object
+from reactor.contracts.verdicts import ShownVerdict
+from reactor.server import answers
 from reactor.server.openapi import description
 from reactor.server.routes import all_routes
+from reactor.server.schemas import SCHEMAS
 from tests.daemon import Daemon
 
 FLOWS = {
@@ -83,7 +89,7 @@ def test_every_route_is_described_and_has_a_right() -> None:
             return None
 
     routes = all_routes(Anything())  # type: ignore[arg-type]
-    document = description(routes, "1")
+    document: Any = description(routes, "1")
     assert len(routes) >= 28
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids)) == len(routes)
@@ -92,6 +98,20 @@ def test_every_route_is_described_and_has_a_right() -> None:
         assert operation["summary"] == route.doc.summary
         public = operation["security"] == [{}]
         assert public == (route.right == "public") and (route.path in ("/healthz", "/readyz")) == public
+
+
+def test_schemas_are_made_from_the_structs_that_are_answered() -> None:
+    for shape, name in ((answers.Flow, "Flow"), (answers.Step, "Step"), (ShownVerdict, "Verdict")):
+        schema = SCHEMAS[name]
+        fields = msgspec.structs.fields(shape)
+        assert list(schema["properties"]) == [field.name for field in fields]  # type: ignore[call-overload]
+        assert schema["required"] == [field.name for field in fields if field.required]
+        assert schema["additionalProperties"] is False
+    assert SCHEMAS["FlowItem"]["required"] == ["name", "file", "version", "enabled", "state", "triggers", "problems"]
+    assert list(SCHEMAS["Error"]["properties"]) == list(error_object("x", "y"))  # type: ignore[call-overload]
+    text = json.dumps(SCHEMAS)
+    named = set(re.findall(r'"#/components/schemas/([A-Za-z]+)"', text))
+    assert named <= set(SCHEMAS)
 
 
 def test_schemathesis_finds_no_server_error(daemon: Daemon) -> None:

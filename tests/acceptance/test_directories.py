@@ -16,7 +16,7 @@ from reactor.kit.clock import SystemClock
 from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.faults.test_full import Facts
-from tests.flows_help import KINDS
+from tests.flows_help import KINDS, versions
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: %s\n"
 
@@ -69,7 +69,7 @@ async def test_a_disk_that_fails_in_any_walk_takes_no_flow_with_it(
     (tmp_path / "one.yaml").write_text("flow: one\nwhen: [manual]\ndo: [{set: {a: 1}}]\n")
     for folder in ("connections", "collections"):
         (tmp_path / folder).mkdir()
-    catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), Facts())
+    catalog = Catalog([tmp_path], KINDS, versions(MemoryStore()), SystemClock(), Facts())
     await catalog.refresh()
     plain = os.scandir
     for fails_at in (1, 2, 3):

@@ -13,10 +13,11 @@ import pytest
 
 from reactor.catalog.catalog import Catalog
 from reactor.kit.clock import SystemClock
+from reactor.router.match import FlowSet
 from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.faults.test_full import Facts
-from tests.flows_help import KINDS
+from tests.flows_help import KINDS, Told, versions
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: %s\n"
 
@@ -140,16 +141,15 @@ async def test_a_file_saved_in_two_writes_never_runs_half(tmp_path: Path) -> Non
     path = tmp_path / "hello.yaml"
     halves = ("flow: hello\nwhen: [manual]\ndo:\n  - {id: a, set: {n: %d}}\n", "  - {id: b, set: {m: %d}}\n")
     path.write_text("".join(halves) % (0, 0))
-    catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), Facts())
-    await catalog.load()
     taken: list[int] = []
     news = anyio.Event()
 
-    async def changed(flows: Any, new: Any) -> None:
+    def changed(flows: FlowSet) -> None:
         taken.append(len(flows.plans["hello"].do.steps))
         news.set()
 
-    catalog.changed = changed
+    catalog = Catalog([tmp_path], KINDS, versions(MemoryStore()), SystemClock(), Facts(), Told(changed))
+    await catalog.load()
     paused = threading.Event()
 
     def save(number: int) -> None:
@@ -167,7 +167,7 @@ async def test_a_file_saved_in_two_writes_never_runs_half(tmp_path: Path) -> Non
             with anyio.fail_after(20):
                 await news.wait()
         group.cancel_scope.cancel()
-    assert taken == [2] * 4
+    assert taken == [2] * 5
 
 
 def test_a_flow_that_is_missing_from_a_file_of_several_for_a_moment(daemon: Daemon) -> None:
@@ -219,14 +219,16 @@ def test_links_and_directories_that_are_swapped(tmp_path: Path) -> None:
 async def test_a_watcher_that_breaks_is_replaced_by_polling(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("flow: one\nwhen: [manual]\ndo: []\n")
     facts = Facts()
-    catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), facts)
-    await catalog.load()
     begun, changed = anyio.Event(), anyio.Event()
 
-    async def tell(flows: Any, new: Any) -> None:
-        (changed if "three" in flows.plans else begun).set()
+    def tell(flows: FlowSet) -> None:
+        if "three" in flows.plans:
+            changed.set()
+        elif "two" in flows.plans:
+            begun.set()
 
-    catalog.changed = tell
+    catalog = Catalog([tmp_path], KINDS, versions(MemoryStore()), SystemClock(), facts, Told(tell))
+    await catalog.load()
     async with anyio.create_task_group() as group:
         group.start_soon(catalog.watch)
         (tmp_path / "two.yaml").write_text("flow: two\nwhen: [manual]\ndo: []\n")
@@ -247,7 +249,13 @@ async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None
     """Files that flows write beside themselves do not wake it; one changed file is the only one that is read."""
     for number in range(20):
         (tmp_path / f"flow-{number}.yaml").write_text(f"flow: f-{number}\nwhen: [manual]\ndo: []\n")
-    catalog = Catalog([tmp_path], KINDS, MemoryStore(), SystemClock(), Facts())
+    changed = anyio.Event()
+
+    def tell(flows: FlowSet) -> None:
+        if flows.plans["f-7"].do.steps:
+            changed.set()
+
+    catalog = Catalog([tmp_path], KINDS, versions(MemoryStore()), SystemClock(), Facts(), Told(tell))
     await catalog.load()
     looks: list[Any] = []
     read: list[str] = []
@@ -261,13 +269,7 @@ async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None
         read.append(path)
         return plain_read(path, *rest)
 
-    catalog._files.look, catalog._files._read = look, reading  # type: ignore[method-assign]
-    changed = anyio.Event()
-
-    async def tell(flows: Any, new: Any) -> None:
-        changed.set()
-
-    catalog.changed = tell
+    catalog._files.look, catalog._files._read = look, reading  # type: ignore[method-assign, assignment]
     async with anyio.create_task_group() as group:
         group.start_soon(catalog.watch)
         while not looks:

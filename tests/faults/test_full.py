@@ -15,13 +15,14 @@ from reactor.contracts.errors import StepFailed, StoreFull
 from reactor.contracts.run import Status
 from reactor.contracts.store import Retention
 from reactor.engine.pool import Pool
+from reactor.engine.runner import Runner
 from reactor.kit.clock import SystemClock
 from reactor.lending.action_memory import ActionMemory
 from reactor.store.memory.store import MemoryStore
 from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_parts import accept, over, start
 from tests.daemon import Daemon, eventually
-from tests.flows_help import KINDS
+from tests.flows_help import KINDS, versions
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ class Facts:
 async def test_flows_that_change_are_installed_when_there_is_room(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("flow: one\nwhen: [manual]\ndo: []\n")
     store, facts = FullStore("save_plan"), Facts()
-    catalog = Catalog([tmp_path], KINDS, store, SystemClock(), facts)
+    catalog = Catalog([tmp_path], KINDS, versions(store), SystemClock(), facts)
     await catalog.refresh()
     assert not catalog.flows.plans and "store.full" in facts.seen
     store.room = True
@@ -81,9 +82,13 @@ async def test_a_run_that_cannot_go_on_is_parked_when_there_is_room() -> None:
     async def plan(version: str) -> None:
         return None
 
+    def runner(pool: Pool) -> Runner:
+        nothing: Any = None
+        return Runner(store, nothing, nothing, SystemClock(), facts, nothing)
+
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
-            pool = Pool(group, store, SystemClock(), facts, plan, "owner")
+            pool = Pool(group, store, SystemClock(), facts, plan, "owner", runner)
             group.start_soon(pool.run)
             while store.refused < 3:
                 await anyio.sleep(0.005)

@@ -283,14 +283,17 @@ class World:
         async with anyio.create_task_group() as group:
             owner = f"own_{self.deaths}"
             parked = SimParked(self, self.bounds[(self.seed + self.deaths) % len(self.bounds)])
-            pool = SimPool(group, store, self.clock, self, plan, owner, max_active=4, parked=parked)
+
+            def runner(pool: Pool) -> Runner:
+                preparer = Preparer(SimDecider(self), self.ids, lambda: self.flows, pool, owner, {})
+                settlement = Settlement(pool, self.clock, self)
+                self.inbox = Inbox(store, preparer, settlement, self.clock, self)
+                return Runner(store, preparer, self, self.clock, self, settlement)
+
+            pool = SimPool(group, store, self.clock, self, plan, owner, runner, max_active=4, parked=parked)
             pool.chance, pool.world = self.random, self
             await pool.begin()
             self.pool = pool
-            preparer = Preparer(SimDecider(self), self.ids, lambda: self.flows, pool, owner, {})
-            settlement = Settlement(pool, self.clock, self)
-            self.inbox = Inbox(store, preparer, settlement, self.clock, self)
-            pool.runner = Runner(store, preparer, self, self.clock, self, settlement)
             group.start_soon(pool.run)
             group.start_soon(self.senders)
             await self.cut.wait()

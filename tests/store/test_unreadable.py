@@ -51,13 +51,14 @@ async def test_a_run(store: SqliteStore, tmp_path: Path, column: str, value: str
     page = await store.runs(RunFilter(), None, 10)
     shown = [run_item(record) for record in page.items]
     assert len(shown) == 3
-    assert (shown[0]["id"], shown[2]["id"]) == ("run_2", "run_0") and shown[2]["output"] == {"a": 0}
+    assert (shown[0].id, shown[2].id) == ("run_2", "run_0") and shown[2].output == {"a": 0}
     if value not in ("9e999", "-9e999", "1e18"):  # only a date that no calendar has
-        assert shown[1]["error"]["type"] == "corrupt" and "cannot be read" in shown[1]["error"]["message"]
+        error = shown[1].error
+        assert error is not None and error["type"] == "corrupt" and "cannot be read" in error["message"]
         assert store.unreadable() == 1
     if column != "id":
         record = await store.run("run_1")
-        assert record is not None and run_item(record)["id"] == "run_1"
+        assert record is not None and run_item(record).id == "run_1"
         assert [one.id for one in (await store.runs(RunFilter(event="evt_1"), None, 10)).items] == ["run_1"]
 
 
@@ -66,9 +67,9 @@ async def test_an_event(store: SqliteStore, tmp_path: Path, column: str, value: 
     spoil(tmp_path, f"UPDATE events SET {column} = {value} WHERE id = 'evt_1'")
     page = await store.events(None, 10)
     shown = [event_item(one) for one in page.items]
-    assert [item["id"] for item in shown][::2] == ["evt_2", "evt_0"] and len(shown) == 3
+    assert [item.id for item in shown][::2] == ["evt_2", "evt_0"] and len(shown) == 3
     if value != "9e999" and column != "type":  # a type is read from the event itself
-        assert "cannot be read" in shown[1]["invalid"] and store.unreadable() == 1
+        assert "cannot be read" in (shown[1].invalid or "") and store.unreadable() == 1
     while await store.prune(1e9, retention(), 10):
         pass
     assert (await store.counts())["events"] == 0

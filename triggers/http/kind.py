@@ -16,7 +16,7 @@ from reactor.contracts.event import Event, Upload
 from reactor.contracts.kinds import TriggerKind
 from reactor.contracts.tracing import parse_traceparent
 from reactor.contracts.trigger import HttpAnswer, HttpRequest, HttpRoute, Receipt, RunOutcome, TriggerContext
-from reactor.contracts.verdicts import none_started
+from reactor.contracts.verdicts import none_started, shown_verdict
 from reactor.kit.charset import NotText
 from reactor.kit.durations import DurationError, parse_duration, parse_size
 from reactor.kit.paths import plain_path
@@ -267,7 +267,9 @@ def answer_of(receipt: Receipt, waited: bool) -> HttpAnswer:
             ]
             body = {"event": receipt.event, "runs": shown}
             return HttpAnswer(status=200, headers=headers, body=msgspec.json.encode(body))
-    why = none_started(receipt.verdicts) if waited and not runs else {}
+    why = {}
+    if waited and not runs:
+        why = {"detail": none_started(receipt.verdicts), "verdicts": [shown_verdict(one) for one in receipt.verdicts]}
     return HttpAnswer(
         status=202, headers=headers, body=msgspec.json.encode({"event": receipt.event, "runs": runs, **why})
     )

@@ -2,80 +2,40 @@
 
 from __future__ import annotations
 
-import re
-
-from reactor.contracts.store import Page
 from reactor.server.openapi import openapi_route
-from reactor.server.routing import Problem, Request, Route
+from reactor.server.routes import (
+    actions,
+    connections,
+    dead_letters,
+    events,
+    flows,
+    health,
+    metrics,
+    plugins,
+    queues,
+    runs,
+    stream,
+    triggers,
+    webhooks,
+)
+from reactor.server.routing import Route
 from reactor.server.services import Services
-
-PAGING = ("limit", "cursor")
-"""Query parameters of every list."""
-
-HEXADECIMAL = re.compile("[0-9a-f]+")
-
-
-def paging(request: Request) -> tuple[str | None, int]:
-    """Cursor and limit of a list request. Raises Problem 400."""
-    text = request.query.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= 1000):
-        raise Problem(400, "Bad limit", "limit is a number from 1 to 1000")
-    cursor = request.query.get("cursor")
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise Problem(400, "Bad cursor", "cursor is the `next` of the page before")
-    return cursor, int(text)
-
-
-async def whole_id(services: Services, kind: str, text: str) -> str:
-    """The id of a run (`run_`) or event (`evt_`) that may be shortened to its beginning, at least four digits. Raises
-    Problem 404 for none, 409 for several."""
-    word = "run" if kind == "run_" else "event"
-    digits = text.removeprefix(kind)
-    if 4 <= len(digits) < 32 and HEXADECIMAL.fullmatch(digits):
-        found = await services.store.ids(kind + digits, 4)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            some = ", ".join(found[:3]) + (" and more" if len(found) > 3 else "")
-            raise Problem(409, "Ambiguous", f"several {word}s begin with {text}: {some}")
-        raise Problem(404, "Not found", f"no {word} begins with {text}")
-    return text if text.startswith(kind) else kind + digits
 
 
 def all_routes(services: Services) -> list[Route]:
-    from reactor.server.routes import (
-        actions,
-        connections,
-        dead_letters,
-        events,
-        flows,
-        health,
-        metrics,
-        plugins,
-        queues,
-        runs,
-        stream,
-        triggers,
-        webhooks,
-    )
-
-    modules = (
-        health,
-        metrics,
-        stream,
-        events,
-        dead_letters,
-        runs,
-        flows,
-        triggers,
-        connections,
-        plugins,
-        queues,
-        actions,
-        webhooks,
-    )
-    found = [route for module in modules for route in module.routes(services)]
-    return [*found, openapi_route(found, services)]
-
-
-__all__ = ["PAGING", "Page", "all_routes", "paging", "whole_id"]
+    found = [
+        *health.routes(services.health),
+        *metrics.routes(services.numbers, services.health),
+        *stream.routes(services.stream),
+        *events.routes(services.events),
+        *dead_letters.routes(services.dead_letters),
+        *runs.routes(services.runs),
+        *flows.routes(services.flows),
+        *triggers.routes(services.sources),
+        *connections.routes(services.connections),
+        *plugins.routes(services.plugins),
+        *queues.routes(services.queues),
+        *actions.routes(services.actions),
+        *webhooks.routes(services.webhooks),
+    ]
+    return [*found, openapi_route(found, services.version)]

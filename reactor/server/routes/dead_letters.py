@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from reactor.contracts.event import Event
-from reactor.server.routes import PAGING, paging, whole_id
-from reactor.server.routes.events import answer_receipt
+from reactor.server import answers
+from reactor.server.paging import PAGING, paging, whole_id
+from reactor.server.receipts import answer_receipt
 from reactor.server.routing import Answer, Doc, Problem, Request, Route, answer_json
-from reactor.server.services import Services
-from reactor.server.views import event_item
+from reactor.server.services import DeadLetters
 
 BODY = {"type": ["object", "null"], "properties": {"data": {}}, "additionalProperties": False}
 
 
-def routes(services: Services) -> list[Route]:
+def routes(letters: DeadLetters) -> list[Route]:
     async def listing(request: Request) -> Answer:
-        cursor, limit = paging(request)
-        page = await services.store.events(cursor, limit, invalid=True)
-        return answer_json({"items": [event_item(stored) for stored in page.items], "next": page.next})
+        return answer_json(await letters.page(*paging(request)))
 
     async def replay(request: Request) -> Answer:
-        stored = await services.store.event(await whole_id(services, "evt_", request.params["id"]))
-        if stored is None or stored.invalid is None:
+        stored = await letters.letter(await whole_id(letters, "evt_", request.params["id"]))
+        if stored is None:
             raise Problem(404, "Not found", f"there is no dead letter {request.params['id']}")
         body = request.json()
         if body is not None and (not isinstance(body, dict) or set(body) - {"data"}):
             raise Problem(400, "Malformed body", 'the body is empty, or {"data": …} to send instead')
         data = body["data"] if body and "data" in body else stored.event.data
-        again: Event = msgspec.structs.replace(stored.event, data=data, invalid=None, key=f"replay of {stored.id}")
-        return answer_receipt(await services.emit(stored.origin, again, None))
+        return answer_receipt(await letters.replay(stored, data))
 
     return [
         Route("GET", "/api/v1/dead-letters", "admin", listing, Doc("Events that could not be taken, with the reason",
-              "EventPage", query=PAGING, errors=(400,))),
+              answers.EventPage, query=PAGING, errors=(400,))),
         Route("POST", "/api/v1/dead-letters/{id}/replay", "admin", replay, Doc("Sends one again, or other data",
-              "Sent", 202, body={"application/json": BODY}, errors=(400, 404, 422, 503))),
+              answers.Sent, 202, body={"application/json": BODY}, errors=(400, 404, 422, 503))),
     ]  # fmt: skip

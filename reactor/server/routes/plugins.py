@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from reactor.server import answers
 from reactor.server.routing import Answer, Doc, Request, Route, answer_json
-from reactor.server.services import Services
+from reactor.server.services import Plugins
 
 
-def routes(services: Services) -> list[Route]:
+def routes(plugins: Plugins) -> list[Route]:
     async def listing(request: Request) -> Answer:
-        return answer_json({"items": services.plugins(), "next": None})
+        return answer_json(answers.PluginPage(plugins.items(), None))
 
-    return [Route("GET", "/api/v1/plugins", "admin", listing, Doc("Plugins and their health", "PluginPage"))]
+    return [Route("GET", "/api/v1/plugins", "admin", listing, Doc("Plugins and their health", answers.PluginPage))]

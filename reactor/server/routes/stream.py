@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from reactor.server.routing import Answer, Doc, Problem, Request, Route
-from reactor.server.services import Services
+from reactor.server.services import Frame, Stream
 
 MAX_CLIENTS = 200
 """Of both kinds together."""
 
 
-def routes(services: Services) -> list[Route]:
-    def frames(request: Request) -> AsyncGenerator[list[Any], None]:
+def routes(feed: Stream) -> list[Route]:
+    def frames(request: Request) -> AsyncGenerator[Sequence[Frame], None]:
         """What the query and Last-Event-ID ask for. Raises Problem 400 and 503."""
-        feed = services.feed
         if feed.clients >= MAX_CLIENTS:
             raise Problem(503, "Too many", f"{MAX_CLIENTS} clients follow the stream", {"Retry-After": "5"})
         last = request.headers.get("last-event-id") or request.query.get("last_event_id")
@@ -25,8 +23,7 @@ def routes(services: Services) -> list[Route]:
         if facts is not None and not all(fact in feed.facts for fact in facts):
             unknown = sorted(fact for fact in facts if fact not in feed.facts)
             raise Problem(400, "Bad facts", f"there is no fact {unknown[0]!r}")
-        found: AsyncGenerator[list[Any], None] = feed.follow(last, facts, request.query.get("flow"))
-        return found
+        return feed.follow(last, facts, request.query.get("flow"))
 
     async def stream(request: Request) -> Answer:
         return Answer(200, b"", {"Content-Type": "text/event-stream"}, _events(frames(request)))
@@ -49,7 +46,7 @@ def routes(services: Services) -> list[Route]:
     ]  # fmt: skip
 
 
-async def _events(frames: AsyncGenerator[list[Any], None]) -> AsyncGenerator[bytes, None]:
+async def _events(frames: AsyncGenerator[Sequence[Frame], None]) -> AsyncGenerator[bytes, None]:
     """Comments stand where nothing happened, so that both sides see that the other is there."""
     yield b"retry: 2000\n: hello\n\n"
     async with aclosing(frames):
@@ -57,7 +54,7 @@ async def _events(frames: AsyncGenerator[list[Any], None]) -> AsyncGenerator[byt
             yield b"".join([frame.event for frame in some]) or b": still here\n\n"
 
 
-async def _messages(frames: AsyncGenerator[list[Any], None]) -> AsyncGenerator[bytes, None]:
+async def _messages(frames: AsyncGenerator[Sequence[Frame], None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(frames):
         async for some in frames:
             for frame in some:
