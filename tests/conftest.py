@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.daemon import end_daemons
+from tests.guard.processes import Session
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 settings.load_profile("default")
@@ -20,6 +21,15 @@ for name in [name for name in os.environ if name.startswith("REACTOR_") and not 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_outlives_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    session = Session(tmp_path_factory.getbasetemp())
+    yield
+    left = session.end()
+    if left:
+        pytest.fail("processes outlived the tests, and were killed:\n" + "\n".join(map(str, left)), pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -71,6 +71,7 @@ class Daemon:
     def start(self, wait: bool = True) -> Daemon:
         if self not in STARTED:
             STARTED.append(self)
+        assert self.process is None or self.process.poll() is not None, "it runs already"
         place = self.place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -81,7 +82,11 @@ class Daemon:
                 env={**os.environ, **self.env}, stderr=log, stdout=log, cwd=self.folder,
             )  # fmt: skip
         if wait:
-            started = self.wait_log("daemon.started", place)
+            try:
+                started = self.wait_log("daemon.started", place)
+            except BaseException:
+                self.__exit__()
+                raise
             self.port = int(started["url"].rpartition(":")[2])
         return self
 
