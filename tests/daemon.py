@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 EXECUTABLE = os.environ.get("REACTOR_TEST_EXECUTABLE")
 COMMAND = [str(Path(EXECUTABLE).absolute())] if EXECUTABLE else [sys.executable, "-m", "reactor"]
@@ -68,7 +68,7 @@ class Daemon:
         partial.write_text(text, "utf-8")
         partial.replace(path)
 
-    def start(self, wait: bool = True) -> Daemon:
+    def start(self, wait: bool = True) -> Self:
         if self not in STARTED:
             STARTED.append(self)
         assert self.process is None or self.process.poll() is not None, "it runs already"
@@ -140,7 +140,7 @@ class Daemon:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(40)
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -11,6 +11,7 @@ from reactor.app import make_kinds
 from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.engine import machine
+from reactor.engine.state import Run
 
 KINDS = dataclasses.replace(make_kinds(None), allow=frozenset({"shell"}))
 
@@ -40,7 +41,7 @@ def stored(data: Any = None, **fields: Any) -> StoredEvent:
     return StoredEvent(id="evt_1", event=event, at=1000.0, origin="http")
 
 
-def begin(text: str, data: Any = None, **fields: Any) -> machine.Run:
+def begin(text: str, data: Any = None, **fields: Any) -> Run:
     """A run walked until quiet."""
     run = machine.begin(plan(text), stored(data, **fields), "run_1", "http", 1000.0, {}, BOUNDS)
     while machine.walk(run):

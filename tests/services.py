@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 from tests.guard import processes, reaper
 
@@ -41,11 +42,15 @@ class Service:
     def environment(self) -> dict[str, str]:
         return {}
 
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
     def answers(self) -> bool:
         with socket.create_connection((self.host, self.port), timeout=1):
             return True
 
-    def start(self, seconds: float = 60.0) -> Service:
+    def start(self, seconds: float = 60.0) -> Self:
         if self.external:
             return self
         os.environ["PATH"] += ":/usr/sbin" if "/usr/sbin" not in os.environ["PATH"] else ""

@@ -18,24 +18,24 @@ from reactor.lending.connections import Connections, _no_expression
 pytestmark = pytest.mark.anyio
 
 
-class Options(msgspec.Struct):
+class MoodyOptions(msgspec.Struct):
     password: str = ""
 
 
 class Moody:
     """A kind whose library raises what it likes."""
 
-    Options = Options
+    Options = MoodyOptions
     schemes: ClassVar[tuple[str, ...]] = ()
     opening: ClassVar[Exception | None] = None
     checking: ClassVar[Exception | None] = None
     checks: ClassVar[int] = 0
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: MoodyOptions) -> None:
         self.options = options
 
     @classmethod
-    def problems(cls, options: Options) -> list[tuple[str, str]]:
+    def problems(cls, options: MoodyOptions) -> list[tuple[str, str]]:
         return []
 
     async def open(self) -> object:

@@ -243,7 +243,7 @@ async def test_a_watcher_that_breaks_is_replaced_by_polling(tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None:
+async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that flows write beside themselves do not wake it; one changed file is the only one that is read."""
     for number in range(20):
         (tmp_path / f"flow-{number}.yaml").write_text(f"flow: f-{number}\nwhen: [manual]\ndo: []\n")
@@ -261,7 +261,8 @@ async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None
         read.append(path)
         return plain_read(path, *rest)
 
-    catalog._files.look, catalog._files._read = look, reading  # type: ignore[method-assign]
+    monkeypatch.setattr(catalog._files, "look", look)
+    monkeypatch.setattr(catalog._files, "_read", reading)
     changed = anyio.Event()
 
     async def tell(flows: Any, new: Any) -> None:

@@ -88,7 +88,8 @@ async def _takes_away(known: Known, away: list[str], back: str, **given: Any) ->
     async def take_away() -> None:
         while True:
             try:
-                return await known.run(*away)
+                await known.run(*away)
+                return
             except StepFailed as error:
                 if "is active" not in str(error):  # the source took the slot again before it could be dropped
                     raise

@@ -303,6 +303,7 @@ async def test_a_snapshot_is_one_with_the_stream(mariadb_server: Server) -> None
 
 
 def test_options_that_are_wrong() -> None:
+    given: dict[str, Any]
     for given in (
         {"tables": []},
         {"tables": ["a.b.c"]},

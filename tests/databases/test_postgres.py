@@ -488,6 +488,7 @@ async def test_notifications(postgres_server: Server) -> None:
 
 
 def test_options_that_are_wrong() -> None:
+    given: dict[str, Any]
     for given in (
         {"tables": []},
         {"tables": ["a.b.c"]},

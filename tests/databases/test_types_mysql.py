@@ -12,10 +12,11 @@ import msgspec
 import pymysql
 import pytest
 
+from plugins.connections.mysql import Mysql as Kind
 from reactor.contracts.errors import NotReady
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
-from tests.databases.test_mysql import Kind, Server, clean, listening, options, sql
+from tests.databases.test_mysql import Server, clean, listening, options, sql
 from triggers.kit.changes import TableName
 from triggers.mysql.charsets import _codec
 from triggers.mysql.json import read_json

@@ -21,25 +21,25 @@ from tests.flows_help import begin
 ODD = ["name \udcff", {"k\ud83d": 1}]
 
 
-class Options(msgspec.Struct):
+class OddOptions(msgspec.Struct):
     message: Any = None
 
 
 class Odd:
-    Options = Options
+    Options = OddOptions
     needs = None
 
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: OddOptions, context: Any) -> Any:
         return ODD
 
 
 class Failing(Odd):
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: OddOptions, context: Any) -> Any:
         raise StepFailed("x.odd", "bad \udcff", details={"name": ODD})
 
 
 class Crashing(Odd):
-    async def run(self, options: Options, context: Any) -> Any:
+    async def run(self, options: OddOptions, context: Any) -> Any:
         raise ValueError("bad \udcff")
 
 

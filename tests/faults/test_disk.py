@@ -63,7 +63,7 @@ async def test_no_false_acknowledgement(tmp_path: Path, anyio_backend: str, erro
         acknowledged: list[str] = []
         store = SqliteStore(folder, floor=0, vfs="faults")
         hints: list[bool] = []
-        store.watch(lambda signalled, due, hints=hints: hints.append(due))  # type: ignore[misc]
+        store.watch(lambda signalled, due, hints=hints: hints.append(due))
         try:
             await store.open()
             for number in range(8):
@@ -105,7 +105,7 @@ def test_the_version_gate() -> None:
         ((3, 50, 6), False),
         ((3, 54, 0), True),
     ):
-        assert library_is_safe(version) is safe  # type: ignore[arg-type]
+        assert library_is_safe(version) is safe
 
 
 @pytest.mark.anyio

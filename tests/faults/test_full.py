@@ -91,7 +91,7 @@ async def test_a_run_that_cannot_go_on_is_parked_when_there_is_room() -> None:
             while (record := await store.run("run_1")) is None or record.status is not Status.paused:
                 await anyio.sleep(0.005)
             group.cancel_scope.cancel()
-    assert record.error is not None and record.error["type"] == "plan.missing"
+    assert record is not None and record.error is not None and record.error["type"] == "plan.missing"
     assert "store.full" in facts.seen
 
 

@@ -70,7 +70,7 @@ async def listening(store: MemoryStore, listen: Callable[[Any], Awaitable[None]]
     clock, facts = Clock(), Facts()
     engine: Any = SimpleNamespace(has_room=lambda: True)
     preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
-    inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
+    inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)
     kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
     trigger = SimpleNamespace(kind="own", source="own:1", options=None)
     plan = SimpleNamespace(flow="flow", folder="/", enabled=True, responds=False)

@@ -102,7 +102,7 @@ def played(
             nursery.cancel_scope.cancel()
         return recorder.events
 
-    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))  # type: ignore[no-any-return]
+    return trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC).timestamp()
