@@ -17,6 +17,7 @@ from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.faults.test_full import Facts
 from tests.flows_help import KINDS
+from tests.waiting import soon
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: %s\n"
 
@@ -271,8 +272,7 @@ async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path, monkeyp
     catalog.changed = tell
     async with anyio.create_task_group() as group:
         group.start_soon(catalog.watch)
-        while not looks:
-            await anyio.sleep(0.01)
+        await soon(lambda: looks, "it does not watch")
         for _ in range(30):
             with (tmp_path / "log.txt").open("a") as file:
                 file.write("x\n")

@@ -22,6 +22,7 @@ from reactor.router.prepare import Preparer
 from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.store.memory.store import MemoryStore
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -181,12 +182,6 @@ async def test_an_event_whose_source_is_stopped_while_it_is_stored_is_settled() 
         assert store.taken == [1] and facts.seen.count("event.accepted") == 1
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
-
-
 @pytest.mark.parametrize(
     ("error", "state", "said"),
     [
@@ -210,7 +205,7 @@ async def test_a_source_says_the_words_of_the_fault(error: Exception, state: str
 
     async with listening(MemoryStore(), listen) as sources:
         source = sources.active["own:1"]
-        await until(lambda: source.failures > 0)
+        await soon(lambda: source.failures > 0, "nothing failed")
         assert (source.state, source.error) == (state, said)
         facts: Any = sources.observer
         assert ("source.crashed" in facts.seen) == (state == "crashed")
@@ -222,7 +217,7 @@ async def test_a_lost_connection_counts_before_what_follows_from_it() -> None:
 
     async with listening(MemoryStore(), listen) as sources:
         source = sources.active["own:1"]
-        await until(lambda: source.failures > 0)
+        await soon(lambda: source.failures > 0, "nothing failed")
         assert (source.state, source.error) == ("disconnected", "lost")
 
 
@@ -253,10 +248,10 @@ async def test_failing_is_a_fact_after_five_crashes_in_a_row(ready: bool) -> Non
 
     async with listening(MemoryStore(), listen) as sources:
         source, facts = sources.active["own:1"], sources.observer
-        await until(lambda: lives == 9)
+        await soon(lambda: lives == 9, "it was not begun anew")
         told = [fields for fact, fields in facts.told if fact == "source.failing"]  # type: ignore[attr-defined]
         assert told == [{"source": "own:1", "count": 5, "error": "ValueError: number 5"}], "once, with the count"
-        await until(lambda: source.state == "listening")
+        await soon(lambda: source.state == "listening", "it does not listen")
         assert source.error is None and (ready or source.failures == 0), "cleared by listening again"
 
 
@@ -277,7 +272,7 @@ async def test_one_that_listens_long_enough_is_well_again() -> None:
     store = MemoryStore()
     async with listening(store, listen) as sources:
         sources.clock.monotonic = lambda: moment  # type: ignore[method-assign]
-        await until(lambda: lives > 8)
+        await soon(lambda: lives > 8, "it was not begun anew")
         assert sources.active["own:1"].failures <= 1
 
 
