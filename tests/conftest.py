@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.daemon import end_daemons
+from tests.guard import blocking, limits
 from tests.guard.processes import Session
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -16,6 +17,33 @@ settings.load_profile("default")
 
 for name in [name for name in os.environ if name.startswith("REACTOR_") and not name.startswith("REACTOR_TEST_")]:
     del os.environ[name]
+
+
+def pytest_configure() -> None:
+    limits.stderr = os.dup(2)
+    blocking.watch()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    with limits.limited(f"the set-up of {item.nodeid}", limits.seconds_of(item)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with limits.limited(item.nodeid, limits.seconds_of(item)):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    with limits.limited(f"the end of {item.nodeid}", limits.seconds_of(item)):
+        return (yield)
+
+
+def pytest_enter_pdb() -> None:
+    limits.off()
 
 
 @pytest.fixture
@@ -38,3 +66,11 @@ def _no_daemon_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[Non
     yield
     if folder is not None:
         end_daemons(folder)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    blocking.taken()
+    yield
+    if found := blocking.taken():
+        pytest.fail("\n".join(found), pytrace=False)

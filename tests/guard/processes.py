@@ -16,6 +16,9 @@ VARIABLE = "REACTOR_TEST_SESSION"
 GRACE = 10.0
 """Seconds in which processes that were told to end may do so when the session is over."""
 
+HELPER = "from multiprocessing.resource_tracker import main"
+"""Python's own process beside one that uses multiprocessing; it ends with it."""
+
 folder: Path | None = None
 """Where servers of this session keep what is theirs; None outside of a session. Other users may pass through it."""
 
@@ -39,7 +42,7 @@ class Session:
         os.environ[VARIABLE] = f"{self._outer} {token}".strip()
 
     def running(self) -> list[reaper.Found]:
-        return reaper.running(self._marks)
+        return [one for one in reaper.running(self._marks) if HELPER not in one.command]
 
     def end(self) -> list[reaper.Found]:
         """What still ran, and was killed, after a time in which it could end by itself."""

@@ -22,9 +22,9 @@ processes.GRACE = 0.2
 """
 
 
-def session(folder: Path, test: str, *options: str) -> subprocess.Popen[str]:
+def session(folder: Path, test: str, *options: str, conftest: str = INNER) -> subprocess.Popen[str]:
     """Another session of pytest with one file of tests, guarded as this one is."""
-    (folder / "conftest.py").write_text(INNER)
+    (folder / "conftest.py").write_text(conftest)
     (folder / "test_inner.py").write_text(textwrap.dedent(test))
     command = [
         sys.executable,
