@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.daemon import end_daemons
-from tests.guard import blocking, limits
+from tests.guard import blocking, kinds, limits, processes
 from tests.guard.processes import Session
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
@@ -24,8 +24,15 @@ def pytest_configure() -> None:
     blocking.watch()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and kinds.starts_a_process(item):
+            item.add_marker("daemon")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    processes.expected = item.get_closest_marker("daemon") is not None
     with limits.limited(f"the set-up of {item.nodeid}", limits.seconds_of(item)):
         return (yield)
 
@@ -62,8 +69,8 @@ def _no_process_outlives_the_session(tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(autouse=True)
 def _no_daemon_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     yield
+    folder = request.node.funcargs.get("tmp_path")
     if folder is not None:
         end_daemons(folder)
 

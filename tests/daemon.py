@@ -14,6 +14,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+from tests.guard import processes
+
 EXECUTABLE = os.environ.get("REACTOR_TEST_EXECUTABLE")
 COMMAND = [str(Path(EXECUTABLE).absolute())] if EXECUTABLE else [sys.executable, "-m", "reactor"]
 """What the tests of the daemon run: the source, or the executable that the variable names."""
@@ -72,6 +74,7 @@ class Daemon:
         if self not in STARTED:
             STARTED.append(self)
         assert self.process is None or self.process.poll() is not None, "it runs already"
+        assert processes.expected, "this test needs the mark `daemon`: tests.guard.kinds did not see that it starts one"
         place = self.place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -51,6 +51,7 @@ class Service:
             return True
 
     def start(self, seconds: float = 60.0) -> Self:
+        assert processes.expected, "this test needs the mark `daemon`: tests.guard.kinds did not see that it starts one"
         if self.external:
             return self
         os.environ["PATH"] += ":/usr/sbin" if "/usr/sbin" not in os.environ["PATH"] else ""

@@ -19,6 +19,9 @@ GRACE = 10.0
 HELPER = "from multiprocessing.resource_tracker import main"
 """Python's own process beside one that uses multiprocessing; it ends with it."""
 
+expected = True
+"""Whether the test that runs may start a daemon or a server: those with the mark may."""
+
 folder: Path | None = None
 """Where servers of this session keep what is theirs; None outside of a session. Other users may pass through it."""
 

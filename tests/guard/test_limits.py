@@ -9,6 +9,7 @@ import pytest
 
 from tests.guard.test_processes import session
 
+pytestmark = pytest.mark.daemon
 HOOKS = """
 from tests.guard import limits
 from tests.conftest import pytest_configure, pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown

@@ -13,6 +13,7 @@ import pytest
 
 from tests.daemon import eventually
 
+pytestmark = pytest.mark.daemon
 ROOT = Path(__file__).parent.parent.parent
 INNER = """
 from tests.guard import processes
