@@ -1,4 +1,4 @@
-# make run: sets up and starts the daemon on examples/.  make test: sets up, starts what the tests need, runs all.
+# make run: sets up and starts the daemon on examples/.  make check: lint, types and the quick tests.  make test: sets up, starts what the tests need, runs all.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ FROZEN := tests/acceptance/test_connections.py tests/acceptance/test_hooks.py te
 # Tests wait for servers more than they work: two files at once on two cores. Each worker starts servers of its own.
 SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: setup services run test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
+.PHONY: setup services run check test lint build smoke bench bench-brokers bench-capture bench-plugins bench-expressions pages proto lock clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ services:
 	test -z "$$missing" || sh build/apt.sh $$missing
 	@ls .work/kafka/lib/kafka_*.jar >/dev/null 2>&1 || { mkdir -p .work/kafka && \
 		mvn -q -f tests/kafka.xml dependency:copy-dependencies -DoutputDirectory="$$PWD/.work/kafka/lib"; }
+
+# What needs neither the daemon as a process nor a server: in a minute or so, for each change.
+check: lint
+	REACTOR_TEST_SEEDS=30 $(BIN)/python -m pytest tests -m 'not daemon' -n 2 --dist worksteal
 
 test: setup services lint
 	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE)

@@ -40,15 +40,14 @@ def notices() -> str:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        meta = distribution.metadata
-        licence = meta.get("License-Expression") or meta.get("License") or "see below"
-        parts.append(f"{'=' * 80}\n{name} {distribution.version}: {licence.splitlines()[0]}\n")
-        for file in distribution.files or []:
-            if "dist-info" in str(file) and any(
-                word in file.name.upper() for word in ("LICENSE", "LICENCE", "COPYING", "NOTICE")
-            ):
-                text = file.locate().read_text("utf-8", "replace") if hasattr(file, "locate") else ""
-                parts.append(text)
+        licence = sbom.licence_of(distribution) or "see below"
+        parts.append(f"{'=' * 80}\n{name} {distribution.version}: {licence}\n")
+        parts += [
+            Path(file.locate()).read_text("utf-8", "replace")
+            for file in distribution.files or []
+            if "dist-info" in str(file)
+            and any(word in file.name.upper() for word in ("LICENSE", "LICENCE", "COPYING", "NOTICE"))
+        ]
     parts.append(f"{'=' * 80}\nPython {sys.version.split()[0]}: PSF-2.0\n")
     return "\n".join(parts)
 

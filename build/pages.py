@@ -31,18 +31,19 @@ def pages() -> list[Path]:
     )
 
 
+def with_tables(text: str, registry: LazyRegistry[Any]) -> str:
+    """The text of a page with its tables of options as the code has them."""
+
+    def table(found: re.Match[str]) -> str:
+        return f"<!-- options {found[1]} -->\n{option_table(registry.get(found[1]).Options)}\n<!-- end -->"
+
+    return re.sub(r"<!-- options (\S+) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
 def main() -> int:
     for page in pages():
         text = page.read_text("utf-8")
-        registry = registry_of(page)
-        fresh = re.sub(
-            r"<!-- options (\S+) -->\n.*?<!-- end -->",
-            lambda m, registry=registry: (
-                f"<!-- options {m[1]} -->\n{option_table(registry.get(m[1]).Options)}\n<!-- end -->"
-            ),
-            text,
-            flags=re.DOTALL,
-        )
+        fresh = with_tables(text, registry_of(page))
         if fresh != text:
             page.write_text(fresh, "utf-8")
             print(page.relative_to(ROOT))

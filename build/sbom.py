@@ -66,18 +66,22 @@ def make(pure: list[Any], binaries: list[Any], datas: list[Any]) -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
+def licence_of(distribution: importlib.metadata.Distribution) -> str:
+    """What a package says of its licence, in one line; empty when it says nothing."""
+    said = distribution.metadata.json
+    text = said.get("license_expression") or said.get("license") or ""
+    return text.strip().partition("\n")[0] if isinstance(text, str) else ""
+
+
 def _package(name: str, count: int) -> dict[str, Any]:
     distribution = importlib.metadata.distribution(name)
-    meta = distribution.metadata
-    licence = meta.get("License-Expression") or (meta.get("License") or "").splitlines()[:1] or "unknown"
-    text = licence if isinstance(licence, str) else licence[0] if licence else "unknown"
     return {
         "type": "library",
         "bom-ref": f"pypi:{name.lower()}",
         "name": name,
         "version": distribution.version,
         "purl": f"pkg:pypi/{name.lower().replace('_', '-')}@{distribution.version}",
-        "licenses": [{"license": {"name": text[:100] or "unknown"}}],
+        "licenses": [{"license": {"name": licence_of(distribution)[:100] or "unknown"}}],
         "properties": [{"name": "reactor:files", "value": str(count)}],
     }
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def start_brokers() -> dict[str, services.Service]:
     kinds = (
         services.Redis, services.Nats, services.Mqtt, services.Amqp, services.Kafka, services.Postgres, services.Mariadb,
     )  # fmt: skip
-    started = {kind.name: kind() for kind in kinds}
+    started: dict[str, services.Service] = {kind.name: kind() for kind in kinds}
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda one: one.start(), started.values()))
 
@@ -384,14 +385,15 @@ def smoke(executable: Path, brokers: dict[str, services.Service]) -> int:
             (tools / tool).symlink_to(str(shutil.which(tool)))
         (base / "tmp").mkdir()
         environment = {"PATH": str(tools), "TMPDIR": str(base / "tmp")}
-        for check in (
+        checks: tuple[Callable[[], object], ...] = (
             lambda: print(
                 f"start to first answer: {min(start_time(executable, _folder(base, f's{i}')) for i in range(3)):.2f} s"
             ),
             lambda: triggers(executable, _folder(base, "t"), environment, brokers),
             lambda: examples(executable, _folder(base, "e"), environment),
             lambda: bundle(executable, _folder(base, "b"), environment),
-        ):
+        )
+        for check in checks:
             check()
             passed += 1
     print(f"smoke: {passed} passed, 0 failed")

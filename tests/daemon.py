@@ -12,7 +12,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from tests.guard import processes
 
 EXECUTABLE = os.environ.get("REACTOR_TEST_EXECUTABLE")
 COMMAND = [str(Path(EXECUTABLE).absolute())] if EXECUTABLE else [sys.executable, "-m", "reactor"]
@@ -68,9 +70,11 @@ class Daemon:
         partial.write_text(text, "utf-8")
         partial.replace(path)
 
-    def start(self, wait: bool = True) -> Daemon:
+    def start(self, wait: bool = True) -> Self:
         if self not in STARTED:
             STARTED.append(self)
+        assert self.process is None or self.process.poll() is not None, "it runs already"
+        assert processes.expected, "this test needs the mark `daemon`: tests.guard.kinds did not see that it starts one"
         place = self.place = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -81,7 +85,11 @@ class Daemon:
                 env={**os.environ, **self.env}, stderr=log, stdout=log, cwd=self.folder,
             )  # fmt: skip
         if wait:
-            started = self.wait_log("daemon.started", place)
+            try:
+                started = self.wait_log("daemon.started", place)
+            except BaseException:
+                self.__exit__()
+                raise
             self.port = int(started["url"].rpartition(":")[2])
         return self
 
@@ -135,7 +143,7 @@ class Daemon:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(40)
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -16,6 +16,7 @@ from reactor.contracts.event import Event, StoredEvent
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.store import Journal
 from reactor.engine import machine
+from reactor.engine.state import Run
 from reactor.kit.clock import SystemClock
 from reactor.router.match import FlowSet
 
@@ -64,7 +65,7 @@ def stored(data: Any = None, **fields: Any) -> StoredEvent:
     return StoredEvent(id="evt_1", event=event, at=1000.0, origin="http")
 
 
-def begin(text: str, data: Any = None, **fields: Any) -> machine.Run:
+def begin(text: str, data: Any = None, **fields: Any) -> Run:
     """A run walked until quiet."""
     run = machine.begin(plan(text), stored(data, **fields), "run_1", "http", 1000.0, {}, BOUNDS)
     while machine.walk(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import socket
@@ -81,7 +82,7 @@ class MailServer:
     def __exit__(self, *_: object) -> None:
         def hang_up() -> None:
             for session in self._sessions:
-                if session.transport is not None:
+                if isinstance(session.transport, asyncio.WriteTransport):
                     session.transport.abort()
 
         self._controller.loop.call_soon_threadsafe(hang_up)

@@ -16,6 +16,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from tests import services
+from tests.guard import processes
 
 USER, PASSWORD = "reactor", "s3cret-pass/w:rd"
 
@@ -24,7 +25,7 @@ class Papers:
     """An authority, a server's and a client's certificate, as files that any user may read."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="reactor-papers-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="reactor-papers-", dir=processes.folder))
         self.folder.chmod(0o755)
         authority = trustme.CA(key_type=trustme.KeyType.RSA)
         self.ca = self.folder / "ca.pem"

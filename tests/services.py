@@ -12,7 +12,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Self
+
+from tests.guard import processes, reaper
+
+SERVICE = "REACTOR_TEST_SERVICE"
+"""The variable by which all processes of a server are known."""
 
 
 class Service:
@@ -28,7 +33,7 @@ class Service:
         if given is not None:
             self.host, _, port = given.rpartition(":")
             self.port = int(port)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"reactor-{self.name}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"reactor-{self.name}-", dir=processes.folder))
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -37,33 +42,47 @@ class Service:
     def environment(self) -> dict[str, str]:
         return {}
 
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
     def answers(self) -> bool:
         with socket.create_connection((self.host, self.port), timeout=1):
             return True
 
-    def start(self, seconds: float = 60.0) -> Service:
+    def start(self, seconds: float = 60.0) -> Self:
+        assert processes.expected, "this test needs the mark `daemon`: tests.guard.kinds did not see that it starts one"
         if self.external:
             return self
         os.environ["PATH"] += ":/usr/sbin" if "/usr/sbin" not in os.environ["PATH"] else ""
         if shutil.which(self.program) is None:
             raise RuntimeError(f"{self.program} is not installed; `make services` installs it")
         self.port = self.port or free_port()
-        log = (self.folder / "log").open("ab")
-        self.process = subprocess.Popen(
-            self.command(), stdout=log, stderr=log, cwd=self.folder, env={**os.environ, **self.environment()},
-            start_new_session=True,
-        )  # fmt: skip
-        log.close()
+        given = {**os.environ, **self.environment(), SERVICE: str(self.folder)}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, cwd=self.folder, env=given, start_new_session=True
+            )
+        try:
+            self._wait(self.process, seconds)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _wait(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        """Until it answers."""
         end = time.monotonic() + seconds
+        said: object = "no answer"
         while True:
             try:
                 if self.answers():
-                    return self
+                    return
             except Exception as error:
-                last: Any = error
-            if self.process.poll() is not None or time.monotonic() > end:
+                said = error
+            if process.poll() is not None or time.monotonic() > end:
                 text = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
-                raise RuntimeError(f"{self.name} does not start: {last}\n{text}")
+                raise RuntimeError(f"{self.name} does not start: {said}\n{text}")
             time.sleep(0.02)
 
     def kill(self) -> None:
@@ -87,7 +106,9 @@ class Service:
         self.start()
 
     def close(self) -> None:
+        """The end of the server, of all that it started, and of its folder."""
         self.kill()
+        reaper.end(reaper.Marks(f"{SERVICE}={self.folder}", 0, ()))
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -191,16 +212,20 @@ class Mqtt(Service):
 
 
 class Amqp(Service):
+    """With an epmd of its own, where Erlang's nodes are registered: one that is shared would outlive it."""
+
     name, program = "amqp", "rabbitmqctl"
+    distribution = names = 0
 
     def environment(self) -> dict[str, str]:
-        self.distribution = getattr(self, "distribution", None) or free_port()
+        self.distribution = self.distribution or free_port()
+        self.names = self.names or free_port()
         return {
             "HOME": str(self.folder), "RABBITMQ_NODENAME": f"reactor{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(self.distribution),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"), "RABBITMQ_LOG_BASE": str(self.folder / "logs"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"), "RABBITMQ_CONF_ENV_FILE": str(self.folder / "env"),
-            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"), "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"), "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(self.names),
         }  # fmt: skip
 
     def command(self) -> list[str]:

@@ -15,18 +15,19 @@ from reactor.contracts.errors import NotConnected, NotReady, StepFailed
 from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.clock import SystemClock
 from reactor.lending.connections import Connections, _no_expression
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
 
-class Options(msgspec.Struct):
+class MoodyOptions(msgspec.Struct):
     password: str = ""
 
 
-class Moody(ConnectionKind[Options, object]):
+class Moody(ConnectionKind[MoodyOptions, object]):
     """A kind whose library raises what it likes."""
 
-    Options = Options
+    Options = MoodyOptions
     opening: ClassVar[Exception | None] = None
     checking: ClassVar[Exception | None] = None
     checks: ClassVar[int] = 0
@@ -81,16 +82,12 @@ async def test_a_fault_is_said_and_the_watch_goes_on(
     async with anyio.create_task_group() as group:
         group.start_soon(connections.watch)
         monkeypatch.setattr(Moody, "checking", error)
-        with anyio.fail_after(10):
-            while connections.items()[0].state != "disconnected":
-                await anyio.sleep(0.001)
+        await soon(lambda: connections.items()[0].state == "disconnected", "the connection was not given up", 10)
         assert connections.items()[0].error == said == await connections.check("one")
         monkeypatch.setattr(Moody, "checking", None)
         assert await connections.check("one") is None, "it is opened anew"
         seen = Moody.checks
-        with anyio.fail_after(10):
-            while Moody.checks < seen + 3:
-                await anyio.sleep(0.001)
+        await soon(lambda: Moody.checks >= seen + 3, "it was not looked after any more", 10)
         group.cancel_scope.cancel()
 
 

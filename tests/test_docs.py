@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_option_tables_are_those_of_the_code(page: Path) -> None:
     found = re.findall(r"<!-- options (\S+) -->\n(.*?)\n<!-- end -->", page.read_text(), re.DOTALL)
     assert found
     table_of = {"connections": CONNECTIONS, "plugins": ACTIONS, "triggers": TRIGGERS}[page.parent.parent.name]
-    registry = LazyRegistry(table_of)
+    registry = LazyRegistry[Any](table_of)
     for name, table in found:
         kind = registry.get(name)
         assert table == option_table(kind.Options), f"{page}: the table of {name} is old"

@@ -217,7 +217,7 @@ def test_the_top_level_holds_only_what_is_planned() -> None:
     }
     planned = {
         "pyproject.toml", "README.md", "Makefile", "reactor", "triggers", "flows", "plugins", "proto", "build", "tests",
-        "examples", "requirements.lock", "LICENSE",
+        "examples", "requirements.lock", "LICENSE", "CONTRIBUTING.md",
     }  # fmt: skip
     assert {name for name in names if not name.startswith(".")} <= planned
 

@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -122,6 +123,7 @@ def test_schemathesis_finds_no_server_error(daemon: Daemon) -> None:
     checks = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 
     for operation in schema.get_all_operations():
+        assert isinstance(operation, Ok), operation
         strategy = operation.ok().as_strategy()
 
         @settings(

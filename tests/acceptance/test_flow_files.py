@@ -18,6 +18,7 @@ from reactor.store.memory.store import MemoryStore
 from tests.daemon import Daemon, eventually
 from tests.faults.test_full import Facts
 from tests.flows_help import KINDS, Told, versions
+from tests.waiting import soon
 
 FLOW = "flow: hello\nwhen: [{http: POST /hello}]\ndo: []\noutput: %s\n"
 
@@ -245,7 +246,7 @@ async def test_a_watcher_that_breaks_is_replaced_by_polling(tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None:
+async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that flows write beside themselves do not wake it; one changed file is the only one that is read."""
     for number in range(20):
         (tmp_path / f"flow-{number}.yaml").write_text(f"flow: f-{number}\nwhen: [manual]\ndo: []\n")
@@ -269,11 +270,11 @@ async def test_nothing_is_looked_at_when_nothing_changes(tmp_path: Path) -> None
         read.append(path)
         return plain_read(path, *rest)
 
-    catalog._files.look, catalog._files._read = look, reading  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(catalog._files, "look", look)
+    monkeypatch.setattr(catalog._files, "_read", reading)
     async with anyio.create_task_group() as group:
         group.start_soon(catalog.watch)
-        while not looks:
-            await anyio.sleep(0.01)
+        await soon(lambda: looks, "it does not watch")
         for _ in range(30):
             with (tmp_path / "log.txt").open("a") as file:
                 file.write("x\n")

@@ -260,8 +260,8 @@ def test_inputs_that_do_not_fit_are_a_sentence(daemon: Daemon) -> None:
         daemon.post("/api/v1/flows/inputs/runs", [1]).json["detail"].endswith("the inputs must be an object, not [1]")
     )
     for arguments in ([], ["--input", "{}"]):
-        said = daemon.cli("start", "inputs", *arguments)
-        assert (said.returncode, said.stderr) == (1, "reactor: inputs cannot start: name is required but missing\n")
+        done = daemon.cli("start", "inputs", *arguments)
+        assert (done.returncode, done.stderr) == (1, "reactor: inputs cannot start: name is required but missing\n")
     assert daemon.cli("start", "inputs", "--input", '{"name": "Ada"}').returncode == 0
 
 

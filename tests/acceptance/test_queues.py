@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.daemon import Daemon, eventually
 
@@ -62,7 +63,7 @@ def test_each_message_once_through_a_kill(tmp_path: Path) -> None:
     assert {run["status"] for run in runs} == {"succeeded"}
 
 
-def pages(daemon: Daemon) -> list[list[dict[str, object]]]:
+def pages(daemon: Daemon) -> list[list[dict[str, Any]]]:
     found, cursor = [], ""
     while True:
         page = daemon.get(f"/api/v1/runs?flow=worker&limit=1000{cursor}")

@@ -122,8 +122,8 @@ def test_there_and_back_and_what_is_wrong(kind: str, papers: Papers, tmp_path: P
                 assert done.returncode == 0, done.stderr
             daemon.flow("sink.yaml", SINK % (case.trigger, case.output))
             eventually(lambda: _listens(daemon, kind), 40, "the source does not listen")
-            done = daemon.post("/hooks/out?wait", {})
-            assert done.status == 200, done.raw
+            answer = daemon.post("/hooks/out?wait", {})
+            assert answer.status == 200, answer.raw
             eventually(lambda: _outputs(daemon) == [7], 40, "it did not come back")
             assert daemon.stop() == 0
         checked = tmp_path / "checked/connections"

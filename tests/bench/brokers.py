@@ -36,7 +36,7 @@ def runs(daemon: Daemon) -> int:
     found = store.execute("SELECT coalesce(max(seq), 0) FROM runs").fetchone()
     store.close()
     assert found is not None
-    return int(found[0])  # type: ignore[arg-type]
+    return int(found[0])
 
 
 def bare_kafka(server: Any) -> float:

@@ -187,7 +187,9 @@ def main() -> None:
         try:
             number = "double precision" if kind == "postgres" else "double"
             table = f"CREATE TABLE bench (n int PRIMARY KEY, at {number}, name varchar(40), price numeric(8,2))"
-            write(lambda connection, table=table: (connection.cursor().execute(table), connection.commit()))
+            with contextlib.closing(connect()) as connection:
+                connection.cursor().execute(table)
+                connection.commit()
             bare = bare_postgres if kind == "postgres" else bare_mysql
             bare_rate, bare_late = bare(server, write, connect)
             rate, late, used = durable(kind, server, write)

@@ -94,7 +94,7 @@ def measure(count: int, folder: Path) -> None:
         for edition in range(2, 7):
             daemon.flow("flow-7.yaml", FLOW.format(number=7, edition=edition))
             begun = time.perf_counter()
-            eventually(lambda n=edition: answer(daemon) == n, 60, "not loaded")  # type: ignore[misc]
+            eventually(lambda n=edition: answer(daemon) == n, 60, "not loaded")
             print(f"one file changed: loaded after {time.perf_counter() - begun:.2f} s", flush=True)
         print(f"requests, one file changes: {requests.end()}", flush=True)
         requests = Requests(daemon.port)

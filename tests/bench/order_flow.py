@@ -200,7 +200,7 @@ def main() -> None:
         import apsw
 
         stored = apsw.Connection(str(daemon.data / "reactor.db"), flags=apsw.SQLITE_OPEN_READONLY)
-        runs = stored.execute("SELECT count(*) FROM runs WHERE status = 'succeeded'").fetchone()[0]
+        ((runs,),) = stored.execute("SELECT count(*) FROM runs WHERE status = 'succeeded'")
         stored.close()
         assert runs >= answered, (runs, answered)
         print(f"\n{runs:,} succeeded runs in the store for {answered:,.0f} answered requests")

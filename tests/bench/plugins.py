@@ -77,7 +77,8 @@ async def bare(folder: Path) -> tuple[float, float]:
     """Calls a second with 64 under way, and the median of one at a time in µs."""
     command = [sys.executable, "plugin.py"]
     async with await anyio.open_process(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None and stdout is not None
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "act", "params": {"input": {"text": "hello"}}}).encode()
 
         async def exchange(count: int, under_way: int) -> None:
@@ -85,9 +86,9 @@ async def bare(folder: Path) -> tuple[float, float]:
             while seen < count:
                 fresh = min(under_way - (sent - seen), count - sent)
                 if fresh:
-                    await process.stdin.send((line + b"\n") * fresh)
+                    await stdin.send((line + b"\n") * fresh)
                     sent += fresh
-                for answer in (await process.stdout.receive()).splitlines():
+                for answer in (await stdout.receive()).splitlines():
                     seen += 1
                     if answer.startswith(b"{") and answer.endswith(b"}"):
                         json.loads(answer)
@@ -157,9 +158,13 @@ async def measure(call: Any, calls: int) -> tuple[float, float]:
     return rate, statistics.median(times)
 
 
+async def _refuse(event: dict[str, Any]) -> dict[str, Any]:
+    raise ValueError("nothing takes events here")
+
+
 async def hosted(folder: Path, calls: int) -> tuple[float, float]:
     kinds = make_kinds(None)
-    host = Host([folder], kinds, SystemClock(), Observers(), None)
+    host = Host([folder], kinds, SystemClock(), Observers(), _refuse)
     context: Any = SimpleNamespace(run="r", flow="f", step="s", attempt=1, idempotency_key="k", deadline=None)
     async with anyio.create_task_group() as group:
         await host.load(group)

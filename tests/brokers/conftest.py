@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests import services
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real servers start, stop, and take thousands of messages."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.limit(300))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def numbers(daemon: Daemon) -> Counter[int]:
         rows = store.execute("SELECT output FROM runs WHERE flow = 'sink'").fetchall()
     finally:
         store.close()
-    return Counter(json.loads(row[0]) for row in rows if row[0] is not None)
+    return Counter(json.loads(output) for (output,) in rows if isinstance(output, bytes | str))
 
 
 def survive(

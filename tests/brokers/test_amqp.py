@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +226,12 @@ def test_a_queue_that_is_deleted_is_made_anew(amqp_server: Server, tmp_path: Pat
             return number in numbers(daemon)
 
         eventually(lambda: arrives(1), 20, "nothing came")
+
+        def facts() -> list[str]:
+            return [one["fact"] for one in daemon.facts()]
+
         for number in (2, 3):
             using(amqp_server, lambda channel: channel.queue_delete("taken"))
-            facts = lambda: [one["fact"] for one in daemon.facts()]  # noqa: E731
             eventually(lambda: facts().count("source.warning") == number - 1, 20, "the gap is not said")  # noqa: B023
             eventually(lambda: arrives(number), 20, f"deaf: {item('sink')}")  # noqa: B023
         assert "taken was deleted" in item("sink")["warning"] and item("other")["failures"] == 0
@@ -310,8 +314,8 @@ async def test_a_refused_message_fails_no_other(amqp_server: Server, tmp_path: P
     async with anyio.create_task_group() as group:
         for number in range(60):
             if number % 10 == 5:
-                group.start_soon(lambda: act(exchange="no-exchange", key="x", data=1))
-            group.start_soon(lambda n=number: act(queue="many", data=n))
+                group.start_soon(partial(act, exchange="no-exchange", key="x", data=1))
+            group.start_soon(partial(act, queue="many", data=number))
     assert [error.type for error in refused] == ["amqp.refused"] * 6 and "no-exchange" in str(refused[0])
     assert not client.gone.is_set()
     await client.connection.close()

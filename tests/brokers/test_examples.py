@@ -44,7 +44,7 @@ def running(daemon: Daemon) -> Iterator[None]:
 def start(daemon: Daemon, name: str, server: services.Service) -> None:
     text = (EXAMPLES / f"{name}.yaml").read_text()
     assert "enabled: false" in text and PLACES[name] in text
-    daemon.flow(f"{name}.yaml", text.replace("enabled: false\n", "").replace(PLACES[name], server.url))  # type: ignore[attr-defined]
+    daemon.flow(f"{name}.yaml", text.replace("enabled: false\n", "").replace(PLACES[name], server.url))
     daemon.start()
     settle(daemon)
 

@@ -41,6 +41,7 @@ from tests.brokers.harness import (
 from tests.daemon import Daemon, eventually
 from tests.plugins.test_file import call, context
 from tests.services import Kafka as Server
+from tests.waiting import soon
 from triggers.kafka.consumer import Member
 from triggers.kafka.kind import Kafka
 from triggers.kafka.options import Options
@@ -226,18 +227,15 @@ async def test_what_was_read_before_a_rebalance_is_not_taken_after_it(
                 partition_assignment_strategy=[StickyPartitionAssignor],
             )  # fmt: skip
             await other.start()
-            while assigned < 2:
-                await anyio.sleep(0.05)
+            await soon(lambda: assigned >= 2, "the second member was not given its part", 60)
             # as if it had had the partition meanwhile: past the library's own check, the broker takes it of a member
             offsets = {TopicPartition("stale", 0): OffsetAndMetadata(10, "")}
             await other._coordinator.commit_offsets(other._subscription.subscription.assignment, offsets)
             await other.stop()
-            while assigned < 3:
-                await anyio.sleep(0.05)
+            await soon(lambda: assigned >= 3, "the group did not share anew", 60)
             room.set()
             await anyio.to_thread.run_sync(send, kafka_server, "stale", [(None, b"10"), (None, b"11")])
-            while not made.events or made.events[-1].data != 11:
-                await anyio.sleep(0.05)
+            await soon(lambda: made.events and made.events[-1].data == 11, "the last message did not come", 60)
         group.cancel_scope.cancel()
     assert [event.data for event in made.events] == [0, 10, 11], "the one that was on its way, and the new ones"
 

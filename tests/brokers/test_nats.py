@@ -92,7 +92,7 @@ def test_a_stream_through_kills_and_restarts(nats_server: Server, tmp_path: Path
 
     def acknowledged() -> bool:
         info = using(nats_server, lambda client: client.jetstream().consumer_info("flood", "d"))
-        return info.num_ack_pending == 0 and info.num_pending == 0
+        return (info.num_ack_pending, info.num_pending) == (0, 0)
 
     publish = publisher(nats_server, "flood")
     survive(Daemon(tmp_path), nats_server, publish, trigger, acknowledged=acknowledged)

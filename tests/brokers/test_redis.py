@@ -360,7 +360,7 @@ async def test_the_other_side_takes_away_what_it_reads(redis_server: Server, giv
         client.xgroup_destroy(key, "reactor")
 
     async def kill() -> None:
-        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        client.client_kill_filter(_type="pubsub")
 
     async def nothing() -> None:
         return None

@@ -59,7 +59,8 @@ class Whole(ActionKind[NoOptions]):
 
 def without(name: str) -> type[AnyAction]:
     attributes = {key: value for key, value in vars(Whole).items() if key != name and key != "__dict__"}
-    return type(ActionKind)("Part", (ActionKind,), attributes)
+    made: type[AnyAction] = type("Part", (ActionKind,), attributes)
+    return made
 
 
 LACKING: dict[str, Any] = {

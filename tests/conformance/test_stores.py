@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from reactor.contracts.errors import StoreFull
@@ -16,6 +16,7 @@ from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.faults import FaultyStore
 from reactor.testing.store_parts import accept, joined, over, start
 from reactor.testing.store_suite import CHECKS
+from tests.waiting import soon
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -54,12 +55,14 @@ async def test_a_really_full_file_refuses_loses_nothing_and_recovers(tmp_path: P
             kept.append(f"run_{number}")
     assert store.health() == "the disk is full"
     store._writer.pragma("max_page_count", 1_000_000)
-    for _ in range(1000):
-        try:
+
+    async def goes_in() -> bool:
+        with contextlib.suppress(StoreFull):
             await accept(store, start("run_after", begun=over()), id="evt_after")
-            break
-        except StoreFull:
-            await anyio.sleep(0.005)
+            return True
+        return False
+
+    await soon(goes_in, "the store stays full")
     assert store.health() is None
     for id in [*kept, "run_after"]:
         assert await store.run(id) is not None, id

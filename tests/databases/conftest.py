@@ -20,6 +20,13 @@ from tests.brokers.harness import Lent
 DIALECTS = ("postgres", "mysql", "sqlite")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real servers start, stop, and take thousands of messages."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.limit(300))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[services.Postgres]:
     one = services.Postgres()

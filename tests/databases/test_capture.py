@@ -69,7 +69,7 @@ def outputs(daemon: Daemon) -> list[int]:
         ).fetchall()
     finally:
         store.close()
-    return [json.loads(row[0]) for row in rows]
+    return [json.loads(output) for (output,) in rows if isinstance(output, bytes | str)]
 
 
 def survive(daemon: Daemon, kind: str, server: Service, url: str, connect: Callable[[], Any]) -> None:

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.kinds import AnyTrigger
 from reactor.kinds.registry import TRIGGERS, LazyRegistry
 from reactor.testing import trigger_suite
 from tests.databases.conftest import Known
 
 pytestmark = pytest.mark.anyio
-KINDS = LazyRegistry(TRIGGERS)
+KINDS = LazyRegistry[AnyTrigger](TRIGGERS)
 LOOK = 0.05
 POLL = {"query": "SELECT * FROM suite WHERE n > :cursor ORDER BY n", "cursor": "n", "start": -1, "every": "50ms"}
 
@@ -88,7 +89,8 @@ async def _takes_away(known: Known, away: list[str], back: str, **given: Any) ->
     async def take_away() -> None:
         while True:
             try:
-                return await known.run(*away)
+                await known.run(*away)
+                return
             except StepFailed as error:
                 if "is active" not in str(error):  # the source took the slot again before it could be dropped
                     raise

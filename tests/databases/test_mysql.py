@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiomysql
@@ -21,6 +22,7 @@ from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests import services
 from tests.brokers.harness import Lent
+from tests.waiting import soon
 from triggers.mysql.kind import Mysql
 from triggers.mysql.position import MariaPosition, MysqlPosition
 
@@ -146,9 +148,7 @@ async def test_it_goes_on_where_it_was(mariadb_server: Server) -> None:
     await sql(mariadb_server, "INSERT INTO orders VALUES (2)", "INSERT INTO orders VALUES (3)")
     async with listening(mariadb_server, position) as made:
         await sql(mariadb_server, "INSERT INTO orders VALUES (4)")
-        with anyio.fail_after(10):
-            while not made.events or made.events[-1].data["id"] != 4:
-                await anyio.sleep(0.01)
+        await soon(lambda: made.events and made.events[-1].data["id"] == 4, "the last row did not come", 10)
     again = [event for event in made.events if event.key == known.key]
     assert [event.data["id"] for event in made.events if event not in again] == [2, 3, 4]
     assert len(again) <= 1, "what was not kept as taken comes again, under the same key"
@@ -174,9 +174,7 @@ async def test_a_quiet_table_moves_the_position_too(mariadb_server: Server) -> N
     async with listening(mariadb_server, position) as made:
         await sql(mariadb_server, "INSERT INTO other VALUES (1)", "INSERT INTO other VALUES (2)")
         (row,) = await sql(mariadb_server, "SELECT @@gtid_binlog_pos")
-        with anyio.fail_after(10):
-            while position["gtid"] != row[0]:
-                await anyio.sleep(0.02)
+        await soon(lambda: position["gtid"] == row[0], "the position does not follow", 10)
         assert made.events == []
 
 
@@ -193,9 +191,11 @@ async def test_a_log_that_is_gone_is_said_and_nothing_is_skipped_in_silence(mari
         "FLUSH BINARY LOGS",
     )
     (last, *_) = (await sql(mariadb_server, "SHOW BINARY LOGS"))[-1]
-    with anyio.fail_after(20):
-        while len(await sql(mariadb_server, f"PURGE BINARY LOGS TO '{last}'", "SHOW BINARY LOGS")) > 1:
-            await anyio.sleep(0.1)
+
+    async def only_one_is_left() -> bool:
+        return len(await sql(mariadb_server, f"PURGE BINARY LOGS TO '{last}'", "SHOW BINARY LOGS")) == 1
+
+    await soon(only_one_is_left, "the old logs are not removed")
     recorder = Recorder(position)
     recorder.connections = Lent(Kind, {"url": mariadb_server.url})
     with anyio.fail_after(20), pytest.raises(NotReady, match="changes are lost"):
@@ -285,24 +285,26 @@ async def test_a_snapshot_is_one_with_the_stream(mariadb_server: Server) -> None
             lives += 1
             before = position.get("snapshot shop.orders")
             async with listening(mariadb_server, position, **given) as made:
-                with anyio.fail_after(20):
-                    while position.get("snapshot shop.orders") == before:
-                        await anyio.sleep(0.002)
+                await soon(
+                    partial(lambda earlier: position.get("snapshot shop.orders") != earlier, before),
+                    "the snapshot does not go on",
+                )
             take(made)
             assert lives < 60
         stop.set()
     assert lives > 5, "it was interrupted"
     async with listening(mariadb_server, position, **given) as made:
         await sql(mariadb_server, "INSERT INTO orders VALUES (-1, 'end', 0)")
-        with anyio.fail_after(20):
-            while not any(event.data and event.data["id"] == -1 for event in made.events):
-                await anyio.sleep(0.01)
+        await soon(
+            lambda: any(event.data and event.data["id"] == -1 for event in made.events), "the last row did not come"
+        )
     take(made)
     there = {(part, id): n for part, id, n in await sql(mariadb_server, "SELECT part, id, n FROM orders")}
     assert state == there
 
 
 def test_options_that_are_wrong() -> None:
+    given: dict[str, Any]
     for given in (
         {"tables": []},
         {"tables": ["a.b.c"]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from reactor.contracts.event import Event
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
 from tests.services import Postgres as Server
+from tests.waiting import soon
 from triggers.postgres.kind import Notify, Postgres
 from triggers.postgres.options import NotifyOptions
 from triggers.postgres.snapshot import Snapshot
@@ -218,9 +220,7 @@ async def test_a_partitioned_table_is_one(postgres_server: Server, given: str | 
         async with listening(
             postgres_server, position, snapshot="initial", batch=7, tables=tables, publication=given
         ) as made:
-            with anyio.fail_after(20):
-                while position.get("snapshot public.orders") != "done":
-                    await anyio.sleep(0.005)
+            await soon(lambda: position.get("snapshot public.orders") == "done", "the snapshot did not end")
             await sql(postgres_server, "INSERT INTO orders VALUES (100, 1)", "UPDATE orders SET at = 11 WHERE id = 100", "DELETE FROM orders WHERE id = 100")  # fmt: skip
             events = await made.wait_events(44)
         assert {event.fields["table"] for event in events} == {"public.orders"}
@@ -235,13 +235,12 @@ async def test_a_table_made_again_is_followed_again(postgres_server: Server, mon
     await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)")
     async with listening(postgres_server) as made:
         await sql(postgres_server, "DROP TABLE orders")
-        with anyio.fail_after(20):
-            while made.warning is None or "there is no table orders" not in made.warning:
-                await anyio.sleep(0.005)
+        await soon(lambda: "there is no table orders" in (made.warning or ""), "nobody misses the table")
         await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)")
-        with anyio.fail_after(20):
-            while not await sql(postgres_server, "SELECT 1 FROM pg_publication_tables WHERE tablename = 'orders'"):
-                await anyio.sleep(0.005)
+        await soon(
+            lambda: sql(postgres_server, "SELECT 1 FROM pg_publication_tables WHERE tablename = 'orders'"),
+            "the new table is not published",
+        )
         await sql(postgres_server, "INSERT INTO orders VALUES (1)")
         assert [event.data for event in await made.wait_events(1)] == [{"id": 1}]
         assert any("orders was made again" in warning for warning in made.warnings)
@@ -282,11 +281,16 @@ async def test_a_slot_that_is_gone_is_said_and_nothing_is_skipped_in_silence(pos
         assert [event.data for event in await made.wait_events(1)] == [{"id": 5}]
 
 
+def reached(position: dict[str, Any], end: bool) -> bool:
+    """Whether the snapshot has begun, or has come to its end."""
+    place = position.get("snapshot public.orders")
+    return place == "done" if end else bool(place)
+
+
 async def drop(server: Server, slot: str) -> None:
     async with connected(server) as connection:
-        with anyio.fail_after(10):
-            while await connection.fetchval("SELECT active FROM pg_replication_slots WHERE slot_name = $1", slot):
-                await anyio.sleep(0.02)
+        free = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = $1"
+        await soon(lambda: connection.fetchval(free, slot), "the slot is in use", 10)
         await connection.execute("SELECT pg_drop_replication_slot($1)", slot)
 
 
@@ -321,9 +325,11 @@ async def test_quiet_and_filtered_tables_hold_nothing_back(postgres_server: Serv
         await sql(postgres_server, "INSERT INTO other (t) SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
         (written,) = (await sql(postgres_server, f"SELECT (pg_current_wal_lsn() - '{before}'::pg_lsn)::int8"))[0]
         assert written > 10 * 1024**2
-        with anyio.fail_after(60):
-            while await held(postgres_server) > 1024**2:
-                await anyio.sleep(0.2)
+
+        async def little_is_held() -> bool:
+            return await held(postgres_server) <= 1024**2
+
+        await soon(little_is_held, "the server keeps what was read", 60)
         assert made.events == []
 
 
@@ -359,8 +365,7 @@ async def test_more_than_max_lag_is_warned_of_and_given_up(
                         f"INSERT INTO orders VALUES ({number}, (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 10000) n))",
                     )
                     behind = made.behind
-                    while made.behind == behind:  # each insert is looked at before the next
-                        await anyio.sleep(0.01)
+                    await soon(partial(lambda earlier: made.behind != earlier, behind), "the insert was not looked at")
 
             group.start_soon(fill)
             try:
@@ -417,18 +422,19 @@ async def test_a_snapshot_is_one_with_the_stream(postgres_server: Server) -> Non
             async with listening(
                 postgres_server, position, snapshot="initial", batch=250, tables=["orders", "empty"]
             ) as made:
-                with anyio.fail_after(20):
-                    while position.get("snapshot public.orders") == before:
-                        await anyio.sleep(0.005)
+                await soon(
+                    partial(lambda earlier: position.get("snapshot public.orders") != earlier, before),
+                    "the snapshot does not go on",
+                )
             take(made)
             assert lives < 60
         stop.set()
     assert lives > 5, "it was interrupted"
     async with listening(postgres_server, position, snapshot="initial", batch=250, tables=["orders", "empty"]) as made:
         await sql(postgres_server, "INSERT INTO orders VALUES (-1, 'end', 0)")
-        with anyio.fail_after(20):
-            while not any(event.data and event.data["id"] == -1 for event in made.events):
-                await anyio.sleep(0.01)
+        await soon(
+            lambda: any(event.data and event.data["id"] == -1 for event in made.events), "the last row did not come"
+        )
     take(made)
     assert not any(event.fields["snapshot"] for event in made.events), "the snapshot is not taken again"
     there = {(part, id): n for part, id, n in await sql(postgres_server, "SELECT part, id, n FROM orders")}
@@ -451,8 +457,7 @@ async def test_marks_of_an_earlier_life_end_no_chunk(postgres_server: Server, mo
             for earlier in [*again, "fence"]:
                 await plain_write(self, session, earlier)
             again.clear()
-            while "fence" not in taken:
-                await anyio.sleep(0.005)
+            await soon(lambda: "fence" in taken, "no fence was taken")
 
     async def mark(self: Snapshot, text: str, begin: Any) -> None:
         if text.startswith("high") and "fence" in taken:
@@ -469,9 +474,7 @@ async def test_marks_of_an_earlier_life_end_no_chunk(postgres_server: Server, mo
     for until_done in (False, True):
         again += written
         async with listening(postgres_server, position, snapshot="initial", batch=100) as made:
-            with anyio.fail_after(20):
-                while position.get("snapshot public.orders", "") != "done" if until_done else not position.get("snapshot public.orders"):  # fmt: skip
-                    await anyio.sleep(0.005)
+            await soon(partial(reached, position, until_done), "there is no snapshot")
         ids |= {event.data["id"] for event in made.events}
     assert "fence" in taken and ids == set(range(1, 1001))
 
@@ -489,6 +492,7 @@ async def test_notifications(postgres_server: Server) -> None:
 
 
 def test_options_that_are_wrong() -> None:
+    given: dict[str, Any]
     for given in (
         {"tables": []},
         {"tables": ["a.b.c"]},

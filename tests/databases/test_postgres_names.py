@@ -21,6 +21,7 @@ from tests.databases.conftest import Known
 from tests.databases.test_postgres import listening, options, sql
 from tests.databases.test_sql import act
 from tests.services import Postgres as Server
+from tests.waiting import soon
 from triggers.postgres.kind import Postgres
 from triggers.sql import Options, Sql
 
@@ -110,15 +111,11 @@ async def test_a_table_that_becomes_a_view_is_said_and_taken_up_again(
     await sql(postgres_server, "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE other (id int PRIMARY KEY)")
     async with listening(postgres_server, tables=["orders", "other"]) as made:
         await sql(postgres_server, "ALTER TABLE orders RENAME TO old", "CREATE VIEW orders AS SELECT * FROM old")
-        with anyio.fail_after(20):
-            while made.warning is None or "public.orders is a view" not in made.warning:
-                await anyio.sleep(0.005)
+        await soon(lambda: "public.orders is a view" in (made.warning or ""), "nobody minds the view")
         await sql(postgres_server, "INSERT INTO old VALUES (1)", "INSERT INTO other VALUES (2)")
         assert [event.data["id"] for event in await made.wait_events(1)] == [2]
         await sql(postgres_server, "DROP VIEW orders", "CREATE TABLE orders (id int PRIMARY KEY)")
-        with anyio.fail_after(20):
-            while made.warning is not None:
-                await anyio.sleep(0.005)
+        await soon(lambda: made.warning is None, "the warning stays")
         await sql(postgres_server, "INSERT INTO orders VALUES (3)")
         assert [event.data["id"] for event in await made.wait_events(2)] == [2, 3]
 
@@ -161,9 +158,7 @@ async def test_names_in_a_database_without_an_encoding(postgres_server: Server, 
         rename = "DO $$ BEGIN EXECUTE format('ALTER TABLE \"größe\" ADD %I int', convert_from('\\x636166e9', 'SQL_ASCII')); END $$"
         position: dict[str, Any] = {}
         async with listening(other, position, tables=["größe"], snapshot="initial", batch=1) as made:
-            with anyio.fail_after(10):
-                while position.get("snapshot public.größe") != "done":
-                    await anyio.sleep(0.005)
+            await soon(lambda: position.get("snapshot public.größe") == "done", "the snapshot did not end", 10)
             await sql(
                 other, rename, 'INSERT INTO "größe" VALUES (3, 30)', 'UPDATE "größe" SET "Länge" = 4 WHERE "Länge" = 1'
             )

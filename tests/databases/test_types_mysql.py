@@ -12,10 +12,12 @@ import msgspec
 import pymysql
 import pytest
 
+from plugins.connections.mysql import Mysql as Kind
 from reactor.contracts.errors import NotReady
 from reactor.testing.trigger_suite import Recorder
 from tests.brokers.harness import Lent
-from tests.databases.test_mysql import Kind, Server, clean, listening, options, sql
+from tests.databases.test_mysql import Server, clean, listening, options, sql
+from tests.waiting import soon
 from triggers.kit.changes import TableName
 from triggers.mysql.charsets import _codec
 from triggers.mysql.json import read_json
@@ -237,14 +239,10 @@ async def test_an_xa_transaction_is_events_only_when_it_is_committed(mariadb_ser
     keys = {event.key for event in events}
     async with listening(mariadb_server, position) as made:
         await sql(mariadb_server, "XA COMMIT 'a'", "INSERT INTO orders VALUES (6)")
-        with anyio.fail_after(10):
-            while not made.events or made.events[-1].data["id"] != 6:
-                await anyio.sleep(0.005)
+        await soon(lambda: made.events and made.events[-1].data["id"] == 6, "the last row did not come", 10)
         assert [event.data["id"] for event in made.events if event.key not in keys] == [1, 6]
         (row,) = await sql(mariadb_server, "SELECT @@gtid_binlog_pos")
-        with anyio.fail_after(10):
-            while position["gtid"] != row[0]:
-                await anyio.sleep(0.02)
+        await soon(lambda: position["gtid"] == row[0], "the position does not follow", 10)
 
 
 async def test_a_table_that_becomes_a_view_is_said_and_taken_up_again(
@@ -254,16 +252,12 @@ async def test_a_table_that_becomes_a_view_is_said_and_taken_up_again(
     await sql(mariadb_server, "CREATE TABLE orders (id int PRIMARY KEY)", "CREATE TABLE other (id int PRIMARY KEY)")
     async with listening(mariadb_server, tables=["orders", "other"]) as made:
         await sql(mariadb_server, "RENAME TABLE orders TO old", "CREATE VIEW orders AS SELECT * FROM old")
-        with anyio.fail_after(20):
-            while made.warning is None or "shop.orders is a view" not in made.warning:
-                await anyio.sleep(0.005)
+        await soon(lambda: "shop.orders is a view" in (made.warning or ""), "nobody minds the view")
         await sql(mariadb_server, "INSERT INTO old VALUES (1)", "INSERT INTO other VALUES (2)")
         assert [event.data["id"] for event in await made.wait_events(1)] == [2]
         await sql(mariadb_server, "DROP VIEW orders", "CREATE TABLE orders (id text, n int)", "INSERT INTO orders VALUES ('x', 3)")  # fmt: skip
         assert (await made.wait_events(2))[-1].data == {"id": "x", "n": 3}
-        with anyio.fail_after(20):
-            while made.warning is not None:
-                await anyio.sleep(0.005)
+        await soon(lambda: made.warning is None, "the warning stays")
 
 
 def test_json_of_mysql() -> None:

@@ -23,24 +23,24 @@ from tests.flows_help import begin
 ODD = ["name \udcff", {"k\ud83d": 1}]
 
 
-class Options(msgspec.Struct):
+class OddOptions(msgspec.Struct):
     message: Any = None
 
 
-class Odd(ActionKind[Options]):
-    Options = Options
+class Odd(ActionKind[OddOptions]):
+    Options = OddOptions
 
-    async def run(self, options: Options, context: ActionContext) -> object:
+    async def run(self, options: OddOptions, context: ActionContext) -> object:
         return ODD
 
 
 class Failing(Odd):
-    async def run(self, options: Options, context: ActionContext) -> object:
+    async def run(self, options: OddOptions, context: ActionContext) -> object:
         raise StepFailed("x.odd", "bad \udcff", details={"name": ODD})
 
 
 class Crashing(Odd):
-    async def run(self, options: Options, context: ActionContext) -> object:
+    async def run(self, options: OddOptions, context: ActionContext) -> object:
         raise ValueError("bad \udcff")
 
 

@@ -22,6 +22,7 @@ from reactor.contracts.plan import BOUNDS
 from reactor.contracts.store import Signal
 from reactor.engine import machine
 from reactor.engine.entries import MAX_CRASHES, due_entry, first_intentions, intentions, next_due, of_signal
+from reactor.engine.state import Run
 from tests.flows_help import begin, documents, stored
 
 CALLS = """
@@ -37,11 +38,11 @@ PARENT = "flow: parent\nwhen: [{http: {path: /x}}]\ndo: [{run: one}]"
 A, B, C = (f"do/0/parallel/{name}/0" for name in "abc")
 
 
-def run_of(steps: str) -> machine.Run:
+def run_of(steps: str) -> Run:
     return begin(f"flow: one\nwhen: [{{http: {{path: /x}}}}]\ndo: {steps}\n")
 
 
-def fold(run: machine.Run, *entries: AnyEntry) -> None:
+def fold(run: Run, *entries: AnyEntry) -> None:
     for entry in entries:
         machine.fold(run, entry)
         while machine.walk(run):

@@ -75,8 +75,11 @@ class World:
         self.plan = plan(flow)
         publisher: Any = SimpleNamespace(ended=lambda *fields: [])
         settler: Any = SimpleNamespace(settle=lambda prepared, accepted: None, told=lambda *fields: None)
-        self.pool = Pool(group, self.store, self.clock, self, self.compiled, "own_a")
-        self.pool.runner = Runner(self.store, publisher, self, self.clock, self, settler)
+
+        def runner(pool: Pool) -> Runner:
+            return Runner(self.store, publisher, self, self.clock, self, settler)
+
+        self.pool = Pool(group, self.store, self.clock, self, self.compiled, "own_a", runner)
 
     async def compiled(self, version: str) -> Plan | None:
         return self.plan

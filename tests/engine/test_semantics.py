@@ -410,7 +410,7 @@ def test_parallel_settled_waits_for_all_and_fails_for_none() -> None:
     """
     one = play(text, script=failing("a", "b"))
     assert one.run.status is Status.succeeded and one.now > 4000
-    output = one.run.output
+    output: Any = one.run.output
     assert {name: output[name]["status"] for name in "ab"} == {"a": "failed", "b": "failed"}
     assert output["a"]["error"]["type"] == "x.broken" and output["c"] == {"y": 2}
     assert "x" not in one.run.scope.vars and one.run.scope.vars["y"] == 2

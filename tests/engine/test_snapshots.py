@@ -15,7 +15,9 @@ from reactor.contracts.run import Status
 from reactor.engine import machine, restore, snapshot
 from reactor.engine.run_state import FORMAT
 from reactor.engine.snapshot import written
+from reactor.engine.state import Run
 from reactor.engine.step_tree import StepTree
+from reactor.operations.steps import steps_of
 from reactor.testing.replay import Play, exactly, snapshot_of
 from tests.engine.test_parked import turns
 from tests.flows_help import begin, plan, stored
@@ -33,12 +35,12 @@ output: ${{ [vars.n, steps.a] }}
 """
 
 
-def recover(play: Play, entries: list[AnyEntry], tree: StepTree | None = None) -> machine.Run:
+def recover(play: Play, entries: list[AnyEntry], tree: StepTree | None = None) -> Run:
     entries = decode_entries(encode_entries(entries))
     return machine.recover(play.plan, play.event, "run_1", "http", 1000.0, {}, play.bounds, entries, tree=tree)
 
 
-def fold(run: machine.Run, *entries: AnyEntry) -> None:
+def fold(run: Run, *entries: AnyEntry) -> None:
     for entry in entries:
         machine.fold(run, entry)
         while machine.walk(run):
@@ -51,7 +53,7 @@ def folded(monkeypatch: pytest.MonkeyPatch) -> list[AnyEntry]:
     seen: list[AnyEntry] = []
     real = machine.fold
 
-    def count(run: machine.Run, entry: AnyEntry) -> None:
+    def count(run: Run, entry: AnyEntry) -> None:
         seen.append(entry)
         real(run, entry)
 
@@ -142,7 +144,8 @@ def test_a_retry_by_a_person_forgets_those_behind_what_it_keeps(folded: list[Any
     assert folded == [retried], "the first snapshot still stands"
     assert list(again.open) == ["do/1"]
     assert exactly(again) == exactly(recover(play, [*before, failed, woke, retried]))
-    assert again.names["run"]["attempt"] == 2
+    shown: Any = again.names["run"]
+    assert shown["attempt"] == 2
     third = snapshot_of(again)
     assert third is not None
     folded.clear()
@@ -159,7 +162,7 @@ def test_step_trees_are_drawn_from_the_whole_journal() -> None:
     for tree, journal in zip(trees, (entries, [*entries, taken]), strict=True):
         recover(play, journal, tree)
     assert len(trees[0].roots[0].children) == 61
-    assert [node.view() for node in trees[0].roots] == [node.view() for node in trees[1].roots]
+    assert steps_of(trees[0].roots) == steps_of(trees[1].roots)
 
 
 def test_a_state_that_is_large_for_what_it_saves_gives_none() -> None:
@@ -200,8 +203,9 @@ def test_numbers_and_texts_come_back_as_they_were() -> None:
     taken = snapshot_of(play.run)
     assert taken is not None
     again = recover(play, [*entries, taken])
-    assert [(type(one), repr(one)) for one in again.scope.vars["odd"]] == [(type(one), repr(one)) for one in values]
-    assert list(again.scope.vars["odd"][-2]) == ["b", "a"]
+    odd: Any = again.scope.vars["odd"]
+    assert [(type(one), repr(one)) for one in odd] == [(type(one), repr(one)) for one in values]
+    assert list(odd[-2]) == ["b", "a"]
 
 
 GOLDEN = (
@@ -217,7 +221,7 @@ GOLDEN = (
 def test_a_snapshot_of_an_earlier_release_is_read() -> None:
     play, entries = looped(1)
     assert written(play.run, 10**6) == GOLDEN
-    run = machine.Run(play.plan, play.event, "run_1", "http", 1000.0, {}, play.bounds, [], None)
+    run = Run(play.plan, play.event, "run_1", "http", 1000.0, {}, play.bounds, [], None)
     restore.restore(run, Snapshot("", 1001.0, 1, msgspec.Raw(GOLDEN)))
     assert exactly(run) == exactly(play.run) == exactly(recover(play, entries))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from reactor.contracts.journal import (
+    AnyEntry,
     Cancelled,
     Child,
     Ended,
@@ -26,10 +27,11 @@ from reactor.engine import machine
 from reactor.engine.phases import RunPhase, StepPhase, StepStatus
 from reactor.engine.step_tree import StepTree
 from reactor.engine.steps.parallel import BranchState
+from reactor.operations.steps import steps_of
 from reactor.testing.replay import Play
 from tests.flows_help import plan, stored
 
-ENTRIES = [
+ENTRIES: list[tuple[AnyEntry, bytes]] = [
     (Started("do/0", 1.5), b'["s","do/0",1.5,1]'),
     (Ended("do/0", 2.0, {"a": [1]}), b'["e","do/0",2.0,{"a":[1]}]'),
     (Failed("do/0", 2.0, {"type": "x"}), b'["f","do/0",2.0,{"type":"x"}]'),
@@ -97,7 +99,7 @@ def test_a_step_tree_as_it_is_answered() -> None:
     played = Play(plan(FLOW), stored({"no": 2}))
     tree = StepTree()
     machine.recover(played.plan, played.event, "run_1", "http", 1000.0, {}, played.bounds, [], tree=tree)
-    first, both = (msgspec.json.encode(node.view()) for node in tree.roots)
+    first, both = (msgspec.json.encode(step) for step in steps_of(tree.roots))
     assert first == (
         b'{"path":"do/0","id":null,"name":null,"verb":"set","status":"skipped","attempts":1,'
         b'"started":"1970-01-01T00:16:40.000000Z","ended":"1970-01-01T00:16:40.000000Z","result":null,"error":null,"children":[]}'
@@ -119,6 +121,7 @@ def test_expressions_see_plain_text_as_a_branchs_status() -> None:
     """
     run = Play(plan(text), stored()).play()
     assert run.status == "succeeded", run.error
+    assert isinstance(run.output, dict)
     assert [(name, type(branch["status"]), branch["status"]) for name, branch in run.output.items()] == [
         ("x", str, "succeeded"), ("z", str, "failed"),
     ]  # fmt: skip

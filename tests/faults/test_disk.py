@@ -105,7 +105,7 @@ def test_the_version_gate() -> None:
         ((3, 50, 6), False),
         ((3, 54, 0), True),
     ):
-        assert library_is_safe(version) is safe  # type: ignore[arg-type]
+        assert library_is_safe(version) is safe
 
 
 @pytest.mark.anyio

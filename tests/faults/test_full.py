@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_parts import accept, over, start
 from tests.daemon import Daemon, eventually
 from tests.flows_help import KINDS, versions
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -90,13 +92,17 @@ async def test_a_run_that_cannot_go_on_is_parked_when_there_is_room() -> None:
         async with anyio.create_task_group() as group:
             pool = Pool(group, store, SystemClock(), facts, plan, "owner", runner)
             group.start_soon(pool.run)
-            while store.refused < 3:
-                await anyio.sleep(0.005)
+            await soon(lambda: store.refused >= 3, "nothing was refused")
             store.room = True
-            while (record := await store.run("run_1")) is None or record.status is not Status.paused:
-                await anyio.sleep(0.005)
+
+            async def paused() -> bool:
+                record = await store.run("run_1")
+                return record is not None and record.status is Status.paused
+
+            await soon(paused, "the run is not paused")
             group.cancel_scope.cancel()
-    assert record.error is not None and record.error["type"] == "plan.missing"
+    record = await store.run("run_1")
+    assert record is not None and record.error is not None and record.error["type"] == "plan.missing"
     assert "store.full" in facts.seen
 
 
@@ -129,13 +135,14 @@ async def fill(store: SqliteStore) -> int:
 
 async def accepted(store: SqliteStore, name: str) -> None:
     """Accepting goes on by itself: a full store tries at each refusal."""
-    with anyio.fail_after(20):
-        while True:
-            try:
-                await accept(store, start(f"run_{name}", begun=over()), id=f"evt_{name}")
-                return
-            except StoreFull:
-                await anyio.sleep(0.05)
+
+    async def goes_in() -> bool:
+        with contextlib.suppress(StoreFull):
+            await accept(store, start(f"run_{name}", begun=over()), id=f"evt_{name}")
+            return True
+        return False
+
+    await soon(goes_in, "the store stays full")
 
 
 @pytest.mark.parametrize("floor", [1, 2 * 1024 * 1024])

@@ -16,7 +16,7 @@ from flows.expressions.table import TYPES
 from reactor.contracts.errors import StepFailed
 
 ITEMS = {item.name: item for item in function_items()}
-NAMES = {"event": {"body": {}}}
+NAMES: dict[str, object] = {"event": {"body": {}}}
 KINDS = {"list": "[1]", "object": "{'a': 1}", "number": "1.5"}
 """Values of kinds; one that a parameter does not take is refused."""
 CONVERTED = {"timestamp", "duration", "boolean", "any value"}

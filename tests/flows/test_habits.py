@@ -62,19 +62,15 @@ EMPTY: list[Any] = [
     for value in (None, [None])
 ]
 EMPTY += [{"do": value} for value in (None, [None], [[None]])]
-EMPTY += [
-    {"do": [{**step, key: None}]} for step in ({"set": {"a": 1}},) for key in ("only_if", "timeout", "retry", "id")
-]
-EMPTY += [
-    {"do": [step]}
-    for step in (
+EMPTY += [{"do": [{"set": {"a": 1}, key: None}]} for key in ("only_if", "timeout", "retry", "id")]
+STEPS: tuple[dict[str, Any], ...] = (
         {"call": None}, {"call": "log", "with": None}, {"set": None}, {"if": None, "then": []},
         {"if": "true", "then": [None]}, {"switch": None, "cases": None}, {"parallel": None}, {"parallel": {"a": [None]}},
         {"parallel": {"a": [], "b": {"needs": [None], "do": []}}}, {"parallel": {"a": []}, "join": None},
         {"foreach": None, "do": []}, {"foreach": [1], "do": None}, {"while": None, "max": 1, "do": []}, {"wait": None},
         {"run": None}, {"emit": None}, {"queue": None}, {"respond": None}, {"try": None}, {"stop": None}, {"fail": None},
-    )
-]  # fmt: skip
+)  # fmt: skip
+EMPTY += [{"do": [step]} for step in STEPS]
 
 
 @pytest.mark.parametrize("document", EMPTY, ids=json.dumps)

@@ -14,6 +14,7 @@ from tests.daemon import Daemon, eventually
 from tests.host.test_host import KIT, MANIFEST, PLUGINS
 from tests.host.test_languages import make as make_template
 
+pytestmark = pytest.mark.limit(300)
 RAW = """
 import json, os, subprocess, sys, time
 def send(message):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 CONTEXT = {"run": "r", "flow": "f", "step": "s", "attempt": 1, "idempotency_key": "k", "deadline": None}
 
 
-async def refuse(event: dict[str, Any]) -> None:
+async def refuse(event: dict[str, Any]) -> dict[str, Any]:
     raise AssertionError("it publishes nothing")
 
 
@@ -44,7 +44,7 @@ async def test_a_plugin_that_answers_nothing_any_more(tmp_path: Path, monkeypatc
                 group.start_soon(live)
                 await life.link.handshake(hash)
                 for _ in range(5):  # while it answers, nothing ends
-                    done = await life.link.act(Call(action="echo", input={"text": "a"}, context=CONTEXT))
+                    done: Any = await life.link.act(Call(action="echo", input={"text": "a"}, context=CONTEXT))
                     assert done["input"] == {"text": "a"}
                     await anyio.sleep(0.1)
                 assert not reasons

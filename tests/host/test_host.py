@@ -269,7 +269,10 @@ def test_manifests_that_are_wrong_are_said(tmp_path: Path) -> None:
 def test_flows_follow_a_plugin_that_comes_changes_and_goes(daemon: Daemon) -> None:
     daemon.flow("echo.yaml", call("echo", "{tekst: a}"))
     with daemon:
-        log = lambda: daemon.log.read_text()  # noqa: E731
+
+        def log() -> str:
+            return daemon.log.read_text()
+
         eventually(lambda: "there is no action shop.echo" in log(), 30, "the flow was not refused")
         folder = make(daemon)
         eventually(lambda: "has no option tekst (did you mean text?)" in log(), 30, "the typo was not found")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.daemon import Daemon, eventually
 
+pytestmark = pytest.mark.limit(300)
 LANGUAGES = (
     ("python", "jsonrpc"), ("node", "jsonrpc"), ("go", "jsonrpc"), ("php", "script"), ("ruby", "script"), ("shell", "script"),
     ("python", "grpc"), ("node", "grpc"), ("go", "grpc"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,5 +38,6 @@ def test_a_result_without_a_closed_schema_is_open(tmp_path: Path, result: str) -
 def test_which_fields_a_schema_names() -> None:
     one = {"type": "object", "properties": {"a": {}}}
     assert result_fields(one) == ("a",) == result_fields({**one, "additionalProperties": False})
+    more: dict[str, Any]
     for more in ({"additionalProperties": True}, {"additionalProperties": {}}, {"patternProperties": {"^x": {}}}):
         assert result_fields({**one, **more}) is None

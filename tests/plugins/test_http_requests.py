@@ -18,6 +18,7 @@ from reactor.kit.clock import SystemClock
 from reactor.lending.clients import IDLE, MOST, SharedClients
 from tests.plugins.answers import Raw, answer
 from tests.plugins.test_http import call, context
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -100,9 +101,7 @@ def test_a_base_and_what_follows(base: str, url: str, whole: str) -> None:
 async def test_a_connection_without_health_only_connects(server: Raw) -> None:
     kind = Http(Settings(url=f"{server.url}/hook"))
     await kind.check(await kind.open())
-    with anyio.fail_after(20):
-        while not server.connections:  # its thread has yet to take it
-            await anyio.sleep(0.01)
+    await soon(lambda: server.connections, "its thread did not take it")  # its thread has yet to take it
     assert server.connections == 1 and not server.requests
     server.answers["/hook/up"] = answer(b"ok")
     asked = Http(Settings(url=f"{server.url}/hook?key=1", health="/up"))

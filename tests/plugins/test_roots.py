@@ -93,7 +93,8 @@ class Kinds:
         return ["file.copy", "email.send"]
 
     def get(self, name: str) -> type[ActionKind[Any]]:
-        return {"file.copy": Read, "email.send": Attach}[name]
+        kinds: dict[str, type[ActionKind[Any]]] = {"file.copy": Read, "email.send": Attach}
+        return kinds[name]
 
 
 class Silent:
@@ -113,7 +114,7 @@ async def perform(action: str, arguments: dict[str, Any], event: Event, root: st
     (command,) = machine.commands(run)
     settings = ActionSettings(file_root=root, payloads="/data/payloads")
     performer = ActionPerformer(Kinds(), SystemClock(), lambda name: name, settings, Silent())
-    return await performer.perform(run, command.frame, None)  # type: ignore[arg-type]
+    return await performer.perform(run, command.frame, None)
 
 
 def watched(path: str = "/in/a.txt", type: str = "file.created", source: str = "/in", **more: Any) -> Event:

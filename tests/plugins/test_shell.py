@@ -17,6 +17,7 @@ from plugins.output import json_of
 from plugins.program import start
 from reactor.contracts.errors import StepFailed
 from tests.plugins.test_file import call, context
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -43,12 +44,6 @@ def lives(pid: int) -> bool:
         return False
 
 
-async def until(look: Any) -> None:
-    with anyio.fail_after(20):
-        while not look():
-            await anyio.sleep(0.01)
-
-
 BACKGROUND = "sleep 600 & echo $! > child; echo done; exit 0"
 
 
@@ -70,7 +65,9 @@ async def test_a_child_that_is_left_alone_may_go_on_writing(tmp_path: Path) -> N
     code = "(read line < go; head -c 300000 /dev/zero; echo fine > written) & exit 0"
     assert (await call(Run, context(tmp_path), argv=["sh", "-c", code]))["exit_code"] == 0
     await anyio.to_thread.run_sync((tmp_path / "go").write_text, "now\n")
-    await until(lambda: (tmp_path / "written").exists() and (tmp_path / "written").read_text() == "fine\n")
+    await soon(
+        lambda: (tmp_path / "written").exists() and (tmp_path / "written").read_text() == "fine\n", "nothing is written"
+    )
 
 
 @pytest.mark.parametrize("cls", [Run, script.Shell])
@@ -78,7 +75,7 @@ async def test_children_are_killed_when_the_step_says_so(tmp_path: Path, cls: An
     given = {"argv": ["sh", "-c", BACKGROUND]} if cls is Run else {"code": BACKGROUND}
     result = await call(cls, context(tmp_path), background="kill", **given)
     assert result["stdout"] == "done\n"
-    await until(lambda: not lives(number(tmp_path / "child")))
+    await soon(lambda: not lives(number(tmp_path / "child")), "the child lives on")
     assert (await failure(cls, tmp_path, background="maybe", **given)).type == "expression"
 
 
@@ -87,9 +84,9 @@ async def test_a_cancelled_program_ends_with_its_children(tmp_path: Path) -> Non
         async with anyio.create_task_group() as group:
             code = "sleep 600 & echo $! > part; mv part child; wait"
             group.start_soon(lambda: call(Run, context(tmp_path), argv=["sh", "-c", code]))
-            await until((tmp_path / "child").exists)
+            await soon((tmp_path / "child").exists, "there is no child")
             scope.cancel()
-    await until(lambda: not lives(number(tmp_path / "child")))
+    await soon(lambda: not lives(number(tmp_path / "child")), "the child lives on")
 
 
 async def test_it_inherits_three_descriptors(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from reactor.router.settle import Settlement
 from reactor.router.sources import Sources
 from reactor.store.memory.store import MemoryStore
 from reactor.testing.store_parts import OWNER, accept, change, event, live, message, start
+from tests.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ async def listening(
     clock, facts = Clock(), Facts()
     engine: Any = SimpleNamespace(has_room=lambda: True)
     preparer = Preparer(None, SystemIds(), lambda: FlowSet([]), engine, "one", {})  # type: ignore[arg-type]
-    inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)  # type: ignore[arg-type]
+    inbox = Inbox(store, preparer, Settlement(engine, clock, facts), clock, facts)
     kinds = {"own": lambda options: SimpleNamespace(listen=listen)}
     trigger = Trigger(kind="own", name="own", options=None, source="own:1", **kind)
     plan = SimpleNamespace(flow="flow", folder="/", enabled=enabled, responds=False)
@@ -186,12 +187,6 @@ async def test_an_event_whose_source_is_stopped_while_it_is_stored_is_settled() 
         assert store.taken == [1] and facts.seen.count("event.accepted") == 1
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not condition():
-            await anyio.lowlevel.checkpoint()
-
-
 @pytest.mark.parametrize(
     ("error", "state", "said"),
     [
@@ -215,7 +210,7 @@ async def test_a_source_says_the_words_of_the_fault(error: Exception, state: str
 
     async with listening(MemoryStore(), listen) as sources:
         source = sources.active["own:1"]
-        await until(lambda: source.failures > 0)
+        await soon(lambda: source.failures > 0, "nothing failed")
         assert (source.state, source.error) == (state, said)
         facts: Any = sources.observer
         assert ("source.crashed" in facts.seen) == (state == "crashed")
@@ -227,7 +222,7 @@ async def test_a_lost_connection_counts_before_what_follows_from_it() -> None:
 
     async with listening(MemoryStore(), listen) as sources:
         source = sources.active["own:1"]
-        await until(lambda: source.failures > 0)
+        await soon(lambda: source.failures > 0, "nothing failed")
         assert (source.state, source.error) == ("disconnected", "lost")
 
 
@@ -258,10 +253,10 @@ async def test_failing_is_a_fact_after_five_crashes_in_a_row(ready: bool) -> Non
 
     async with listening(MemoryStore(), listen) as sources:
         source, facts = sources.active["own:1"], sources.observer
-        await until(lambda: lives == 9)
+        await soon(lambda: lives == 9, "it was not begun anew")
         told = [fields for fact, fields in facts.told if fact == "source.failing"]  # type: ignore[attr-defined]
         assert told == [{"source": "own:1", "count": 5, "error": "ValueError: number 5"}], "once, with the count"
-        await until(lambda: source.state == "listening")
+        await soon(lambda: source.state == "listening", "it does not listen")
         assert source.error is None and (ready or source.failures == 0), "cleared by listening again"
 
 
@@ -282,7 +277,7 @@ async def test_one_that_listens_long_enough_is_well_again() -> None:
     store = MemoryStore()
     async with listening(store, listen) as sources:
         sources.clock.monotonic = lambda: moment  # type: ignore[method-assign]
-        await until(lambda: lives > 8)
+        await soon(lambda: lives > 8, "it was not begun anew")
         assert sources.active["own:1"].failures <= 1
 
 

@@ -63,8 +63,8 @@ def live(place: int) -> OneDeath:
                     break
             nursery.cancel_scope.cancel()
 
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
-    trio._core._run._r.seed(place)  # type: ignore[attr-defined]
+    vars(trio._core._run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    trio._core._run._r.seed(place)
     trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
     world.check_end()
     return world

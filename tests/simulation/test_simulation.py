@@ -28,6 +28,7 @@ HUNT = 150
 """Seeds that a planted bug has to be found in."""
 
 
+@pytest.mark.limit(120 + SEEDS)
 @pytest.mark.parametrize("part", range(10))
 def test_seeds_hold(part: int) -> None:
     crashes = parked = snapshots = 0

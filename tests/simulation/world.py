@@ -28,6 +28,7 @@ from reactor.engine.parked import BOUND, Parked
 from reactor.engine.phases import StepPhase
 from reactor.engine.pool import Pool
 from reactor.engine.runner import Runner
+from reactor.engine.state import Run
 from reactor.router.inbox import Inbox
 from reactor.router.match import FlowSet
 from reactor.router.prepare import Preparer
@@ -132,7 +133,7 @@ class SimParked(Parked):
         super().__init__(bound)
         self._world = world
 
-    def take(self, id: str, seq: int) -> machine.Run | None:
+    def take(self, id: str, seq: int) -> Run | None:
         run = super().take(id, seq)
         if run is not None:
             self._world.parked += 1
@@ -175,7 +176,7 @@ class World:
         self.sent: dict[str, Event] = {}
         self.performing: Counter[tuple[str, str]] = Counter()
         self.deaths = 0
-        self.bounds = (0, 40_000, BOUND)
+        self.bounds: tuple[int, ...] = (0, 40_000, BOUND)
         """How much of what waits may stay in memory: nothing, little, all."""
         self.parked = 0
         """Runs that went on from memory."""
@@ -347,7 +348,7 @@ class World:
                 receipt = await self.inbox.emit("event", event)
         return receipt
 
-    async def perform(self, run: machine.Run, frame: Any, deadline: float | None) -> Any:
+    async def perform(self, run: Run, frame: Any, deadline: float | None) -> Any:
         """The outside world: slow, sometimes failing, always the same for one step, attempt and run."""
         path = frame.path
         self.trace.append(f"{trio.current_time():.3f} perform {run.id} {path} {frame.attempt}")
@@ -414,7 +415,7 @@ class World:
             if record.status.ended and made[0].output != record.output:
                 raise Violation(f"I10: {record.id} has {record.output}, its journal says {made[0].output}")
 
-    def folded(self, row: Any, budget: int) -> machine.Run:
+    def folded(self, row: Any, budget: int) -> Run:
         record = row.record
         plan, event = self.plans[record.version], self.store._events[record.event]
         return machine.recover(
@@ -449,7 +450,7 @@ class World:
         if record.status is Status.succeeded and expected.output != record.output:
             raise Violation(f"oracle: {id} has {record.output}, without crashes {expected.output}")
 
-    def ideal(self, plan: Plan, event: Any, entries: list[AnyEntry]) -> machine.Run:
+    def ideal(self, plan: Plan, event: Any, entries: list[AnyEntry]) -> Run:
         """The same run with a perfect world; sub-flows end as they did."""
         run = machine.begin(plan, event, "run_ideal", "x", BASE, {}, BOUNDS)
         children = {entry.path: entry.run for entry in entries if isinstance(entry, Child)}
@@ -537,10 +538,10 @@ def run_seed(seed: int) -> World:
     clock = trio.testing.MockClock(autojump_threshold=0)
     usual = snapshot.ENTRIES, snapshot.BYTES_AN_ENTRY
     snapshot.ENTRIES, snapshot.BYTES_AN_ENTRY = ((1, 100_000), (2, 1_000), (1, 100_000), usual)[seed // 10 % 4]
-    trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[attr-defined]
-    trio._core._run._r.seed(seed)  # type: ignore[attr-defined]
+    vars(trio._core._run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    trio._core._run._r.seed(seed)
     try:
-        return trio.run(simulate, seed, clock=clock)  # type: ignore[no-any-return]
+        return trio.run(simulate, seed, clock=clock)
     except BaseExceptionGroup as errors:
         raise _first(errors, seed) from None
     except Violation as error:

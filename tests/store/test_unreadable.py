@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from reactor.contracts.store import PlanRecord, QueueMessage, RunFilter
+from reactor.contracts.store import PlanRecord, QueueMessage, Retention, RunFilter
 from reactor.server.views import event_item, run_item
 from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_parts import OWNER, accept, over, start
@@ -75,9 +75,7 @@ async def test_an_event(store: SqliteStore, tmp_path: Path, column: str, value: 
     assert (await store.counts())["events"] == 0
 
 
-def retention() -> object:
-    from reactor.contracts.store import Retention
-
+def retention() -> Retention:
     return Retention(age=1.0)
 
 

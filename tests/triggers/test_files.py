@@ -19,6 +19,7 @@ from plugins.actions.file import List
 from reactor.contracts.errors import NotConnected
 from reactor.testing.trigger_suite import Recorder
 from tests.plugins.test_file import call, context
+from tests.waiting import soon
 from triggers.files import Files, Options
 
 pytestmark = pytest.mark.anyio
@@ -67,18 +68,14 @@ async def test_a_folder_that_cannot_be_read_for_a_while(tmp_path: Path, monkeypa
     async with listening(tmp_path, {}) as made:
         await made.wait_events(2)
         broken.folders[str(tmp_path / "in/far")] = PermissionError(13, "Permission denied")
-        with anyio.fail_after(10):
-            while broken.asked < 3:
-                await anyio.sleep(0.01)
+        await soon(lambda: broken.asked >= 3, "it does not look again", 10)
         assert made.warning == f"{tmp_path}/in/far/ cannot be read: Permission denied"
         (tmp_path / "in/c.csv").write_text("c")
         await made.wait_events(3)
         broken.folders.clear()
         (tmp_path / "in/b.csv").unlink()
         events = await made.wait_events(4)
-        with anyio.fail_after(10):
-            while made.warning is not None:
-                await anyio.sleep(0.01)
+        await soon(lambda: made.warning is None, "the warning stays", 10)
     told = sorted((event.type, event.fields["name"]) for event in events)
     assert told == [("file.created", "a.csv"), ("file.created", "b.csv"), ("file.created", "c.csv"), ("file.deleted", "b.csv")]  # fmt: skip
 
@@ -172,9 +169,7 @@ async def test_a_watcher_that_breaks_leaves_polling_and_says_so(
     async with listening(tmp_path, {}) as made:
         (tmp_path / "in/a.csv").write_text("a")
         await made.wait_events(1)
-        with anyio.fail_after(10):
-            while made.warning is None:
-                await anyio.sleep(0.01)
+        await soon(lambda: made.warning is not None, "there is no warning", 10)
         assert made.warning == "no notices of changes, so a look each 100ms: [Errno 28] inotify watch limit reached"
 
 

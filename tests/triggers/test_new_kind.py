@@ -24,11 +24,11 @@ from reactor.kinds.registry import TRIGGERS, LazyRegistry
 from tests.flows_help import KINDS
 from tests.triggers.test_source_names import NAMED
 
-TRIGGER_KINDS = LazyRegistry(TRIGGERS)
+TRIGGER_KINDS = LazyRegistry[AnyTrigger](TRIGGERS)
 DECLARED: dict[str, type | UnionType] = {
     "name": str, "summary": str, "example": str, "Options": type, "event_type": str, "identity": bool,
     "event_fields": tuple | NoneType, "connection_kinds": tuple, "path_options": tuple, "shorthand_form": str | NoneType,
-    "passive": bool, "by_name": bool, "answers_sender": bool, "takes_messages": bool, "retires": bool,
+    "passive": bool, "by_name": bool, "answers_sender": bool, "takes_messages": bool, "retires": bool, "one_reader": bool,
 }  # fmt: skip
 GIVEN = {kind: given for kind, given, *_ in NAMED}
 
@@ -105,7 +105,8 @@ async def test_a_kind_of_a_test_reaches_runs(tmp_path: Path, monkeypatch: pytest
         group.start_soon(daemon.run)
         with anyio.fail_after(20):
             await ends.all.wait()
-        (source,) = daemon.sources.active.values()
+        assert daemon.parts is not None
+        (source,) = daemon.parts.sources.active.values()
         found = (source.kind, source.state, source.flows)
         page = await daemon.store.runs(RunFilter(), None, 10)
         daemon.stop()
@@ -122,7 +123,7 @@ async def test_a_kind_of_a_test_reaches_runs(tmp_path: Path, monkeypatch: pytest
     ],
 )
 def test_the_loader_asks_the_kind(given: str, said: str) -> None:
-    triggers = LazyRegistry({})
+    triggers = LazyRegistry[AnyTrigger]({})
     triggers.add("counter", Counter)
     (document,) = load_text(f"when: [{{{given}}}]\ndo: []\n", "f.yaml", "/", replace(KINDS, triggers=triggers))
     assert document.plan is None and said in document.problems[0].message, document.problems

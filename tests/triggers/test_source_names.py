@@ -10,10 +10,11 @@ import pytest
 
 from plugins.host.kinds import trigger_class
 from plugins.host.manifest import TriggerSpec
+from reactor.contracts.kinds import AnyTrigger
 from reactor.kinds.registry import TRIGGERS, LazyRegistry
 from reactor.kit.json_schema import compile_schema
 
-KINDS = LazyRegistry(TRIGGERS)
+KINDS = LazyRegistry[AnyTrigger](TRIGGERS)
 FOLDER = "/srv/flows"
 NAMED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("amqp", {"connection": "shop", "queue": "orders"}, "amqp:1941c637e632081e", "the queue orders (shop)"),
