@@ -26,6 +26,19 @@ from reactor.catalog.catalog import Catalog
 from reactor.config import Config, is_loopback, url_of
 from reactor.contracts.errors import ConfigError, Overloaded, StoreFailed, StoreFull
 from reactor.contracts.event import RESERVED_PREFIX, Cursor, Event
+from reactor.contracts.facts import (
+    ConfigWarning,
+    DaemonFailed,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    ListenPlain,
+    ProgramKilled,
+    StoreIsFull,
+    TemporaryRemoved,
+    TlsLoaded,
+    TlsRefused,
+)
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Retention, Store
 from reactor.contracts.text import shown
@@ -142,9 +155,9 @@ class Daemon(Operations):
 
         config = self.config
         for folder in await anyio.to_thread.run_sync(temporary.sweep):
-            self.observer.observe("temporary.removed", folder=str(folder))
+            self.observer.observe(TemporaryRemoved(folder=str(folder)))
         for warning in config.warnings:
-            self.observer.observe("config.warning", message=warning)
+            self.observer.observe(ConfigWarning(message=warning))
         if config.tls_cert is not None and config.tls_key is not None:
             self.tls = Tls(Papers(config.tls_cert, config.tls_key, config.tls_client_ca))
         scheme = "http" if self.tls is None else "https"
@@ -233,12 +246,12 @@ class Daemon(Operations):
                 await until_space(catalog.load, self.clock, self.observer)
                 socket, told_of = socket_path(config.data) if config.store != "memory:" else (None, None)
                 if told_of is not None:
-                    self.observer.observe("config.warning", message=told_of)
+                    self.observer.observe(ConfigWarning(message=told_of))
 
                 def address(host: str, port: int, option: str) -> Address:
                     names, proxies = frozenset(config.allowed_host), Proxies(config.behind_proxy)
                     if not (is_loopback(host) or self.tls is not None or config.behind_proxy):
-                        self.observer.observe("listen.plain", message=PLAIN.format(option=option, host=host))
+                        self.observer.observe(ListenPlain(message=PLAIN.format(option=option, host=host)))
                     access = Access(config.admin_token, is_loopback(host), names, proxies)
                     return Address(host, port, access, option)
 
@@ -269,16 +282,16 @@ class Daemon(Operations):
                 cleanup.callback(withdraw, pointer)
                 apart = {"admin": url_of(scheme, admin.host, self.admin_port)} if admin else {}
                 self.observer.observe(
-                    "daemon.started", url=url_of(scheme, config.host, self.port), flows=len(catalog.flows.plans),
+                    DaemonStarted(url=url_of(scheme, config.host, self.port), flows=len(catalog.flows.plans),
                     version=__version__, pid=os.getpid(), **apart,
-                )  # fmt: skip
+                ))  # fmt: skip
                 self.started.set()
                 self.notify.say("READY=1", f"MAINPID={os.getpid()}", f"STATUS={len(catalog.flows.plans)} flows")
                 group.start_soon(self.notify.watchdog, self.clock.sleep, lambda: self.failed is None)
                 gc.freeze()  # what is loaded stays: the collector need not look at it again and again
                 await self.stopping.wait()
                 self.notify.say("STOPPING=1")
-                self.observer.observe("daemon.stopping", active=pool.active)
+                self.observer.observe(DaemonStopping(active=pool.active))
                 await self.sources.stop()
                 inbox.closed = True
                 await pool.drain(config.drain)
@@ -298,7 +311,7 @@ class Daemon(Operations):
                     await anyio.to_thread.run_sync(self.tracer.close)
         if self.failed is not None:
             raise StoreFailed(self.failed)
-        self.observer.observe("daemon.stopped")
+        self.observer.observe(DaemonStopped())
 
     def reload_tls(self) -> None:
         """Reads certificate and key again. One that cannot be used leaves the one before in its place."""
@@ -307,16 +320,16 @@ class Daemon(Operations):
         try:
             self.tls.reload()
         except ConfigError as error:
-            self.observer.observe("tls.refused", error=str(error))
+            self.observer.observe(TlsRefused(error=str(error)))
         else:
-            self.observer.observe("tls.loaded", cert=self.config.tls_cert)
+            self.observer.observe(TlsLoaded(cert=self.config.tls_cert or ""))
 
     async def _end_survivors(self) -> None:
         """What programs of a killed daemon started must not run beside their second life."""
         if self.config.store == "memory:":
             return
         for one in await anyio.to_thread.run_sync(survivors.RECORD.keep, self.config.data):
-            self.observer.observe("program.killed", pid=one.pid, program=one.mark)
+            self.observer.observe(ProgramKilled(pid=one.pid, program=one.mark))
 
     async def _sources_settle(self) -> None:
         """Sources that need no connection are up before the daemon says that it is."""
@@ -330,7 +343,7 @@ class Daemon(Operations):
             await work()
         except StoreFailed as error:
             self.failed = str(error)
-            self.observer.observe("daemon.failed", error=str(error))
+            self.observer.observe(DaemonFailed(error=str(error)))
             self.stopping.set()
 
     async def _prune(self) -> None:
@@ -346,7 +359,7 @@ class Daemon(Operations):
                 while await self.store.prune(self.clock.now(), retention, PRUNE_BATCH):
                     await self.clock.sleep(0.05)
             except StoreFull:
-                self.observer.observe("store.full")
+                self.observer.observe(StoreIsFull())
             due = self.clock.monotonic() + PRUNE_EVERY
             while True:
                 await self.clock.sleep(PRUNE_LOOK)

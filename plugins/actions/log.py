@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from reactor.contracts.action import ActionContext
+from reactor.contracts.facts import ActionLog
 
 
 class LogOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,12 +33,13 @@ class Log:
         names = {"level", "message", "run", "flow", "step"}
         extra = {key: value for key, value in options.fields.items() if key not in names}
         context.log.observe(
-            "action.log",
-            level=options.level,
-            message=message,
-            run=context.run,
-            flow=context.flow,
-            step=context.step,
-            **extra,
+            ActionLog(
+                level=options.level,
+                message=message,
+                run=context.run,
+                flow=context.flow,
+                step=context.step,
+                fields=extra,
+            )
         )
         return {"message": message}

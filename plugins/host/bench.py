@@ -14,6 +14,7 @@ from plugins.host.link import Call
 from plugins.host.manifest import Manifest, load_manifest
 from plugins.host.script import ScriptLink
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import Fact
 
 CONTEXT = {
     "run": "run_0", "flow": "bench", "step": "step", "attempt": 1, "idempotency_key": "run_0/do/0/0", "deadline": None,
@@ -72,8 +73,8 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
     """Starts the plugin of a folder; `said` hears its log. Raises ManifestError and NotConnected."""
     manifest, hash = load_manifest(folder)
 
-    def tell(fact: str, **fields: Any) -> None:
-        said(str(fields.get("message", fact)))
+    def tell(kind: type[Fact], **fields: Any) -> None:
+        said(str(fields.get("message", kind.NAME)))
 
     async def refuse(event: dict[str, Any]) -> None:
         raise StepFailed("plugin.failed", "there is no daemon here that takes events")

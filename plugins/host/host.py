@@ -14,6 +14,7 @@ from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
+from reactor.contracts.facts import PluginRefused
 from reactor.contracts.observe import Observer
 from reactor.kit.durations import parse_duration
 
@@ -105,7 +106,7 @@ class Host:
         problems += await self._swap(wanted)
         for problem in problems:
             if problem not in self.problems:
-                self._observer.observe("plugin.refused", error=problem)
+                self._observer.observe(PluginRefused(error=problem))
         self.problems = problems
 
     def _check(self, plugin: Plugin) -> None:

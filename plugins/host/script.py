@@ -15,6 +15,7 @@ from plugins.host.link import GRACE, Call, Happened, down, failure
 from plugins.host.manifest import Manifest
 from plugins.host.process import MAX_LINE, end, kill, pump_lines, spawn
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import PluginLog
 from reactor.contracts.text import shown, without_bom
 from reactor.kit.durations import parse_duration
 
@@ -98,7 +99,7 @@ class ScriptLink:
 
         def tell(line: str) -> None:
             last[:] = [*last[-4:], line]
-            self._tell("plugin.log", level="info", message=line)
+            self._tell(PluginLog, level="info", message=line)
 
         async def read(stream: Any) -> None:
             try:
@@ -132,7 +133,7 @@ class ScriptLink:
         name = self._manifest.plugin
         answer, others = _value(output)
         for line in others:
-            self._tell("plugin.log", level="warning", message=f"a line on stdout that is not the answer: {line}")
+            self._tell(PluginLog, level="warning", message=f"a line on stdout that is not the answer: {line}")
         if isinstance(answer, dict) and "error" in answer:
             raise failure(name, answer["error"])
         said = f": {last[-1]}" if last else ""

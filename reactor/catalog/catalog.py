@@ -16,6 +16,7 @@ from reactor.catalog.files import FlowFiles, News, Unreadable, View
 from reactor.catalog.watching import FlowWatch
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import StoreFull
+from reactor.contracts.facts import FlowKept, FlowLoaded, FlowRefused, FlowRemoved, FlowWarning, StoreIsFull
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.store import Journal, PlanRecord
@@ -84,7 +85,7 @@ class Catalog:
             await (self._settled(news) if settle else self._load(news))
         except StoreFull:
             self._stale = True
-            self._observer.observe("store.full")  # what is new is installed at the next look
+            self._observer.observe(StoreIsFull())  # what is new is installed at the next look
         except Unreadable as error:
             self._stale = True
             rest = [problem for problem in self.problems if problem.message != str(error)]
@@ -142,10 +143,10 @@ class Catalog:
             return
         for plan in new:
             self._compiled[plan.version] = plan
-            self._observer.observe("flow.loaded", flow=plan.flow, version=plan.version[:19], file=plan.file)
+            self._observer.observe(FlowLoaded(flow=plan.flow, version=plan.version[:19], file=plan.file))
         for name in before:
             if name not in after:
-                self._observer.observe("flow.removed", flow=name)
+                self._observer.observe(FlowRemoved(flow=name))
         if self.changed is not None:
             await self.changed(view.flows, new)
 
@@ -189,7 +190,7 @@ class Catalog:
                 plan = await anyio.to_thread.run_sync(self._compile, record, self._kinds) if record else None
                 if plan is not None and plan.flow not in self.flows.plans:
                     plans[flow] = plan
-                    self._observer.observe("flow.kept", flow=flow, version=version[:19], file=path)
+                    self._observer.observe(FlowKept(flow=flow, version=version[:19], file=path))
             if plans:
                 self._files.keep(path, plans)
                 found = True
@@ -199,9 +200,9 @@ class Catalog:
         self.problems = problems
         for problem in problems:
             if problem not in self._told:
-                fact = "flow.refused" if problem.severity == "error" else "flow.warning"
+                kind = FlowRefused if problem.severity == "error" else FlowWarning
                 place = f"{problem.file}:{problem.line}:{problem.column}"
-                self._observer.observe(fact, message=f"{place}: {problem.message}")
+                self._observer.observe(kind(message=f"{place}: {problem.message}"))
         self._told = set(problems)
 
     async def plan(self, version: str) -> Plan | None:

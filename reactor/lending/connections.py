@@ -13,6 +13,7 @@ from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed, leading
+from reactor.contracts.facts import ConnectionLost, ConnectionOpened
 from reactor.contracts.observe import Observer
 from reactor.kit.urls import quoted, secrets_of, shown_url
 from reactor.secrets.given import Secrets
@@ -183,7 +184,7 @@ class Connections:
 
     def _up(self, entry: Entry) -> None:
         if entry.state != "connected":
-            self._observer.observe("connection.opened", connection=shown_url(entry.name), kind=entry.kind)
+            self._observer.observe(ConnectionOpened(connection=shown_url(entry.name), kind=entry.kind))
         entry.state, entry.error, entry.since = "connected", None, self._clock.now()
 
     async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
@@ -193,7 +194,7 @@ class Connections:
             return
         text = entry.masked(error)
         if entry.state != "disconnected":
-            self._observer.observe("connection.lost", connection=shown_url(entry.name), kind=entry.kind, error=text)
+            self._observer.observe(ConnectionLost(connection=shown_url(entry.name), kind=entry.kind, error=text))
         entry.state, entry.error = "disconnected", text
         if entry.client is not None:
             with anyio.CancelScope(shield=True):
@@ -209,7 +210,7 @@ class Connections:
                     await entry.instance.close(client)
                 except Exception as error:
                     self._observer.observe(
-                        "connection.lost", connection=shown_url(entry.name), error=entry.masked(repr(error))
+                        ConnectionLost(connection=shown_url(entry.name), error=entry.masked(repr(error)))
                     )
 
     async def check(self, name: str) -> str | None:

@@ -17,6 +17,7 @@ from reactor.config import Config
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, Refused, StepFailed
 from reactor.contracts.event import Event, StoredEvent, Verdict, rfc3339
+from reactor.contracts.facts import QueuePushed
 from reactor.contracts.plan import Plan
 from reactor.contracts.run import RunRecord, Status
 from reactor.contracts.store import Store
@@ -105,7 +106,7 @@ class Operations:
         if key is not None:
             message.id = "msg_" + hashlib.sha256(f"{queue}\0{key}".encode("utf-8", "replace")).hexdigest()[:32]
         await self.store.push([message])
-        self.observer.observe("queue.pushed", queue=queue, message_id=message.id)
+        self.observer.observe(QueuePushed(queue=queue, message_id=message.id))
         return message.id
 
     def _why(self, stored: StoredEvent) -> list[Verdict]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import StoredEvent, Verdict
+from reactor.contracts.facts import EventAccepted, RunEnded, RunStarted
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Start
@@ -45,9 +46,9 @@ class Settlement:
 
     def _accepted(self, stored: StoredEvent, verdicts: list[Verdict]) -> None:
         self._observer.observe(
-            "event.accepted", event=stored.id, type=stored.event.type, origin=stored.origin,
-            seconds=max(self._clock.now() - stored.at, 0.0), _verdicts=verdicts, _event=stored,
-        )  # fmt: skip
+            EventAccepted(event=stored.id, type=stored.event.type, origin=stored.origin,
+            seconds=max(self._clock.now() - stored.at, 0.0), verdicts=verdicts, stored=stored,
+        ))  # fmt: skip
 
     def _settle(self, prepared: Prepared, acceptance: Acceptance, started: set[str | None]) -> None:
         for start in acceptance.starts:
@@ -55,7 +56,7 @@ class Settlement:
                 continue
             live = prepared.lives.get(start.id)
             if live is not None and start.begun is not None:
-                self._observer.observe("run.started", run=start.id, flow=start.flow, event=acceptance.event.id)
+                self._observer.observe(RunStarted(run=start.id, flow=start.flow, event=acceptance.event.id))
                 self._pool.adopt(live, start.id, start)
             change = start.begun.change if start.begun is not None else None
             if change is None:
@@ -65,9 +66,9 @@ class Settlement:
                 self.waiters.tell(outcome_of(start.id, start.flow, change))
             if ended:
                 self._observer.observe(
-                    "run.ended", run=start.id, flow=start.flow, status=change.status.value,
-                    seconds=max(change.at - start.at, 0.0), _started=start.at, _event=acceptance.event,
-                )  # fmt: skip
+                    RunEnded(run=start.id, flow=start.flow, status=change.status.value,
+                    seconds=max(change.at - start.at, 0.0), started=start.at, stored=acceptance.event,
+                ))  # fmt: skip
             for follow in start.follow:
                 made = [Verdict(flow=other.flow, verdict="started", run=other.id) for other in follow.starts]
                 self._accepted(follow.event, made)

@@ -13,7 +13,16 @@ import anyio.abc
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
 from reactor.contracts.event import RESERVED_PREFIX
-from reactor.contracts.observe import Observer
+from reactor.contracts.facts import (
+    Fact,
+    QueuePushed,
+    RunEnded,
+    SourceCrashed,
+    SourceDisconnected,
+    SourceFailing,
+    SourceWarning,
+)
+from reactor.contracts.observe import Listener, Observer
 from reactor.contracts.plan import Plan, Trigger
 from reactor.contracts.store import Journal
 from reactor.contracts.trigger import HttpMount
@@ -109,10 +118,10 @@ class Sources:
         self._queues = False
         self._retiring: dict[str, anyio.Event] = {}
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return self._queue_news if fact in ("run.ended", "queue.pushed") else None
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        return self._queue_news if kind in (RunEnded, QueuePushed) else None
 
-    def _queue_news(self, fields: dict[str, Any]) -> None:
+    def _queue_news(self, fact: Fact) -> None:
         """A push, or the end of a run, may give a queue something to do."""
         if self._queues:
             self.queue_news.set()
@@ -160,7 +169,7 @@ class Sources:
                 raise
             except Exception as error:
                 fact = f"it was not given back: {words(error)}"
-                self.observer.observe("source.warning", source=source.name, error=fact)
+                self.observer.observe(SourceWarning(source=source.name, error=fact))
             finally:
                 self._retiring.pop(source.name, None)
                 done.set()
@@ -217,8 +226,8 @@ class Sources:
                 await context.end()
         failing = source.fails(state, error, self.clock.monotonic())
         if state == "crashed":
-            self.observer.observe("source.crashed", source=source.name, error=error)
-        self.observer.observe("source.disconnected", source=source.name, state=state, error=error)
+            self.observer.observe(SourceCrashed(source=source.name, error=error))
+        self.observer.observe(SourceDisconnected(source=source.name, state=state, error=error))
         if failing:
             await self._tell_failing(source)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
@@ -227,7 +236,7 @@ class Sources:
     async def _tell_failing(self, source: Source) -> None:
         """For people who watch, and for flows that send it on."""
         fields = {"source": source.name, "count": source.failures, "error": source.error}
-        self.observer.observe("source.failing", **fields)
+        self.observer.observe(SourceFailing(source=source.name, count=source.failures, error=source.error or ""))
         data = {**fields, "kind": source.kind, "state": source.state, "flows": sorted(source.flows)}
         with contextlib.suppress(Overloaded):  # the log has it
             await self.inbox.tell(FAILING_TYPE, f"/sources/{source.name}", data)

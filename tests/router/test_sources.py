@@ -14,6 +14,7 @@ import pytest
 
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, StoreFailed
 from reactor.contracts.event import Event
+from reactor.contracts.facts import Fact
 from reactor.contracts.store import Acceptance, Accepted
 from reactor.kit.clock import SystemClock, SystemIds
 from reactor.router.inbox import Inbox
@@ -59,9 +60,9 @@ class Facts:
         self.seen: list[str] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.seen.append(fact)
-        self.told.append((fact, fields))
+    def observe(self, fact: Fact) -> None:
+        self.seen.append(fact.NAME)
+        self.told.append((fact.NAME, fact.shown()))
 
 
 @asynccontextmanager
