@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 import textwrap
 from typing import Any
 
 import msgspec
+
+_MODULE = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Z])")
+"""The module before the name of a struct."""
 
 
 def field_docs(options: type[msgspec.Struct]) -> dict[str, str]:
@@ -54,7 +58,7 @@ def option_rows(options: type[msgspec.Struct]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": field.encode_name,
-                "type": shown.replace("plugins.actions.http.", "").replace("triggers.http.verify.", ""),
+                "type": _MODULE.sub("", shown),
                 "required": required,
                 "default": default,
                 "description": " ".join(docs.get(field.encode_name, docs.get(field.name, "")).split()),
