@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from reactor.kinds.facts import fact_table  # noqa: E402
 from reactor.kinds.reference import option_table  # noqa: E402
 from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry  # noqa: E402
 
@@ -47,6 +48,14 @@ def main() -> int:
         if fresh != text:
             page.write_text(fresh, "utf-8")
             print(page.relative_to(ROOT))
+    page = ROOT / "reactor/docs/facts.md"
+    text = page.read_text("utf-8")
+    fresh = re.sub(
+        r"<!-- facts -->\n.*<!-- end -->", f"<!-- facts -->\n{fact_table()}\n<!-- end -->", text, flags=re.DOTALL
+    )
+    if fresh != text:
+        page.write_text(fresh, "utf-8")
+        print(page.relative_to(ROOT))
     return 0
 
 

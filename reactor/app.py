@@ -21,6 +21,7 @@ from reactor.catalog.versions import FlowVersions
 from reactor.config import Config, url_of
 from reactor.contracts.action import ActionSettings
 from reactor.contracts.errors import ConfigError, StoreFailed
+from reactor.contracts.facts import ConfigWarning, DaemonStarted, DaemonStopped, DaemonStopping
 from reactor.contracts.kinds import AnyAction, AnyConnection, AnyTrigger
 from reactor.contracts.store import Store
 from reactor.contracts.text import shown
@@ -197,7 +198,7 @@ class Daemon:
         config = self.config
         await leftovers.remove_folders(self.observer)
         for warning in config.warnings:
-            self.observer.observe("config.warning", message=warning)
+            self.observer.observe(ConfigWarning(message=warning))
         tls = tls_of(config)
         if config.store != "memory:":
             private_directory(config.data)  # the socket is there also when the store is elsewhere
@@ -215,7 +216,7 @@ class Daemon:
                 await self._close()
         if self.guard.failed is not None:
             raise StoreFailed(self.guard.failed)
-        self.observer.observe("daemon.stopped")
+        self.observer.observe(DaemonStopped())
 
     async def _close(self) -> None:
         await self.store.close()
@@ -241,7 +242,7 @@ class Daemon:
         gc.freeze()  # what is loaded stays: the collector need not look at it again and again
         await self.stopping.wait()
         self.notify.say("STOPPING=1")
-        self.observer.observe("daemon.stopping", active=parts.pool.active)
+        self.observer.observe(DaemonStopping(active=parts.pool.active))
         await self._end(parts, server)
 
     async def _parts(self, group: TaskGroup, tls: Tls | None) -> Parts:
@@ -354,7 +355,7 @@ class Daemon:
         admin = config.admin_address
         apart = {"admin": url_of(scheme, admin[0], server.admin_port)} if admin else {}
         flows = len(parts.catalog.flows.plans)
-        self.observer.observe("daemon.started", url=url, flows=flows, version=__version__, pid=os.getpid(), **apart)
+        self.observer.observe(DaemonStarted(url=url, flows=flows, version=__version__, pid=os.getpid(), **apart))
         self.started.set()
         self.notify.say("READY=1", f"MAINPID={os.getpid()}", f"STATUS={flows} flows")
 

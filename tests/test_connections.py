@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import anyio
 import msgspec
@@ -12,6 +12,7 @@ import pytest
 from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed
+from reactor.contracts.facts import Fact
 from reactor.contracts.kinds import ConnectionKind
 from reactor.kit.clock import SystemClock
 from reactor.lending.connections import Connections, _no_expression
@@ -52,7 +53,7 @@ class Clock(SystemClock):
 
 
 class Facts:
-    def observe(self, fact: str, **fields: Any) -> None:
+    def observe(self, fact: Fact) -> None:
         pass
 
 

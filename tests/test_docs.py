@@ -11,6 +11,8 @@ import pytest
 
 from flows.connections import load_connections
 from flows.loader import load_text
+from reactor.contracts.facts import FACTS
+from reactor.kinds.facts import fact_table
 from reactor.kinds.reference import option_table
 from reactor.kinds.registry import ACTIONS, CONNECTIONS, TRIGGERS, LazyRegistry
 from tests.flows_help import KINDS
@@ -35,6 +37,12 @@ def test_option_tables_are_those_of_the_code(page: Path) -> None:
     for name, table in found:
         kind = registry.get(name)
         assert table == option_table(kind.Options), f"{page}: the table of {name} is old"
+
+
+def test_the_table_of_facts_is_that_of_the_code() -> None:
+    text = (ROOT / "reactor" / "docs" / "facts.md").read_text()
+    assert f"<!-- facts -->\n{fact_table()}\n<!-- end -->" in text, "make pages"
+    assert all(kind.__doc__ and not kind.__doc__.startswith(kind.__name__) for kind in FACTS.values())
 
 
 @pytest.mark.parametrize("page", [*CONNECTION_PAGES, *CONNECTION_TEXTS], ids=lambda page: page.stem)

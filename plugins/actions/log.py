@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from reactor.contracts.action import ActionContext
+from reactor.contracts.facts import ActionLog
 from reactor.contracts.kinds import ActionKind
 
 
@@ -33,12 +34,13 @@ class Log(ActionKind[LogOptions]):
         extra = {key: value for key, value in options.fields.items() if key not in names}
         if context.log is not None:
             context.log.observe(
-                "action.log",
-                level=options.level,
-                message=message,
-                run=context.run,
-                flow=context.flow,
-                step=context.step,
-                **extra,
+                ActionLog(
+                    level=options.level,
+                    message=message,
+                    run=context.run,
+                    flow=context.flow,
+                    step=context.step,
+                    fields=extra,
+                )
             )
         return {"message": message}

@@ -15,6 +15,7 @@ from plugins.host.manifest import Manifest, load_manifest
 from plugins.host.script import ScriptLink
 from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import Fact
 
 CONTEXT = {
     "run": "run_0", "flow": "bench", "step": "step", "attempt": 1, "idempotency_key": "run_0/do/0/0", "deadline": None,
@@ -74,8 +75,8 @@ async def bench(folder: Path, said: Callable[[str], None]) -> AsyncIterator[Plug
     """Starts the plugin of a folder; `said` hears its log. Raises ManifestError and NotConnected."""
     manifest, hash = load_manifest(folder)
 
-    def tell(fact: str, **fields: object) -> None:
-        said(str(fields.get("message", fact)))
+    def tell(kind: type[Fact], **fields: object) -> None:
+        said(str(fields.get("message", kind.NAME)))
 
     async def refuse(event: dict[str, Any]) -> dict[str, Any]:
         raise StepFailed("plugin.failed", "there is no daemon here that takes events")

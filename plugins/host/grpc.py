@@ -20,6 +20,7 @@ from plugins.host.link import CREDIT, ENDED, HANDSHAKE, MAX_MESSAGE, PROTOCOL, C
 from plugins.host.process import MAX_LINE
 from plugins.pb import plugin_pb2
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import PluginLog, PluginProgress
 
 pb: Any = plugin_pb2
 SERVICE = "/reactor.plugin.v1.Plugin/"
@@ -169,7 +170,7 @@ class GrpcLink:
             if answer.serving != serving:
                 serving = answer.serving
                 message = "it serves again" if serving else f"it says that it does not serve: {answer.message}"
-                self._tell("plugin.log", level="warning", message=message)
+                self._tell(PluginLog, level="warning", message=message)
 
     async def _attended(self, group: anyio.abc.TaskGroup) -> None:
         """Takes what the plugin says by itself, until it ends. Raises NotConnected."""
@@ -179,14 +180,12 @@ class GrpcLink:
             while (report := await _owned(call.read())) is not grpc.aio.EOF:
                 match report.WhichOneof("report"):
                     case "log":
-                        self._tell(
-                            "plugin.log", level=report.log.level or "info", message=report.log.message[:MAX_LINE]
-                        )
+                        self._tell(PluginLog, level=report.log.level or "info", message=report.log.message[:MAX_LINE])
                     case "progress":
                         progress = {"message": report.progress.message[:MAX_LINE]}
                         if report.progress.HasField("percent"):
                             progress["percent"] = report.progress.percent
-                        self._tell("plugin.progress", **progress)
+                        self._tell(PluginProgress, **progress)
                     case "publish":
                         await room.acquire()
                         group.start_soon(self._published, call, report.publish, room)

@@ -15,6 +15,7 @@ from plugins.host.manifest import FILE, ManifestError, load_manifest
 from plugins.host.plugin import Plugin
 from plugins.host.stamps import Stamp, stamp
 from reactor.contracts.clock import Clock
+from reactor.contracts.facts import PluginRefused
 from reactor.contracts.kinds import AnyAction, AnyTrigger
 from reactor.contracts.observe import Observer
 from reactor.contracts.registry import OpenRegistry
@@ -126,7 +127,7 @@ class Host:
         problems += await self._swap(wanted)
         for problem in problems:
             if problem not in self.problems:
-                self._observer.observe("plugin.refused", error=problem)
+                self._observer.observe(PluginRefused(error=problem))
         self.problems = problems
 
     def _check(self, plugin: Plugin) -> None:

@@ -26,6 +26,7 @@ from plugins.host.link import (
 from plugins.host.process import MAX_LINE
 from plugins.program import Program
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import PluginLog, PluginProgress
 from reactor.contracts.text import shown, without_bom
 
 OUTBOX = 100
@@ -157,7 +158,7 @@ class JsonRpcLink:
         if not isinstance(message, dict):
             self._stray = repr(shown(line[:200]))
             words = f"a line on stdout that is not a JSON-RPC message: {shown(line[:MAX_LINE])}"
-            self._tell("plugin.log", level="warning", message=words)
+            self._tell(PluginLog, level="warning", message=words)
             return
         method = message.get("method")
         if method is None:
@@ -169,11 +170,9 @@ class JsonRpcLink:
                 listening.hear(params)
         elif method == "log":
             params = message["params"]
-            self._tell(
-                "plugin.log", level=params.get("level", "info"), message=str(params.get("message", ""))[:MAX_LINE]
-            )
+            self._tell(PluginLog, level=params.get("level", "info"), message=str(params.get("message", ""))[:MAX_LINE])
         elif method == "progress":
-            self._tell("plugin.progress", **{k: v for k, v in message["params"].items() if k in ("message", "percent")})
+            self._tell(PluginProgress, **{k: v for k, v in message["params"].items() if k in ("message", "percent")})
         elif method == "publish" and self._group is not None:
             self._group.start_soon(self._published, message.get("id"), message["params"])
         else:

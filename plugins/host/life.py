@@ -20,6 +20,7 @@ from plugins.host.manifest import Manifest, Tls, is_loopback
 from plugins.host.process import end, kill, pump_lines, spawn
 from plugins.program import Program, Reader
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.facts import PluginLog
 from reactor.kit.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Life:
 
     async def _log(self, stream: Reader | None, done: anyio.Event) -> None:
         if stream is not None:
-            await pump_lines(stream, lambda line: self._tell("plugin.log", message=line))
+            await pump_lines(stream, lambda line: self._tell(PluginLog, message=line))
         done.set()
 
     async def _until_ended(self, process: Program) -> None:

@@ -15,6 +15,7 @@ from plugins.host.manifest import Manifest
 from plugins.host.script import ScriptLink
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected
+from reactor.contracts.facts import Fact, PluginDown, PluginUp
 from reactor.contracts.observe import Observer
 from reactor.contracts.states import PluginState
 
@@ -55,8 +56,9 @@ class Plugin:
     def name(self) -> str:
         return self.manifest.plugin
 
-    def tell(self, fact: str, **fields: object) -> None:
-        self._observer.observe(fact, plugin=self.name, **fields)
+    def tell(self, kind: type[Fact], **fields: object) -> None:
+        """A fact about this plugin."""
+        self._observer.observe(kind(plugin=self.name, **fields))
 
     @contextlib.asynccontextmanager
     async def calling(self) -> AsyncIterator[Link]:
@@ -120,7 +122,7 @@ class Plugin:
             self._turned(PluginState.down)
             failures = 1 if self._clock.monotonic() - begun > STEADY else failures + 1
             pause = min(FIRST_PAUSE * 2.0 ** (failures - 1), LAST_PAUSE)
-            self.tell("plugin.down", error=self.error, again=pause)
+            self.tell(PluginDown, error=self.error, again=pause)
             await self._clock.sleep(pause)
             self.restarts += 1
 
@@ -167,7 +169,7 @@ class Plugin:
         self.error = None
         self._up.set()
         self._turned(PluginState.up)
-        self.tell("plugin.up", version=self.manifest.version)
+        self.tell(PluginUp, version=self.manifest.version)
 
     async def stop(self) -> None:
         self._scope.cancel()

@@ -16,6 +16,7 @@ from plugins.host.manifest import Manifest
 from plugins.host.process import MAX_LINE, end, kill, pump_lines, spawn
 from plugins.program import Reader
 from reactor.contracts.errors import NotConnected, StepFailed
+from reactor.contracts.facts import PluginLog
 from reactor.contracts.text import shown, without_bom
 from reactor.kit.durations import parse_duration
 
@@ -99,7 +100,7 @@ class ScriptLink:
 
         def tell(line: str) -> None:
             last[:] = [*last[-4:], line]
-            self._tell("plugin.log", level="info", message=line)
+            self._tell(PluginLog, level="info", message=line)
 
         async def read(stream: Reader) -> None:
             try:
@@ -133,7 +134,7 @@ class ScriptLink:
         name = self._manifest.plugin
         answer, others = _value(output)
         for line in others:
-            self._tell("plugin.log", level="warning", message=f"a line on stdout that is not the answer: {line}")
+            self._tell(PluginLog, level="warning", message=f"a line on stdout that is not the answer: {line}")
         if isinstance(answer, dict) and "error" in answer:
             raise failure(name, answer["error"])
         said = f": {last[-1]}" if last else ""

@@ -19,6 +19,7 @@ from reactor.catalog.view import View
 from reactor.catalog.watching import FlowWatch
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import StoreFull
+from reactor.contracts.facts import FlowKept, FlowLoaded, FlowRefused, FlowRemoved, FlowWarning, StoreIsFull
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Plan
 from reactor.contracts.text import shown
@@ -96,7 +97,7 @@ class Catalog:
             await (self._settled(news) if settle else self._load(news))
         except StoreFull:
             self._stale = True
-            self._observer.observe("store.full")  # what is new is installed at the next look
+            self._observer.observe(StoreIsFull())  # what is new is installed at the next look
         except Unreadable as error:
             self._stale = True
             rest = [problem for problem in self.problems if problem.message != str(error)]
@@ -130,7 +131,7 @@ class Catalog:
         for path, names in view.wanted.items():
             last = await self._versions.last_good(path, names)
             for flow, (version, _) in last.items():
-                self._observer.observe("flow.kept", flow=flow, version=version[:19], file=path)
+                self._observer.observe(FlowKept(flow=flow, version=version[:19], file=path))
             if last:
                 self._files.keep(path, {flow: plan for flow, (_, plan) in last.items()})
                 found = True
@@ -146,10 +147,10 @@ class Catalog:
         if view.flows.hash == before.hash and set(view.flows.plans) == set(before.plans):
             return
         for plan in new:
-            self._observer.observe("flow.loaded", flow=plan.flow, version=plan.version[:19], file=plan.file)
+            self._observer.observe(FlowLoaded(flow=plan.flow, version=plan.version[:19], file=plan.file))
         for name in before.plans:
             if name not in view.flows.plans:
-                self._observer.observe("flow.removed", flow=name)
+                self._observer.observe(FlowRemoved(flow=name))
         if self._follower is not None:
             await self._follower.flows(view.flows, new)
 
@@ -157,7 +158,7 @@ class Catalog:
         self.problems = problems
         for problem in problems:
             if problem not in self._told:
-                fact = "flow.refused" if problem.severity == "error" else "flow.warning"
+                kind = FlowRefused if problem.severity == "error" else FlowWarning
                 place = f"{problem.file}:{problem.line}:{problem.column}"
-                self._observer.observe(fact, message=f"{place}: {problem.message}")
+                self._observer.observe(kind(message=f"{place}: {problem.message}"))
         self._told = set(problems)

@@ -14,6 +14,7 @@ from reactor.catalog.files import FlowFiles
 from reactor.catalog.inotify import Directories, Told, untold
 from reactor.catalog.news import News
 from reactor.contracts.clock import Clock
+from reactor.contracts.facts import FlowPolling
 from reactor.contracts.observe import Observer
 from reactor.contracts.text import is_text
 
@@ -72,7 +73,7 @@ class FlowWatch:
         """The kernel is not asked any longer."""
         if self._polls is None:
             self._polls = why
-            self._observer.observe("flow.polling", error=why)
+            self._observer.observe(FlowPolling(error=why))
 
     def _end(self) -> None:
         self._files.enter = None

@@ -11,6 +11,7 @@ import anyio.abc
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Diverged, StaleClaim, StoreFailed, StoreFull, error_object
+from reactor.contracts.facts import RunBroken, RunLost, RunPaused
 from reactor.contracts.journal import AnyEntry, Cancelled, Retried
 from reactor.contracts.lease import Held, Lease
 from reactor.contracts.observe import Observer
@@ -221,7 +222,7 @@ class Pool:
             if self._early:
                 self._early &= {one.record.id for one in claimed} | set(self._active)
             for run, reason in self._store.quarantined():
-                self._observer.observe("run.paused", run=run, error=reason)
+                self._observer.observe(RunPaused(run=run, error=reason))
             for one in claimed:
                 self._active[one.record.id] = None
                 self._group.start_soon(self._resume, one)
@@ -311,7 +312,7 @@ class Pool:
         change = Change(status=Status.paused, at=self._clock.now(), error=error, release=True)
         consumed = max((signal.seq for signal in claimed.signals), default=0)
         await self._pause(claimed.claim, claimed.record.next_seq, change, consumed)
-        self._observer.observe("run.paused", run=claimed.record.id, error=message)
+        self._observer.observe(RunPaused(run=claimed.record.id, error=message))
 
     async def _drive(self, id: str, live: Live) -> None:
         try:
@@ -331,10 +332,10 @@ class Pool:
             if isinstance(cause, StoreFailed):
                 raise cause
         if all(isinstance(cause, StaleClaim) for cause in causes):
-            self._observer.observe("run.lost", run=claim.run, error=str(causes[0]))
+            self._observer.observe(RunLost(run=claim.run, error=str(causes[0])))
             return
         self._observer.observe(
-            "run.broken", run=claim.run, error=repr(error), trace="".join(traceback.format_exception(error))
+            RunBroken(run=claim.run, error=repr(error), trace="".join(traceback.format_exception(error)))
         )
         cause = causes[0]
         record = error_object("broken", f"{type(cause).__name__}: {cause}", retryable=False)
@@ -342,7 +343,7 @@ class Pool:
         try:
             await self._pause(claim, seq, change)
         except StaleClaim:
-            self._observer.observe("run.lost", run=claim.run)
+            self._observer.observe(RunLost(run=claim.run))
 
     async def _pause(self, claim: Claim, seq: int, change: Change, consumed: int = 0) -> None:
         await until_space(

@@ -23,6 +23,7 @@ from reactor.contracts.errors import (
     error_object,
 )
 from reactor.contracts.event import Event
+from reactor.contracts.facts import ActionCrashed, QueuePushed, RunEnded, RunPaused, StepEnded
 from reactor.contracts.journal import AnyEntry, Cancelled, Child, Ended, Failed, Shifted
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared, Publisher, Settler
@@ -288,7 +289,7 @@ class Runner:
         live.prepared = []
         live.consumed = 0
         for message in live.pushes:
-            self._observer.observe("queue.pushed", queue=message.queue, message_id=message.id)
+            self._observer.observe(QueuePushed(queue=message.queue, message_id=message.id))
         live.pushes = []
         run.outgoing.clear()
         self._settler.settle(prepared, appended.accepted)
@@ -296,12 +297,12 @@ class Runner:
             live.answered = run.response is not None
             self._settler.told(run.id, run.plan.flow, change)
         if change.status is Status.paused and change.error is not None:
-            self._observer.observe("run.paused", run=run.id, error=change.error["message"])
+            self._observer.observe(RunPaused(run=run.id, error=change.error["message"]))
         if run.ended:
             self._observer.observe(
-                "run.ended", run=run.id, flow=run.plan.flow, status=change.status.value,
-                seconds=max(change.at - run.started, 0.0), _started=run.started, _event=run.event,
-            )  # fmt: skip
+                RunEnded(run=run.id, flow=run.plan.flow, status=change.status.value,
+                seconds=max(change.at - run.started, 0.0), started=run.started, stored=run.event,
+            ))  # fmt: skip
 
     async def _inline(self, live: Live) -> None:
         """One action, awaited in this task."""
@@ -332,15 +333,15 @@ class Runner:
         except (StoreFailed, StaleClaim):
             raise
         except Exception as error:
-            self._observer.observe("action.crashed", run=run.id, step=frame.path, error=repr(error))
+            self._observer.observe(ActionCrashed(run=run.id, step=frame.path, error=repr(error)))
             status = "failed"
             entry = Failed(frame.path, self._now(live), _broken(error))
         finally:
             self._observer.observe(
-                "step.ended", run=run.id, flow=run.plan.flow, step=frame.step.id or frame.path, path=frame.path,
+                StepEnded(run=run.id, flow=run.plan.flow, step=frame.step.id or frame.path, path=frame.path,
                 action=frame.step.body.action, status=status, attempt=frame.attempt,
-                seconds=self._clock.monotonic() - begun, _started=started, _event=run.event,
-            )  # fmt: skip
+                seconds=self._clock.monotonic() - begun, started=started, stored=run.event,
+            ))  # fmt: skip
         return entry
 
     async def _together(self, live: Live) -> bool:

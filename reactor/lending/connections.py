@@ -13,6 +13,7 @@ from flows.connections import Connection
 from flows.expressions.template import compile_template
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, StepFailed, leading
+from reactor.contracts.facts import ConnectionLost, ConnectionOpened
 from reactor.contracts.kinds import AnyConnection
 from reactor.contracts.observe import Observer
 from reactor.contracts.plan import Template
@@ -204,7 +205,7 @@ class Connections:
 
     def _up(self, entry: Entry) -> None:
         if entry.state is not ConnectionState.connected:
-            self._observer.observe("connection.opened", connection=shown_url(entry.name), kind=entry.kind)
+            self._observer.observe(ConnectionOpened(connection=shown_url(entry.name), kind=entry.kind))
         entry.state, entry.error, entry.since = ConnectionState.connected, None, self._clock.now()
 
     async def _failed(self, entry: Entry, client: Any, error: Exception) -> None:
@@ -214,7 +215,7 @@ class Connections:
             return
         text = entry.masked(error)
         if entry.state is not ConnectionState.disconnected:
-            self._observer.observe("connection.lost", connection=shown_url(entry.name), kind=entry.kind, error=text)
+            self._observer.observe(ConnectionLost(connection=shown_url(entry.name), kind=entry.kind, error=text))
         entry.state, entry.error = ConnectionState.disconnected, text
         if entry.client is not None:
             with anyio.CancelScope(shield=True):
@@ -230,7 +231,7 @@ class Connections:
                     await entry.instance.close(client)
                 except Exception as error:
                     self._observer.observe(
-                        "connection.lost", connection=shown_url(entry.name), error=entry.masked(repr(error))
+                        ConnectionLost(connection=shown_url(entry.name), error=entry.masked(repr(error)))
                     )
 
     async def check(self, name: str) -> str | None:

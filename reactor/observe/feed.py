@@ -18,6 +18,8 @@ import msgspec
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import rfc3339
+from reactor.contracts.facts import Fact
+from reactor.contracts.observe import Listener
 from reactor.contracts.text import clean, shown
 
 FACTS = frozenset({
@@ -80,7 +82,7 @@ class Feed:
         self._frames: deque[Frame] = deque(maxlen=KEPT)
         self._number = 0
         self._counts: dict[tuple[str, str | None, str | None], int] = {}
-        self._details: list[tuple[float, str, dict[str, Any]]] = []
+        self._details: list[tuple[float, Fact]] = []
         self._seen = 0
         self._dirty = anyio.Event()
         self._news = anyio.Event()
@@ -88,21 +90,22 @@ class Feed:
         self._forget = clock.monotonic() + ABSENT
         self.clients = 0
 
-    def wants(self, fact: str) -> bool:
-        return fact in FACTS
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        if kind.NAME not in FACTS:
+            return None
+        fields = kind.__struct_fields__
+        return functools.partial(self._hear, "flow" in fields, "status" in fields)
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return functools.partial(self._hear, fact) if fact in FACTS else None
-
-    def _hear(self, fact: str, fields: dict[str, Any]) -> None:
+    def _hear(self, has_flow: bool, has_status: bool, fact: Any) -> None:
+        """A fact of any kind, of which the listener knew whether it has a flow and a status."""
         if not self.clients and self._clock.monotonic() > self._forget:
             return
         self._seen += 1
         if self._seen <= DETAIL:
-            self._details.append((self._clock.now(), fact, fields))
+            self._details.append((self._clock.now(), fact))
             if self._seen == 1:
                 self._dirty.set()
-        key = (fact, fields.get("flow"), fields.get("status"))
+        key = (fact.NAME, fact.flow if has_flow else None, fact.status if has_status else None)
         self._counts[key] = self._counts.get(key, 0) + 1
 
     async def run(self) -> None:
@@ -118,9 +121,9 @@ class Feed:
         self._seen, self._details, self._counts = 0, [], {}
         self._dirty = anyio.Event()
         if seen <= DETAIL:
-            for at, fact, fields in details:
-                shown = {name: value for name, value in fields.items() if not name.startswith("_")}
-                self._frame(fact, fields.get("flow"), {"at": rfc3339(at), "fact": fact, **shown})
+            for at, fact in details:
+                fields = fact.shown()
+                self._frame(fact.NAME, fields.get("flow"), {"at": rfc3339(at), "fact": fact.NAME, **fields})
         else:
             items = [{"fact": f, "flow": w, "status": s, "count": n} for (f, w, s), n in counts.items()]
             body = {"at": rfc3339(self._clock.now()), "fact": "counts", "seconds": TICK, "total": seen}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from reactor.contracts.facts import Level, LibraryLog
 from reactor.contracts.observe import Observer
 
 
@@ -20,13 +21,13 @@ class _Handler(logging.Handler):
         self._observer = observer
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = "error" if record.levelno >= logging.ERROR else "warning"
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
         error = _reason(*record.exc_info[:2], record.exc_info[2]) if record.exc_info and record.exc_info[0] else None
         try:
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        self._observer.observe("library.log", level=level, message=message, library=record.name, error=error)
+        self._observer.observe(LibraryLog(level=level, message=message, library=record.name, error=error))
 
 
 def _reason(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> str:
@@ -47,12 +48,12 @@ def told(observer: Observer) -> Iterator[None]:
         name = given.thread.name if given.thread is not None else "thread"
         message = "a thread ended with an exception"
         error = _reason(given.exc_type, given.exc_value, given.exc_traceback)
-        observer.observe("library.log", level="error", message=message, library=name, error=error)
+        observer.observe(LibraryLog(level="error", message=message, library=name, error=error))
 
     def unraisable(given: sys.UnraisableHookArgs) -> None:
         error = _reason(given.exc_type, given.exc_value, given.exc_traceback)
         message = given.err_msg or "an exception was ignored"
-        observer.observe("library.log", level="warning", message=message, library="python", error=error)
+        observer.observe(LibraryLog(level="warning", message=message, library="python", error=error))
 
     root.addHandler(handler)
     logging.captureWarnings(True)

@@ -10,70 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
+from reactor.contracts.facts import Fact, LogHeld, LogLost, ObserverFailed, PluginLog
+from reactor.contracts.observe import Listener, Listening
 from reactor.contracts.text import clean, shown
 from reactor.observe.limits import Limiter
 from reactor.observe.writer import LineWriter
 
 MAX_MESSAGE = 8 * 1024
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-FACTS: dict[str, tuple[str, str]] = {
-    "event.accepted": ("debug", "event accepted"),
-    "queue.pushed": ("debug", "message pushed"),
-    "event.refused": ("debug", "event not accepted"),
-    "run.started": ("debug", "run started"),
-    "step.ended": ("debug", "action ended"),
-    "run.ended": ("info", "run ended"),
-    "run.paused": ("warning", "run paused"),
-    "run.broken": ("error", "run stopped by a defect"),
-    "run.lost": ("warning", "run belongs to another owner"),
-    "action.crashed": ("error", "action failed unexpectedly"),
-    "action.log": ("info", ""),
-    "store.full": ("error", "the disk is full; waiting for room"),
-    "resource.exhausted": ("error", "a resource is used up"),
-    "resource.back": ("info", "a resource is there again"),
-    "source.listening": ("info", "source listens"),
-    "source.disconnected": ("warning", "source is not connected"),
-    "source.warning": ("warning", "source needs a look"),
-    "source.crashed": ("error", "source failed unexpectedly"),
-    "source.failing": ("error", "source fails again and again"),
-    "flow.loaded": ("info", "flow loaded"),
-    "flow.refused": ("error", "flow not loaded"),
-    "flow.warning": ("warning", "flow warning"),
-    "flow.removed": ("info", "flow removed"),
-    "flow.kept": ("warning", "the flow's file has errors; the version that ran last is used"),
-    "flow.polling": ("warning", "the kernel does not tell of changed flows; the directories are looked at each second"),
-    "daemon.started": ("info", "reactor is up"),
-    "daemon.stopping": ("info", "reactor is stopping"),
-    "daemon.stopped": ("info", "reactor has stopped"),
-    "daemon.failed": ("error", "reactor failed"),
-    "connection.opened": ("info", "connection is open"),
-    "connection.lost": ("warning", "connection failed"),
-    "plugin.up": ("info", "plugin is up"),
-    "plugin.down": ("warning", "plugin is down"),
-    "plugin.refused": ("error", "plugin not taken"),
-    "plugin.log": ("info", ""),
-    "plugin.progress": ("debug", ""),
-    "program.killed": ("warning", "a program of the daemon that was killed before was still running, and was ended"),
-    "trace.failed": ("warning", "traces are not sent"),
-    "request.failed": ("error", "request failed"),
-    "temporary.removed": ("info", "removed what a killed process left behind"),
-    "config.warning": ("warning", ""),
-    "library.log": ("warning", ""),
-    "log.lost": ("warning", "log lines were lost, because nobody read the log or its disk was full"),
-    "log.held": ("warning", "repeated log lines were held back"),
-    "request.malformed": ("warning", "a client sent what is not valid HTTP"),
-    "auth.refused": ("debug", "request without the right token"),
-    "auth.failed": ("warning", "requests without the right token are refused"),
-    "listen.plain": ("warning", ""),
-    "tls.loaded": ("info", "certificate loaded"),
-    "tls.refused": ("error", "certificate not loaded; the one before stays"),
-    "observer.failed": ("error", "observer failed and was unplugged"),
-}
-
-
-BURST = {"plugin.log": ("plugin", 200)}
-"""Facts whose lines differ: the field that tells the speakers apart, and how many lines each has in a window."""
+BURST = 200
+"""Lines of one plugin's log in a window: they differ, so they are counted together."""
 REPEATS = 10
 """How often one and the same warning or error is written in a window."""
 
@@ -92,9 +40,7 @@ class Log:
         self._least = LEVELS[level]
         self._json = format == "json" or (format is None and not os.isatty(descriptor))
         self._limiter = Limiter()
-        self._writer = LineWriter(
-            descriptor, lambda count: self._line("log.lost", "warning", FACTS["log.lost"][1], {"lines": count})
-        )
+        self._writer = LineWriter(descriptor, lambda count: self._line(LogLost(lines=count)))
 
     @property
     def lost(self) -> int:
@@ -105,40 +51,36 @@ class Log:
         """Waits until all is written, at most so long."""
         self._writer.flush(seconds)
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        """None for a fact that is never written; `action.log` says its own level."""
-        default, words = FACTS.get(fact, ("info", fact))
-        if fact in ("action.log", "plugin.log"):
-            return lambda fields: self.observe(fact, **fields)
-        if LEVELS[default] < self._least:
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        """None for a kind that is never written; one with a field `level` says it each time."""
+        if "level" not in kind.__struct_fields__ and LEVELS[kind.LEVEL] < self._least:
             return None
-        return lambda fields: self._write(fact, default, words, fields)
+        return self.observe
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        default, words = FACTS.get(fact, ("info", fact))
-        level = str(fields.pop("level", default))
-        if LEVELS.get(level, 20) < self._least:
+    def observe(self, fact: Fact) -> None:
+        fields = fact.shown()
+        level = str(fields.pop("level", fact.LEVEL))
+        least = LEVELS.get(level, 20)
+        if least < self._least:
             return
-        self._write(fact, level, words, fields)
-
-    def _write(self, fact: str, level: str, words: str, given: dict[str, Any]) -> None:
-        fields = {name: value for name, value in given.items() if name[0] != "_"}
-        message = str(fields.pop("message", words))
-        if (fact in BURST or LEVELS.get(level, 20) >= LEVELS["warning"]) and not self._admit(fact, message, fields):
+        message = str(fields.pop("message", fact.WORDS))
+        if (least >= LEVELS["warning"] or isinstance(fact, PluginLog)) and not self._admit(fact, message, fields):
             return
-        self._writer.write(self._line(fact, level, message, fields))
+        self._writer.write(self._text(fact.NAME, level, message, fields))
 
-    def _admit(self, fact: str, message: str, fields: dict[str, Any]) -> bool:
+    def _admit(self, fact: Fact, message: str, fields: dict[str, Any]) -> bool:
         now = time.monotonic()
         for held, count in self._limiter.over(now):
-            told = {"of": held[0], "lines": count} if isinstance(held, tuple) else {"lines": count}
-            self._writer.write(self._line("log.held", "warning", FACTS["log.held"][1], told))
-        if fact in BURST:
-            field, limit = BURST[fact]
-            return self._limiter.admit((fact, str(fields.get(field))), limit, now)
-        return self._limiter.admit((fact, message, repr(sorted(fields.items()))), REPEATS, now)
+            of = held[0] if isinstance(held, tuple) else UNSET
+            self._writer.write(self._line(LogHeld(of=of, lines=count)))
+        if isinstance(fact, PluginLog):
+            return self._limiter.admit((fact.NAME, fact.plugin), BURST, now)
+        return self._limiter.admit((fact.NAME, message, repr(sorted(fields.items()))), REPEATS, now)
 
-    def _line(self, fact: str, level: str, message: str, fields: dict[str, Any]) -> str:
+    def _line(self, fact: Fact) -> str:
+        return self._text(fact.NAME, fact.LEVEL, fact.WORDS, fact.shown())
+
+    def _text(self, fact: str, level: str, message: str, fields: dict[str, Any]) -> str:
         if len(message) > MAX_MESSAGE:  # masked first: nobody finds a secret of which a half is left
             message = (self._mask(message) if self._mask is not None else message)[:MAX_MESSAGE]
         if self._json:
@@ -173,41 +115,29 @@ def _plain(value: Any) -> str:
     return text if " " not in text or "\n" in text else f'"{text}"'
 
 
-Listener = Callable[[dict[str, Any]], None]
-
-
 class Observers:
-    """All observers as one; one that fails is unplugged. An observer gives a `listener(fact)` for what it wants to
-    hear, asked once a fact; one without it hears everything by `observe`."""
+    """All observers as one; one that fails is unplugged."""
 
-    def __init__(self, *observers: Any) -> None:
+    def __init__(self, *observers: Listening) -> None:
         self._observers = list(observers)
-        self._heard: dict[str, list[tuple[Any, Listener]]] = {}
+        self._heard: dict[type[Fact], list[tuple[Listening, Listener]]] = {}
 
-    def add(self, observer: Any) -> None:
+    def add(self, observer: Listening) -> None:
         self._observers.append(observer)
         self._heard.clear()
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        """A field whose name begins with `_` is for observers in this process, never written out."""
-        heard = self._heard.get(fact)
+    def observe(self, fact: Fact) -> None:
+        heard = self._heard.get(type(fact))
         if heard is None:
-            heard = self._heard[fact] = self._listeners(fact)
+            heard = self._heard[type(fact)] = self._listeners(type(fact))
         for observer, listener in heard:
             try:
-                listener(fields)
+                listener(fact)
             except Exception as error:
                 self._observers.remove(observer)
                 self._heard.clear()
-                self.observe("observer.failed", error=repr(error))
+                self.observe(ObserverFailed(error=repr(error)))
 
-    def _listeners(self, fact: str) -> list[tuple[Any, Listener]]:
-        found = []
-        for observer in self._observers:
-            if hasattr(observer, "listener"):
-                listener = observer.listener(fact)
-                if listener is not None:
-                    found.append((observer, listener))
-            else:
-                found.append((observer, lambda fields, one=observer: one.observe(fact, **fields)))
-        return found
+    def _listeners(self, kind: type[Fact]) -> list[tuple[Listening, Listener]]:
+        asked = ((observer, observer.listener(kind)) for observer in self._observers)
+        return [(observer, listener) for observer, listener in asked if listener is not None]

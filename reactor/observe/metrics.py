@@ -7,6 +7,20 @@ from typing import Any
 
 import msgspec
 
+from reactor.contracts.facts import (
+    AuthRefused,
+    EventAccepted,
+    EventRefused,
+    Fact,
+    FlowLoaded,
+    FlowRemoved,
+    ResourceExhausted,
+    RunEnded,
+    RunPaused,
+    SourceDisconnected,
+    StepEnded,
+)
+from reactor.contracts.observe import Listener
 from reactor.kit.histogram import Histogram
 
 REMOVED = "(removed)"
@@ -114,71 +128,71 @@ class Metrics:
         self.loop = Histogram(LOOP_BOUNDS)
         self._kinds: dict[str, str] = {}
         self._gone: set[str] = set()
-        self._heard = {
-            "event.accepted": self._accepted,
-            "event.refused": self._refused,
-            "run.ended": self._ended,
-            "run.paused": self._paused,
-            "step.ended": self._stepped,
-            "source.disconnected": self._disconnected,
-            "resource.exhausted": self._used_up,
-            "flow.loaded": self._loaded,
-            "flow.removed": self._removed,
-            "auth.refused": self._unauthorized,
+        self._heard: dict[type[Fact], Listener] = {
+            EventAccepted: self._accepted,
+            EventRefused: self._refused,
+            RunEnded: self._ended,
+            RunPaused: self._paused,
+            StepEnded: self._stepped,
+            SourceDisconnected: self._disconnected,
+            ResourceExhausted: self._used_up,
+            FlowLoaded: self._loaded,
+            FlowRemoved: self._removed,
+            AuthRefused: self._unauthorized,
         }
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return self._heard.get(fact)
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        return self._heard.get(kind)
 
-    def _accepted(self, fields: dict[str, Any]) -> None:
-        origin = fields["origin"]
+    def _accepted(self, fact: EventAccepted) -> None:
+        origin = fact.origin
         kind = self._kinds.get(origin)
         if kind is None:
             if len(self._kinds) > MAX_SERIES:
                 self._kinds.clear()
             kind = self._kinds[origin] = origin.partition(":")[0]
         self.events.add(kind)
-        self.accept.add(fields["seconds"], kind)
-        for verdict in fields["_verdicts"]:
+        self.accept.add(fact.seconds, kind)
+        for verdict in fact.verdicts:
             self.verdicts.add(self._flow(verdict.flow), verdict.verdict)
 
-    def _refused(self, fields: dict[str, Any]) -> None:
-        self.refused.add(str(fields["status"]))
+    def _refused(self, fact: EventRefused) -> None:
+        self.refused.add(str(fact.status))
 
-    def _ended(self, fields: dict[str, Any]) -> None:
-        flow = self._flow(fields["flow"])
-        self.runs.add(flow, fields["status"])
-        self.run.add(fields["seconds"], flow)
+    def _ended(self, fact: RunEnded) -> None:
+        flow = self._flow(fact.flow)
+        self.runs.add(flow, fact.status)
+        self.run.add(fact.seconds, flow)
 
     def _flow(self, name: str) -> str:
         return REMOVED if self._gone and name in self._gone else name
 
-    def _loaded(self, fields: dict[str, Any]) -> None:
-        self._gone.discard(fields["flow"])
+    def _loaded(self, fact: FlowLoaded) -> None:
+        self._gone.discard(fact.flow)
 
-    def _removed(self, fields: dict[str, Any]) -> None:
+    def _removed(self, fact: FlowRemoved) -> None:
         """What can grow with every name that ever was is dropped."""
-        flow = fields["flow"]
+        flow = fact.flow
         if len(self._gone) < MAX_SERIES:
             self._gone.add(flow)
         for family in (self.verdicts, self.runs, self.run):
             family.drop("flow", flow)
 
-    def _paused(self, fields: dict[str, Any]) -> None:
+    def _paused(self, fact: RunPaused) -> None:
         self.paused.add()
 
-    def _stepped(self, fields: dict[str, Any]) -> None:
-        self.steps.add(fields["action"], fields["status"])
-        self.step.add(fields["seconds"], fields["action"])
+    def _stepped(self, fact: StepEnded) -> None:
+        self.steps.add(fact.action, fact.status)
+        self.step.add(fact.seconds, fact.action)
 
-    def _used_up(self, fields: dict[str, Any]) -> None:
-        self.exhausted.add(fields["resource"])
+    def _used_up(self, fact: ResourceExhausted) -> None:
+        self.exhausted.add(fact.resource)
 
-    def _disconnected(self, fields: dict[str, Any]) -> None:
-        self.lost.add(fields["source"].partition(":")[0])
+    def _disconnected(self, fact: SourceDisconnected) -> None:
+        self.lost.add(fact.source.partition(":")[0])
 
-    def _unauthorized(self, fields: dict[str, Any]) -> None:
-        self.refusals.add(fields["reason"])
+    def _unauthorized(self, fact: AuthRefused) -> None:
+        self.refusals.add(fact.reason)
 
     def text(self, gauges: Sequence[Gauge], lines_lost: int, commits: Histogram | None) -> bytes:
         """All in the text format 0.0.4, with numbers that others know: gauges, lines of the log that were lost, and the

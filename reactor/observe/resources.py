@@ -9,6 +9,7 @@ import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from reactor.contracts.facts import ResourceBack, ResourceExhausted
 from reactor.contracts.observe import Observer
 
 LOOK = 1.0
@@ -39,10 +40,10 @@ class Resources:
             reason = ask()
             if reason is not None and name not in self._out:
                 self._out.add(name)
-                self._observer.observe("resource.exhausted", resource=name, error=reason)
+                self._observer.observe(ResourceExhausted(resource=name, error=reason))
             elif reason is None and name in self._out:
                 self._out.discard(name)
-                self._observer.observe("resource.back", resource=name)
+                self._observer.observe(ResourceBack(resource=name))
 
     def _memory(self) -> str | None:
         pages = _number(STATM)

@@ -6,14 +6,13 @@ that of the event's `traceparent` (W3C Trace Context), else one of its own.
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from reactor.contracts.event import StoredEvent
-from reactor.contracts.observe import Observer
+from reactor.contracts.facts import EventAccepted, Fact, RunEnded, StepEnded, TraceFailed
+from reactor.contracts.observe import Listener, Observer
 from reactor.contracts.tracing import parent_of, span_id, trace_id
 
 CLOSE_WITHIN = 2.0
@@ -28,13 +27,11 @@ class _Told(logging.Handler):
         self._observer = observer
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._observer.observe("trace.failed", error=record.getMessage()[:500])
+        self._observer.observe(TraceFailed(error=record.getMessage()[:500]))
 
 
 class Tracer:
     """Listens to facts. `endpoint` is the collector's URL, such as http://127.0.0.1:4318."""
-
-    FACTS = frozenset({"event.accepted", "run.ended", "step.ended"})
 
     def __init__(self, endpoint: str, version: str, observer: Observer) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -62,34 +59,32 @@ class Tracer:
         exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces", timeout=5)
         self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1000))
         self._tracer = self._provider.get_tracer("reactor", version)
+        self._heard: dict[type[Fact], Listener] = {
+            EventAccepted: self._event, RunEnded: self._run, StepEnded: self._step,
+        }  # fmt: skip
 
-    def listener(self, fact: str) -> Callable[[dict[str, Any]], None] | None:
-        return functools.partial(self._hear, fact) if fact in self.FACTS else None
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        return self._heard.get(kind)
 
-    def _hear(self, fact: str, fields: dict[str, Any]) -> None:
-        event: StoredEvent = fields["_event"]
-        if fact == "event.accepted":
-            attributes = {"reactor.event": event.id, "reactor.type": event.event.type, "reactor.origin": event.origin}
-            parent = parent_of(event)
-            self._span(event, f"event {event.event.type}", event.id, parent, event.at, fields["seconds"], attributes)
-        elif fact == "run.ended":
-            attributes = {
-                "reactor.run": fields["run"],
-                "reactor.flow": fields["flow"],
-                "reactor.status": fields["status"],
-            }
-            name, parent = f"run {fields['flow']}", span_id(event.id)
-            start, failed = fields["_started"], fields["status"] == "failed"
-            self._span(event, name, fields["run"], parent, start, fields["seconds"], attributes, failed)
-        else:
-            attributes = {
-                "reactor.run": fields["run"], "reactor.step": fields["step"], "reactor.path": fields["path"],
-                "reactor.action": fields["action"], "reactor.attempt": fields["attempt"],
-            }  # fmt: skip
-            key = f"{fields['run']}/{fields['path']}/{fields['attempt']}"
-            failed = fields["status"] != "succeeded"
-            name, parent = f"step {fields['step']}", span_id(fields["run"])
-            self._span(event, name, key, parent, fields["_started"], fields["seconds"], attributes, failed)
+    def _event(self, fact: EventAccepted) -> None:
+        event = fact.stored
+        attributes = {"reactor.event": event.id, "reactor.type": event.event.type, "reactor.origin": event.origin}
+        name, parent = f"event {event.event.type}", parent_of(event)
+        self._span(event, name, event.id, parent, event.at, fact.seconds, attributes)
+
+    def _run(self, fact: RunEnded) -> None:
+        attributes = {"reactor.run": fact.run, "reactor.flow": fact.flow, "reactor.status": fact.status}
+        name, parent, failed = f"run {fact.flow}", span_id(fact.stored.id), fact.status == "failed"
+        self._span(fact.stored, name, fact.run, parent, fact.started, fact.seconds, attributes, failed)
+
+    def _step(self, fact: StepEnded) -> None:
+        attributes = {
+            "reactor.run": fact.run, "reactor.step": fact.step, "reactor.path": fact.path,
+            "reactor.action": fact.action, "reactor.attempt": fact.attempt,
+        }  # fmt: skip
+        key = f"{fact.run}/{fact.path}/{fact.attempt}"
+        name, parent, failed = f"step {fact.step}", span_id(fact.run), fact.status != "succeeded"
+        self._span(fact.stored, name, key, parent, fact.started, fact.seconds, attributes, failed)
 
     def _span(
         self, event: StoredEvent, name: str, key: str, parent: int | None, start: float, seconds: float,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reactor.config import Config, is_loopback
+from reactor.contracts.facts import ConfigWarning, ListenPlain
 from reactor.contracts.observe import Observer
 from reactor.process.places import socket_path
 from reactor.server.app import HttpServer
@@ -30,7 +31,7 @@ async def listen(server: HttpServer, config: Config, observer: Observer) -> Path
     """Opens all addresses; the socket. Raises ConfigError."""
     socket, told = socket_path(config.data) if config.store != "memory:" else (None, None)
     if told is not None:
-        observer.observe("config.warning", message=told)
+        observer.observe(ConfigWarning(message=told))
     admin = _address(config, *config.admin_address, "--admin-listen", observer) if config.admin_address else None
     await server.open(_address(config, config.host, config.port, "--listen", observer), admin, socket)
     return socket
@@ -39,6 +40,6 @@ async def listen(server: HttpServer, config: Config, observer: Observer) -> Path
 def _address(config: Config, host: str, port: int, option: str, observer: Observer) -> Address:
     loopback = is_loopback(host)
     if not (loopback or config.tls_cert is not None or config.behind_proxy):
-        observer.observe("listen.plain", message=PLAIN.format(option=option, host=host))
+        observer.observe(ListenPlain(message=PLAIN.format(option=option, host=host)))
     names, proxies = frozenset(config.allowed_host), Proxies(config.behind_proxy)
     return Address(host, port, Access(config.admin_token, loopback, names, proxies), option)

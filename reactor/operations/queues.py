@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from reactor.contracts.clock import Clock
+from reactor.contracts.facts import QueuePushed
 from reactor.contracts.observe import Observer
 from reactor.contracts.store import Store
 from reactor.router.prepare import Preparer
@@ -29,5 +30,5 @@ class QueueOperations:
         if key is not None:
             message.id = "msg_" + hashlib.sha256(f"{queue}\0{key}".encode("utf-8", "replace")).hexdigest()[:32]
         await self._store.push([message])
-        self._observer.observe("queue.pushed", queue=queue, message_id=message.id)
+        self._observer.observe(QueuePushed(queue=queue, message_id=message.id))
         return message.id

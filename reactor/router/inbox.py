@@ -10,6 +10,7 @@ import anyio
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import Overloaded, Refused
 from reactor.contracts.event import Cursor, Event, Upload, Verdict
+from reactor.contracts.facts import EventRefused
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.store import Accepted, Store
@@ -60,10 +61,10 @@ class Inbox:
                 prepared.acceptance.uploads = list(uploads)
             return await self.commit(prepared, wait, shield)
         except Refused as error:
-            self._observer.observe("event.refused", origin=origin, type=event.type, status=error.status)
+            self._observer.observe(EventRefused(origin=origin, type=event.type, status=error.status))
             raise
         except Overloaded as error:
-            self._observer.observe("event.refused", origin=origin, type=event.type, status=503, error=str(error))
+            self._observer.observe(EventRefused(origin=origin, type=event.type, status=503, error=str(error)))
             raise
 
     async def room(self) -> None:

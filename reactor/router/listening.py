@@ -12,6 +12,7 @@ import msgspec
 
 from reactor.contracts.errors import Overloaded, Refused, words
 from reactor.contracts.event import Cursor, Event, Upload
+from reactor.contracts.facts import SourceListening, SourceWarning
 from reactor.contracts.store import QueueMessage
 from reactor.contracts.text import clean, shown
 from reactor.contracts.trigger import Receipt
@@ -41,7 +42,7 @@ class SourceContext:
 
     async def ready(self) -> None:
         self._source.listens(self.clock.monotonic())
-        self._sources.observer.observe("source.listening", source=self._source.name)
+        self._sources.observer.observe(SourceListening(source=self._source.name))
 
     async def emit(
         self,
@@ -170,7 +171,7 @@ class SourceContext:
 
     def warn(self, message: str | None) -> None:
         if message is not None and self._source.warning is None:
-            self._sources.observer.observe("source.warning", source=self._source.name, error=message)
+            self._sources.observer.observe(SourceWarning(source=self._source.name, error=message))
         self._source.warning = message
 
     def random(self) -> float:

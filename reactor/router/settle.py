@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from reactor.contracts.clock import Clock
 from reactor.contracts.event import StoredEvent, Verdict
+from reactor.contracts.facts import EventAccepted, RunEnded, RunStarted
 from reactor.contracts.observe import Observer
 from reactor.contracts.publish import Prepared
 from reactor.contracts.run import Change, Start
@@ -51,9 +52,9 @@ class Settlement:
 
     def _accepted(self, stored: StoredEvent, verdicts: list[Verdict]) -> None:
         self._observer.observe(
-            "event.accepted", event=stored.id, type=stored.event.type, origin=stored.origin,
-            seconds=max(self._clock.now() - stored.at, 0.0), _verdicts=verdicts, _event=stored,
-        )  # fmt: skip
+            EventAccepted(event=stored.id, type=stored.event.type, origin=stored.origin,
+            seconds=max(self._clock.now() - stored.at, 0.0), verdicts=verdicts, stored=stored,
+        ))  # fmt: skip
 
     def _settle(self, prepared: Prepared, acceptance: Acceptance, answer: Accepted) -> None:
         follow = iter(answer.follow)
@@ -64,7 +65,7 @@ class Settlement:
             if live is not None and not outcome.token:
                 continue  # it begins where it is claimed
             if live is not None:
-                self._observer.observe("run.started", run=start.id, flow=start.flow, event=acceptance.event.id)
+                self._observer.observe(RunStarted(run=start.id, flow=start.flow, event=acceptance.event.id))
                 self._pool.adopt(live, start.id, start, outcome.token)
             change = start.begun.change if start.begun is not None else None
             if change is None:
@@ -74,9 +75,9 @@ class Settlement:
                 self.waiters.tell(outcome_of(start.id, start.flow, change))
             if ended:
                 self._observer.observe(
-                    "run.ended", run=start.id, flow=start.flow, status=change.status.value,
-                    seconds=max(change.at - start.at, 0.0), _started=start.at, _event=acceptance.event,
-                )  # fmt: skip
+                    RunEnded(run=start.id, flow=start.flow, status=change.status.value,
+                    seconds=max(change.at - start.at, 0.0), started=start.at, stored=acceptance.event,
+                ))  # fmt: skip
             for other, made in zip(start.follow, follow, strict=False):
                 self._accepted(other.event, made.verdicts)
                 self._settle(prepared, other, made)

@@ -13,6 +13,7 @@ import anyio.abc
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed, leading, words
 from reactor.contracts.event import RESERVED_PREFIX
+from reactor.contracts.facts import SourceCrashed, SourceDisconnected, SourceFailing, SourceWarning
 from reactor.contracts.kinds import AnyTrigger
 from reactor.contracts.lease import Held, Holder
 from reactor.contracts.observe import Observer
@@ -175,7 +176,7 @@ class Sources:
                 raise
             except Exception as error:
                 fact = f"it was not given back: {words(error)}"
-                self.observer.observe("source.warning", source=source.name, error=fact)
+                self.observer.observe(SourceWarning(source=source.name, error=fact))
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._let_go(source)
@@ -241,8 +242,8 @@ class Sources:
                 await self._let_go(source)
         failing = source.fails(state, error, self.clock.monotonic())
         if state is SourceState.crashed:
-            self.observer.observe("source.crashed", source=source.name, error=error)
-        self.observer.observe("source.disconnected", source=source.name, state=state.value, error=error)
+            self.observer.observe(SourceCrashed(source=source.name, error=error))
+        self.observer.observe(SourceDisconnected(source=source.name, state=state.value, error=error))
         if failing:
             await self._tell_failing(source)
         pause = min(FIRST_PAUSE * 2.0 ** min(source.failures - 1, 20), LAST_PAUSE)
@@ -266,7 +267,7 @@ class Sources:
     async def _tell_failing(self, source: Source) -> None:
         """For people who watch, and for flows that send it on."""
         fields = {"source": source.name, "count": source.failures, "error": source.error}
-        self.observer.observe("source.failing", **fields)
+        self.observer.observe(SourceFailing(source=source.name, count=source.failures, error=source.error or ""))
         data = {**fields, "kind": source.kind, "state": source.state.value, "flows": sorted(source.flows)}
         with contextlib.suppress(Overloaded):  # the log has it
             await self.inbox.tell(FAILING_TYPE, f"/sources/{source.name}", data)

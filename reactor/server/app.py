@@ -18,6 +18,7 @@ import anyio
 from aiohttp import web
 
 from reactor.contracts.errors import ConfigError, Overloaded, Refused, StoreFailed
+from reactor.contracts.facts import RequestFailed
 from reactor.contracts.observe import Observer
 from reactor.contracts.text import shown
 from reactor.contracts.trigger import HttpRequest, HttpRoute
@@ -138,7 +139,7 @@ class HttpServer:
         except (ConnectionError, anyio.EndOfStream):
             raise
         except Exception as error:
-            self._observer.observe("request.failed", method=request.method, path=request.path, error=repr(error))
+            self._observer.observe(RequestFailed(method=request.method, path=request.path, error=repr(error)))
             answer = Problem(500, "Internal error", "the daemon's log has the reason").answer()
         if answer.stream is not None and answer.status == 101:
             return await send_messages(request, answer.stream, STUCK)

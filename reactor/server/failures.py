@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio
+from msgspec import UNSET
 
+from reactor.contracts.facts import AuthFailed, AuthRefused
 from reactor.contracts.observe import Observer
 from reactor.server.bursts import Bursts
 
@@ -45,11 +47,10 @@ class Failures:
         self._delayed = 0
 
     def note(self, reason: str, address: str) -> None:
-        self._observer.observe("auth.refused", reason=reason, address=address)
+        self._observer.observe(AuthRefused(reason=reason, address=address))
         left_out = self._bursts.note(f"{reason} {network_of(address)}")
         if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
-            self._observer.observe("auth.failed", reason=reason, address=address, **more)
+            self._observer.observe(AuthFailed(reason=reason, address=address, left_out=left_out or UNSET))
 
     def delay(self, address: str) -> float:
         """How long the answer to one more wrong token is held back."""

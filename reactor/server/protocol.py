@@ -12,7 +12,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from msgspec import UNSET
 
+from reactor.contracts.facts import RequestFailed, RequestMalformed
 from reactor.contracts.observe import Observer
 from reactor.contracts.text import shown
 from reactor.server.bursts import Bursts
@@ -175,13 +177,12 @@ class Server(web.Server):
         return HttpProtocol(self, loop=self._loop, **self._kwargs)
 
     def malformed(self, reason: str, address: str | None) -> None:
-        self._say("request.malformed", "malformed", reason, address)
+        self._say(RequestMalformed, "malformed", reason, address)
 
     def failed(self, error: str, address: str | None) -> None:
-        self._say("request.failed", error, error, address)
+        self._say(RequestFailed, error, error, address)
 
-    def _say(self, fact: str, key: str, error: str, address: str | None) -> None:
+    def _say(self, kind: type[RequestMalformed | RequestFailed], key: str, error: str, address: str | None) -> None:
         left_out = self._bursts.note(key)
         if left_out is not None:
-            more = {"left_out": left_out} if left_out else {}
-            self._observer.observe(fact, error=error, address=address, **more)
+            self._observer.observe(kind(error=error, address=address, left_out=left_out or UNSET))

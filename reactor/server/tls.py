@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reactor.contracts.errors import ConfigError
+from reactor.contracts.facts import TlsLoaded, TlsRefused
 from reactor.contracts.observe import Observer
 
 
@@ -82,9 +83,9 @@ class Tls:
         try:
             self.reload()
         except ConfigError as error:
-            observer.observe("tls.refused", error=str(error))
+            observer.observe(TlsRefused(error=str(error)))
         else:
-            observer.observe("tls.loaded", cert=self._papers.cert)
+            observer.observe(TlsLoaded(cert=self._papers.cert))
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         connection.context = self._current

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from reactor.contracts.errors import StoreFailed
+from reactor.contracts.facts import DaemonFailed
 from reactor.contracts.observe import Observer
 
 
@@ -24,7 +25,7 @@ class Guard:
             await work()
         except StoreFailed as error:
             self.failed = str(error)
-            self._observer.observe("daemon.failed", error=str(error))
+            self._observer.observe(DaemonFailed(error=str(error)))
             self._stopping.set()
 
     def is_healthy(self) -> bool:

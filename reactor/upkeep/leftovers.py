@@ -6,6 +6,7 @@ import anyio
 
 from plugins.survivors import RECORD
 from reactor.config import Config
+from reactor.contracts.facts import ProgramKilled, TemporaryRemoved
 from reactor.contracts.observe import Observer
 from reactor.process import temporary
 
@@ -13,7 +14,7 @@ from reactor.process import temporary
 async def remove_folders(observer: Observer) -> None:
     """Temporary folders that nobody owns any longer."""
     for folder in await anyio.to_thread.run_sync(temporary.sweep):
-        observer.observe("temporary.removed", folder=str(folder))
+        observer.observe(TemporaryRemoved(folder=str(folder)))
 
 
 async def end_programs(config: Config, observer: Observer) -> None:
@@ -21,4 +22,4 @@ async def end_programs(config: Config, observer: Observer) -> None:
     if config.store == "memory:":
         return
     for one in await anyio.to_thread.run_sync(RECORD.keep, config.data):
-        observer.observe("program.killed", pid=one.pid, program=one.mark)
+        observer.observe(ProgramKilled(pid=one.pid, program=one.mark))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reactor.config import Config
 from reactor.contracts.clock import Clock
 from reactor.contracts.errors import StoreFull
+from reactor.contracts.facts import StoreIsFull
 from reactor.contracts.observe import Observer
 from reactor.contracts.store import Retention, Store
 from reactor.store.sqlite.files import half_of_volume
@@ -38,7 +39,7 @@ async def prune(store: Store, retention: Retention, clock: Clock, observer: Obse
             while await store.prune(clock.now(), retention, BATCH):
                 await clock.sleep(PAUSE)
         except StoreFull:
-            observer.observe("store.full")
+            observer.observe(StoreIsFull())
         due = clock.monotonic() + EVERY
         while True:
             await clock.sleep(LOOK)

@@ -11,6 +11,7 @@ import pytest
 from flows.expressions import compile_template
 from reactor.contracts.action import ActionContext, ActionSettings
 from reactor.contracts.errors import StepFailed
+from reactor.contracts.facts import ActionLog, Fact
 from reactor.contracts.journal import Failed, encode_entries
 from reactor.contracts.kinds import ActionKind
 from reactor.engine import machine
@@ -69,7 +70,7 @@ class Clock:
 
 
 class Silent:
-    def observe(self, fact: str, **fields: Any) -> None:
+    def observe(self, fact: Fact) -> None:
         return None
 
 
@@ -93,10 +94,11 @@ async def test_a_result_or_an_error_that_is_not_utf_8_is_a_failed_step(
 
 def test_the_feed_encodes_any_text() -> None:
     feed = Feed(Clock())
-    hear = feed.listener("step.ended")
+    hear = feed.listener(ActionLog)
     assert hear is not None
     feed.clients = 1
-    hear({"flow": "f", "result": ODD, "path": Path("/x\udcff"), "error": ValueError("\ud83d")})
+    odd = {"result": ODD, "path": Path("/x\udcff"), "error": ValueError("\ud83d")}
+    hear(ActionLog(level="info", message="", flow="f", fields=odd))
     feed.tick()
     frames, _ = feed._since(0, None, None)
     (frame,) = frames

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from reactor.contracts.errors import StaleClaim
+from reactor.contracts.facts import Fact
 from reactor.contracts.lease import Lease
 from reactor.contracts.plan import Plan
 from reactor.engine.pool import LEASE, Pool
@@ -84,8 +85,8 @@ class World:
     async def compiled(self, version: str) -> Plan | None:
         return self.plan
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.facts.append((fact, fields.get("run")))
+    def observe(self, fact: Fact) -> None:
+        self.facts.append((fact.NAME, fact.shown().get("run")))
 
     async def perform(self, run: Any, frame: Any, deadline: float | None) -> Any:
         self.acting += 1

@@ -13,6 +13,7 @@ import pytest
 
 from reactor.catalog.catalog import Catalog
 from reactor.contracts.errors import StepFailed, StoreFull
+from reactor.contracts.facts import Fact
 from reactor.contracts.run import Status
 from reactor.contracts.store import Retention
 from reactor.engine.pool import Pool
@@ -53,8 +54,8 @@ class Facts:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.seen.append(fact)
+    def observe(self, fact: Fact) -> None:
+        self.seen.append(fact.NAME)
 
 
 async def test_flows_that_change_are_installed_when_there_is_room(tmp_path: Path) -> None:

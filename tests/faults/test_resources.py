@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reactor.contracts.errors import StoreFull
+from reactor.contracts.facts import Fact
 from reactor.observe.resources import Resources
 from reactor.store.sqlite.store import SqliteStore
 from reactor.testing.store_parts import BIG, accept, over, start
@@ -60,8 +61,8 @@ class Facts:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
 
-    def observe(self, fact: str, **fields: str) -> None:
-        self.seen.append((fact, fields["resource"]))
+    def observe(self, fact: Fact) -> None:
+        self.seen.append((fact.NAME, fact.shown()["resource"]))
 
 
 def test_disk_and_memory(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from reactor.contracts.facts import ActionLog, FlowRemoved, PluginLog, SourceCrashed
 from reactor.observe.library import told
 from reactor.observe.limits import WINDOW, Limiter
 from reactor.observe.log import BURST, REPEATS, Log
@@ -23,19 +24,19 @@ def test_what_repeats_is_held_back(tmp_path: Path) -> None:
     with path.open("wb") as file:
         log = Log("info", "json", file.fileno())
         for _ in range(1000):
-            log.observe("source.crashed", source="x", error="always the same")
+            log.observe(SourceCrashed(source="x", error="always the same"))
         for number in range(3):
-            log.observe("source.crashed", source="x", error=f"another {number}")
+            log.observe(SourceCrashed(source="x", error=f"another {number}"))
         for number in range(1000):
-            log.observe("plugin.log", plugin="loud", message=f"line {number}")
+            log.observe(PluginLog(plugin="loud", message=f"line {number}"))
         for number in range(100):
-            log.observe("run.ended", run=f"run_{number}")
+            log.observe(FlowRemoved(flow=f"flow_{number}"))
         log.flush(5)
     lines = written(path)
     assert sum(line.get("error") == "always the same" for line in lines) == REPEATS
     assert sum(str(line.get("error")).startswith("another") for line in lines) == 3
-    assert sum(line["fact"] == "plugin.log" for line in lines) == BURST["plugin.log"][1]
-    assert sum(line["fact"] == "run.ended" for line in lines) == 100
+    assert sum(line["fact"] == "plugin.log" for line in lines) == BURST
+    assert sum(line["fact"] == "flow.removed" for line in lines) == 100
 
 
 def test_a_window_that_is_over_tells_what_was_held_back() -> None:
@@ -53,7 +54,8 @@ def test_any_text_can_be_logged(tmp_path: Path) -> None:
         path = tmp_path / format
         with path.open("wb") as file:
             log = Log("info", format, file.fileno())
-            log.observe("action.log", message="a \ud83d lone surrogate", value={"\udcff": b"\xff"})
+            fields = {"value": {"\udcff": b"\xff"}}
+            log.observe(ActionLog(level="info", message="a \ud83d lone surrogate", fields=fields))
             log.flush(5)
         assert "\\ud83d" in path.read_text("utf-8")
 

@@ -14,6 +14,7 @@ from plugins.actions._paths import locate
 from reactor.contracts.action import ActionContext, ActionSettings
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event, StoredEvent
+from reactor.contracts.facts import Fact
 from reactor.contracts.kinds import ActionKind
 from reactor.contracts.plan import BOUNDS
 from reactor.engine import machine
@@ -98,7 +99,7 @@ class Kinds:
 
 
 class Silent:
-    def observe(self, fact: str, **fields: Any) -> None:
+    def observe(self, fact: Fact) -> None:
         return None
 
 

@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from reactor.contracts.errors import StaleClaim
+from reactor.contracts.facts import Fact
 from reactor.contracts.lease import Held, Lease
 from reactor.contracts.plan import Trigger
 from reactor.kit.clock import SystemClock
@@ -43,7 +44,7 @@ class Daemon:
             group, inbox, store, kinds, Clock(), inbox, lambda name: "", self, self, None, f"home-of-{owner}", 1
         )
 
-    def observe(self, fact: str, **fields: Any) -> None:
+    def observe(self, fact: Fact) -> None:
         return None
 
     async def hold(self, source: str, name: str) -> Held | None:

@@ -14,6 +14,7 @@ import pytest
 
 from reactor.contracts.errors import NotConnected, NotReady, Overloaded, Refused, StoreFailed
 from reactor.contracts.event import Event
+from reactor.contracts.facts import Fact
 from reactor.contracts.plan import Trigger
 from reactor.contracts.run import Status
 from reactor.contracts.store import Acceptance, Accepted, Claim, Effects
@@ -63,9 +64,9 @@ class Facts:
         self.seen: list[str] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.seen.append(fact)
-        self.told.append((fact, fields))
+    def observe(self, fact: Fact) -> None:
+        self.seen.append(fact.NAME)
+        self.told.append((fact.NAME, fact.shown()))
 
 
 @asynccontextmanager

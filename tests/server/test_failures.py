@@ -8,6 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from reactor.contracts.facts import Fact
 from reactor.server.bursts import LONG, MAX_KEYS, QUIET, Bursts
 from reactor.server.failures import FORGOTTEN, LONGEST, MAX_ADDRESSES, MAX_DELAYED, STEP, Failures
 from reactor.server.proxies import Proxies
@@ -30,8 +31,8 @@ class Heard:
     def __init__(self) -> None:
         self.facts: list[tuple[str, dict[str, Any]]] = []
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.facts.append((fact, fields))
+    def observe(self, fact: Fact) -> None:
+        self.facts.append((fact.NAME, fact.shown()))
 
 
 def test_a_burst_is_written_once_and_the_next_one_says_what_was_left_out() -> None:

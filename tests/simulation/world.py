@@ -17,6 +17,7 @@ import trio.testing
 
 from reactor.contracts.errors import StepFailed
 from reactor.contracts.event import Event
+from reactor.contracts.facts import ActionCrashed, Fact, RunBroken, RunPaused
 from reactor.contracts.journal import AnyEntry, Child, Ended, Shifted, Snapshot, Started
 from reactor.contracts.plan import BOUNDS, Plan
 from reactor.contracts.run import Status
@@ -300,13 +301,14 @@ class World:
             await self.cut.wait()
             raise Crashed("chaos")
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        self.trace.append(f"{trio.current_time():.3f} {fact} {sorted(fields.items())}")
-        broken = fact == "run.paused" and self.store._runs[fields["run"]].record.error
+    def observe(self, fact: Fact) -> None:
+        fields = fact.shown()
+        self.trace.append(f"{trio.current_time():.3f} {fact.NAME} {sorted(fields.items())}")
+        broken = isinstance(fact, RunPaused) and self.store._runs[fact.run].record.error
         if broken and broken["type"] in ("broken", "crashed"):
             return  # three lives ended with it
-        if fact in ("run.broken", "action.crashed", "run.paused"):
-            raise Violation(f"{fact}: {fields.get('trace') or fields}")
+        if isinstance(fact, (RunBroken, ActionCrashed, RunPaused)):
+            raise Violation(f"{fact.NAME}: {fields.get('trace') or fields}")
 
     async def senders(self) -> None:
         """Sends each event until it is acknowledged, as a good source does; sometimes again after that."""

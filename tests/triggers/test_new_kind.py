@@ -17,7 +17,9 @@ from reactor.app import Daemon
 from reactor.config import load
 from reactor.contracts import kinds as contract
 from reactor.contracts.event import Event
+from reactor.contracts.facts import Fact, RunEnded
 from reactor.contracts.kinds import AnyTrigger, TriggerKind
+from reactor.contracts.observe import Listener
 from reactor.contracts.store import RunFilter
 from reactor.contracts.trigger import TriggerContext
 from reactor.kinds.registry import TRIGGERS, LazyRegistry
@@ -72,11 +74,13 @@ class Ends:
         self.left = count
         self.all = anyio.Event()
 
-    def observe(self, fact: str, **fields: Any) -> None:
-        if fact == "run.ended":
-            self.left -= 1
-            if not self.left:
-                self.all.set()
+    def listener(self, kind: type[Fact]) -> Listener | None:
+        return self.ended if kind is RunEnded else None
+
+    def ended(self, fact: RunEnded) -> None:
+        self.left -= 1
+        if not self.left:
+            self.all.set()
 
 
 @pytest.mark.anyio
