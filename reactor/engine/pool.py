@@ -34,7 +34,8 @@ IDLE_LOOK = 60.0
 CLOCK_LOOK = 10.0
 """Seconds after which a wall clock that was set anew is noticed."""
 LEASE = 60.0
-"""Seconds without a word after which others take over what this process holds; it says one three times as often."""
+"""Seconds after which others may take over what this process holds, unless it renews its lease. It renews three times
+in that time."""
 CAREFUL = 60.0
 """Seconds after an unclean end in which nothing is begun before it is stored."""
 
