@@ -113,7 +113,7 @@ def test_a_run_is_taken_once_and_only_as_its_journal_is() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize(("kind", "anyio_backend"), [("memory", "asyncio"), ("memory", "trio"), ("sqlite", "asyncio")])
 async def test_a_claim_reads_no_entries_of_what_is_held(kind: str, tmp_path: Path, anyio_backend: str) -> None:
     store: Any = MemoryStore() if kind == "memory" else SqliteStore(tmp_path, floor=0)
     await store.open()
