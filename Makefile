@@ -57,7 +57,7 @@ check: lint
 	REACTOR_TEST_SEEDS=30 $(BIN)/python -m pytest tests -m 'not daemon' -n 2 --dist worksteal
 
 test: setup services lint
-	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE) --durations=40
 
 build: setup
 	@command -v objdump >/dev/null || sh build/apt.sh binutils

@@ -240,6 +240,8 @@ class Sources:
             with anyio.CancelScope(shield=True):
                 await context.end()
                 await self._let_go(source)
+        if source.scope.cancel_called:
+            return 0.0  # what a client library makes of being cancelled is nobody's fault
         failing = source.fails(state, error, self.clock.monotonic())
         if state is SourceState.crashed:
             self.observer.observe(SourceCrashed(source=source.name, error=error))

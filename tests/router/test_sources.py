@@ -452,3 +452,19 @@ async def test_a_queue_is_looked_at_when_the_store_tells(told: str, monkeypatch:
                 await store.push([message("m1")])
             await anyio.wait_all_tasks_blocked()
     assert found == ["m1"]
+
+
+async def test_what_a_library_makes_of_being_cancelled_is_no_fault() -> None:
+    async def listen(ctx: Any) -> None:
+        await ctx.ready()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            raise ValueError("Cancelled during execution") from None
+
+    with anyio.fail_after(10):
+        async with listening(MemoryStore(), listen) as sources:
+            await sources.active["own:1"].ready.wait()
+            await sources.stop()
+    facts = sources.observer
+    assert isinstance(facts, Facts) and facts.seen == ["source.listening"]

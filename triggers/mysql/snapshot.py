@@ -4,6 +4,7 @@ behind it. The position is committed with the rows, so that an interrupted snaps
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -83,8 +84,11 @@ class Snapshot:
                 whole = await self._low(session)
                 raw = (await session.run(*self._query(table, columns, keys, after), limit=10_000)).rows
                 until = whole if self._server.maria else await self._low(session)
-            finally:
-                await session.run("COMMIT")
+            except Exception:  # a statement that is cancelled costs the connection; after other faults it goes back
+                with contextlib.suppress(Exception):
+                    await session.run("COMMIT")
+                raise
+            await session.run("COMMIT")
         converts = {column["name"]: convert_asked(column["type"]) for column in columns}
         for row in raw:
             shown = {}
