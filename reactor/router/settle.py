@@ -1,4 +1,4 @@
-"""After the commit: what was started is gone on with, and whoever waits or listens is told."""
+"""After the commit: runs that were started go on, and whoever waits or listens is told."""
 
 from __future__ import annotations
 
