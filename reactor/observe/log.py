@@ -12,7 +12,19 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from reactor.contracts.facts import Fact, LogHeld, LogLost, ObserverFailed, PluginLog
+from reactor.contracts.facts import (
+    EventAccepted,
+    EventRefused,
+    Fact,
+    LogHeld,
+    LogLost,
+    ObserverFailed,
+    PluginLog,
+    QueuePushed,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+)  # fmt: skip
 from reactor.contracts.observe import Listener, Listening
 from reactor.contracts.text import clean, shown
 from reactor.observe.limits import Limiter
@@ -22,6 +34,8 @@ MAX_MESSAGE = 8 * 1024
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 BURST = 200
 """Lines of one plugin's log in a window: they differ, so they are counted together."""
+FREQUENT = frozenset({EventAccepted, EventRefused, QueuePushed, RunStarted, RunEnded, StepEnded})
+"""Facts that come with each event."""
 REPEATS = 10
 """How often one and the same warning or error is written in a window."""
 
@@ -66,7 +80,7 @@ class Log:
         message = str(fields.pop("message", fact.WORDS))
         if (least >= LEVELS["warning"] or isinstance(fact, PluginLog)) and not self._admit(fact, message, fields):
             return
-        self._writer.write(self._text(fact.NAME, level, message, fields))
+        self._writer.write(self._text(fact.NAME, level, message, fields), type(fact) not in FREQUENT)
 
     def _admit(self, fact: Fact, message: str, fields: dict[str, Any]) -> bool:
         now = time.monotonic()

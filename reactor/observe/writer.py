@@ -6,7 +6,6 @@ import collections
 import os
 import select
 import threading
-import time
 from collections.abc import Callable
 
 MAX_LINES = 10_000
@@ -14,7 +13,7 @@ MAX_BYTES = 8 * 1024 * 1024
 """What waits to be written, in bytes; what comes beyond either bound is lost, and counted."""
 PIECE = 64 * 1024
 TOGETHER = 0.02
-"""Seconds between two writes while lines come: one that comes after a pause is written at once."""
+"""Seconds for which a line may wait for others, so that they are one write."""
 
 
 class LineWriter:
@@ -28,14 +27,16 @@ class LineWriter:
         self._dropped = 0
         self._lock = threading.Lock()
         self._news = threading.Event()
+        self._urgent = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
         self._thread: threading.Thread | None = None
         self.lost = 0
         """How many lines were lost so far."""
 
-    def write(self, line: str) -> None:
-        """Never waits and never raises. What cannot be UTF-8 is escaped."""
+    def write(self, line: str, at_once: bool = True) -> None:
+        """Never waits and never raises. What cannot be UTF-8 is escaped. A line that comes with each event need not be
+        written `at_once`."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             if len(self._lines) >= MAX_LINES or self._size + len(data) > MAX_BYTES:
@@ -49,6 +50,8 @@ class LineWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
                 self._thread.start()
+        if at_once and not self._urgent.is_set():
+            self._urgent.set()
         if not self._news.is_set():
             self._news.set()
 
@@ -57,12 +60,10 @@ class LineWriter:
         return self._idle.wait(seconds)
 
     def _run(self) -> None:
-        written_at = 0.0
         while True:
             self._news.wait()
-            pause = written_at + TOGETHER - time.monotonic()
-            if pause > 0:  # lines that come close together are one write, and one turn of the interpreter lock
-                time.sleep(pause)
+            self._urgent.wait(TOGETHER)  # lines that come close together are one write, and one turn of the lock
+            self._urgent.clear()
             self._news.clear()
             while lines := self._take():
                 written = self._put(b"".join(lines))
@@ -70,7 +71,6 @@ class LineWriter:
                     with self._lock:
                         self._dropped += len(lines)
                         self.lost += len(lines)
-            written_at = time.monotonic()
             with self._lock:
                 if not self._lines:
                     self._idle.set()
