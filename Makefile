@@ -54,7 +54,7 @@ services:
 
 # What needs neither the daemon as a process nor a server: in a minute or so, for each change.
 check: lint
-	REACTOR_TEST_SEEDS=30 $(BIN)/python -m pytest tests -m 'not daemon' -n 2 --dist worksteal
+	REACTOR_TEST_SEEDS=60 $(BIN)/python -m pytest tests -m 'not daemon' -n 2 --dist worksteal
 
 test: setup services lint
 	$(BIN)/python -m pytest tests $(SIDE_BY_SIDE) --durations=40
