@@ -24,19 +24,19 @@ from reactor.contracts.store import (
     QueueMessage,
     Retention,
     Signal,
-    Watcher,
 )
 from reactor.store.codec import verdict_of
-from reactor.store.memory.leases import MemoryLeases
+from reactor.store.leases import Leases
 from reactor.store.memory.runs import MemoryRuns, Row
 from reactor.store.news import News
+from reactor.store.owners import NAMES
 from reactor.store.payloads import Payloads
 from reactor.store.rules import MAX_LOST, earliest, goes_on, kept_of, worn
 from reactor.store.sqlite.items import MemoryItems
 from reactor.store.sqlite.plans import MemoryPlans
 
 
-class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
+class MemoryStore(MemoryPlans, MemoryRuns, Leases, MemoryItems):
     """Every verb is one synchronous step, so it is a transaction by itself. `folder` is for uploads; without one,
     none may come."""
 
@@ -46,6 +46,7 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
         self.payloads: PayloadFolder = Payloads(folder if folder is not None else Path("/nonexistent"))
         self._identities: dict[tuple[str, str], tuple[float, str]] = {}
         self._dedupe: dict[tuple[str, str], tuple[float, str]] = {}
+        self._cursors: dict[tuple[str, str], Any] = {}
         self._spent: set[str] = set()
         """Runs that are gone and whose dedupe key is free for `reuse: success`."""
         self._held: Mapping[str, int] = {}
@@ -81,8 +82,8 @@ class MemoryStore(MemoryPlans, MemoryRuns, MemoryLeases, MemoryItems):
     def health(self) -> str | None:
         return None
 
-    def watch(self, watcher: Watcher) -> None:
-        self._watchers.append(watcher)
+    async def _named(self, source: str, name: str) -> str:
+        return str(self._cursors.setdefault((NAMES, source), name))
 
     def held(self, seqs: Mapping[str, int]) -> None:
         self._held = seqs

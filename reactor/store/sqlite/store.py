@@ -46,6 +46,7 @@ from reactor.contracts.store import (
 )
 from reactor.kit.histogram import Histogram
 from reactor.store.codec import pack_entries
+from reactor.store.leases import Leases
 from reactor.store.payloads import Payloads
 from reactor.store.sqlite import reads
 from reactor.store.sqlite.database import Database
@@ -60,7 +61,6 @@ from reactor.store.sqlite.files import (
     refuse_network,
 )
 from reactor.store.sqlite.items import SqliteItems
-from reactor.store.sqlite.leases import SqliteLeases
 from reactor.store.sqlite.look import look_through
 from reactor.store.sqlite.rows import Rows
 from reactor.store.sqlite.runs import SqliteRuns
@@ -87,7 +87,7 @@ def library_is_safe(version: tuple[int, int, int]) -> bool:
     return version >= FIXED_LIBRARY[0] or any(version[:2] == b[:2] and version >= b for b in BACKPORTS)
 
 
-class SqliteStore(SqliteLeases, SqliteRuns, SqliteItems):
+class SqliteStore(Leases, SqliteRuns, SqliteItems):
     """`directory` holds `reactor.db` and the lock file. `floor` is the free space in bytes under which nothing
     more is accepted; `vfs` names another file layer of SQLite under the writer. Runs on asyncio only."""
 
@@ -400,6 +400,12 @@ class SqliteStore(SqliteLeases, SqliteRuns, SqliteItems):
     async def take(self, queue: str, at_once: int) -> list[QueueMessage]:
         taken: list[QueueMessage] = await self._submit(lambda rows: rows.take(queue, at_once))
         return taken
+
+    async def _named(self, source: str, name: str) -> str:
+        """On a full disk a new source has its name already; it is kept when the source is held again."""
+        with contextlib.suppress(StoreFull):
+            return str(await self._submit(lambda rows: rows.named(source, name)))
+        return name
 
     async def claim(self, owner: str, limit: int, now: float, wall: float | None = None) -> list[Claimed]:
         """What is claimed is on the disk before it is read: a run that takes the process down with it by its mere size
