@@ -349,17 +349,15 @@ async def test_who_listens(enabled: bool, kind: dict[str, bool], listens: bool) 
         assert bool(sources.active) is listens
 
 
-@pytest.mark.parametrize("answers", [True, False])
-async def test_only_a_sender_who_waits_is_told_that_there_is_no_room(answers: bool) -> None:
-    store = SlowStore()
-    store.refusals = 1
+async def sent(store: MemoryStore, answers: bool) -> list[str]:
+    """What the source of one event is told of why it was not accepted."""
     told: list[str] = []
     done = anyio.Event()
 
     async def listen(ctx: Any) -> None:
         try:
             await ctx.emit(Event(type="x", source="s", data=1))
-        except Overloaded as error:
+        except (Overloaded, Refused) as error:
             told.append(str(error))
         done.set()
         await anyio.sleep_forever()
@@ -367,6 +365,14 @@ async def test_only_a_sender_who_waits_is_told_that_there_is_no_room(answers: bo
     with anyio.fail_after(10):
         async with listening(store, listen, answers_sender=answers):
             await done.wait()
+    return told
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_only_a_sender_who_waits_is_told_that_there_is_no_room(answers: bool) -> None:
+    store = SlowStore()
+    store.refusals = 1
+    told = await sent(store, answers)
     assert (told, store.taken) == ((["the store is behind"], []) if answers else ([], [1]))
 
 
@@ -387,20 +393,7 @@ class Strict(MemoryStore):
 @pytest.mark.parametrize("answers", [True, False])
 async def test_what_is_refused_is_kept_unless_its_sender_is_told(answers: bool) -> None:
     store = Strict()
-    told: list[str] = []
-    done = anyio.Event()
-
-    async def listen(ctx: Any) -> None:
-        try:
-            await ctx.emit(Event(type="x", source="s", data=1))
-        except Refused as error:
-            told.append(str(error))
-        done.set()
-        await anyio.sleep_forever()
-
-    with anyio.fail_after(10):
-        async with listening(store, listen, answers_sender=answers):
-            await done.wait()
+    told = await sent(store, answers)
     assert (told, store.letters) == ((["too large"], []) if answers else ([], ["too large"]))
 
 
