@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -30,6 +30,12 @@ def read_triggers(reading: Reading, node: Node | None) -> tuple[plan.Trigger, ..
     entries = node.items if node.kind == "list" else [node]
     found = [read_trigger(reading, entry) for entry in entries]
     return tuple(trigger for trigger in found if trigger is not None)
+
+
+class _Connected(Protocol):
+    """Options of a kind with `connection_kinds`."""
+
+    connection: str
 
 
 def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
@@ -100,6 +106,7 @@ def read_trigger(reading: Reading, node: Node) -> plan.Trigger | None:
         where=where,
         accepts=accepts.validator if accepts is not None else None,
         line=node.line,
+        connection=cast("_Connected", options).connection if cls.connection_kinds else None,
         pattern=cls.pattern(options),
         sender=cls.sender(options),
         passive=cls.passive,

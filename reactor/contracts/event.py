@@ -116,7 +116,7 @@ class StoredEvent(msgspec.Struct, kw_only=True):
         }
         for name, all_values in LISTED:
             given = names.get(name)
-            if given is not None and all_values not in names and type(given) is dict:
+            if type(given) is dict and all_values not in names:
                 names[all_values] = {key: [value] for key, value in given.items()} if given else {}
         if event.alias is not None:
             names[event.alias] = event.data

@@ -1,7 +1,7 @@
 """What happens, told once to everyone who watches: the log, the metrics, the stream, the traces, the sources.
 
 A fact is told after the commit, so it is true. Its name, its fields and its level are a contract: the log writes them,
-the stream sends them, and `facts.md` lists them.
+the stream sends them, and `facts.md` lists them. They stand in one file, long as it is, because it is read as a table.
 """
 
 from __future__ import annotations

@@ -286,6 +286,8 @@ class Trigger:
     where: tuple[Expression, ...] = ()
     accepts: Validator | None = None
     line: int = 0
+    connection: str | None = None
+    """The connection that its options name."""
     pattern: str | None = None
     """The types of the events that it takes, wherever they come from; None: those of its own source."""
     sender: str | None = None

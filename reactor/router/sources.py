@@ -188,7 +188,7 @@ class Sources:
     async def restart(self, connections: set[str]) -> None:
         """Begins the sources anew that use one of the connections."""
         for name, source in list(self.active.items()):
-            if getattr(source.options, "connection", None) in connections:
+            if source.trigger.connection in connections:
                 await self._stop(source)
                 fresh = Source(source.trigger, source.folder)
                 fresh.flows, fresh.responds = source.flows, source.responds
