@@ -137,7 +137,7 @@ class Computed:
 
 
 def scalars(node: Node) -> Iterable[Node]:
-    """All values of a document that are no maps and no lists."""
+    """All values of a document that are neither maps nor lists."""
     if node.kind == "map":
         for _, value in node.entries.values():
             yield from scalars(value)

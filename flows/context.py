@@ -33,7 +33,8 @@ class Kinds:
 
 
 class ReadStep(NamedTuple):
-    """A step of a list, and the ids certain, and possible, to have run behind it. None when it is no step."""
+    """A step of a list, and the ids certain, and possible, to have run behind it. The step is None where
+    it cannot be read."""
 
     step: Step | None
     certain: frozenset[str] = frozenset()

@@ -119,7 +119,7 @@ def _is_step(node: Node) -> bool:
 
 
 def _is_handler(node: Node) -> bool:
-    """Whether an entry of `on_error` is a handler and not a step: `do` and `then: word` are no step's."""
+    """Whether an entry of `on_error` is a handler: a step has neither `do` nor `then: word`."""
     if any(key in VERBS and key != "if" for key in node.entries):
         return False
     then = node.get("then")

@@ -14,7 +14,7 @@ from flows.expressions.table import Function, Parameter
 
 @dataclass(frozen=True, slots=True)
 class FunctionItem:
-    """One function. Of the parameters those without `required` may be left out; all but `many` may be given by name."""
+    """One function. Parameters without `required` may be left out; all except `many` may be given by name."""
 
     name: str
     parameters: tuple[Parameter, ...]

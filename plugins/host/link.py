@@ -25,7 +25,7 @@ HANDSHAKE = 20.0
 
 
 Publish = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Takes an event that a plugin sends by itself. Raises ValueError for what is no event."""
+"""Takes an event that a plugin sends by itself. Raises ValueError for what is not a valid event."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ class FlowDirectories:
         return walk
 
     def _check(self, directory: str) -> None:
-        """Raises Unreadable for what is no directory of flows, or was one and is gone."""
+        """Raises Unreadable for what cannot be a directory of flows, or was one and is gone."""
         if not is_text(directory):
             raise Unreadable(shown(directory), f"the name of the directory {shown(directory)} is not UTF-8")
         try:
@@ -59,7 +59,7 @@ class FlowDirectories:
             raise Unreadable(directory, "the directory is gone; its flows run on until it is back")
 
     def sort(self, path: str) -> str | None:
-        """What a file in a watched directory is for; None for one that is none of ours."""
+        """What a file in a watched directory is for; None for one that the daemon does not read."""
         directory = next((one for one in self.watched if is_inside(path, one)), None)
         return sort_of(path[len(directory) :].lstrip("/")) if directory is not None else None
 

@@ -61,7 +61,7 @@ Handler = Callable[[Request], Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class Doc:
     """What `/openapi.json` says of a route. `answer` is a struct of `reactor.server.answers`, a schema, or a media type
-    for what is no JSON; `query` names parameters of `reactor.server.openapi`."""
+    for what is not valid JSON; `query` names parameters of `reactor.server.openapi`."""
 
     summary: str
     answer: type | str | dict[str, object]

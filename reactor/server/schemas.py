@@ -65,7 +65,7 @@ def schema_of(type: inspect.Type) -> Schema:
 
 
 def _union(found: list[Schema]) -> Schema:
-    """`{"type": ["string", "null"]}` where types are all that is said."""
+    """`{"type": ["string", "null"]}` where only the types differ."""
     words = [one["type"] for one in found if one.keys() == {"type"}]
     return {"type": words} if len(words) == len(found) else {"anyOf": found}
 

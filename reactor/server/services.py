@@ -39,7 +39,7 @@ class DeadLetters(Ids, Protocol):
     async def page(self, cursor: str | None, limit: int) -> answers.EventPage: ...
 
     async def letter(self, id: str) -> StoredEvent | None:
-        """None also for an event that is no dead letter."""
+        """None also for an event that is not a dead letter."""
         ...
 
     async def replay(self, stored: StoredEvent, data: object) -> Receipt:

@@ -52,7 +52,7 @@ class Kafka(TriggerKind[Options]):
 
         async with ctx.connection(self.options.connection) as client:
             settings = client.settings
-        # from here on a connection of its own: what happens to it is no matter of those who publish
+        # from here on a connection of its own: what happens to it does not touch those who publish
         try:
             await _kafka.listen(ctx, settings, self.options)
         except* (KafkaError, OSError, TimeoutError) as errors:

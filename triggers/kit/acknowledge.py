@@ -29,7 +29,8 @@ class Acknowledger(Generic[Message]):
         self._room = anyio.Event()
 
     async def add(self, receipt: Awaitable[Receipt | None], message: Message) -> None:
-        """Waits while too many are on their way. A receipt that gives None is of a message that is no event."""
+        """Waits while too many are on their way. A receipt gives None where the message did not become an
+        event."""
         while self.waiting >= self._at_once:
             await self._room.wait()
         self.waiting += 1

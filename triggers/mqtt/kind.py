@@ -51,5 +51,5 @@ class Mqtt(TriggerKind[Options]):
 
         async with ctx.connection(self.options.connection) as client:
             pass
-        # from here on a connection of its own: what happens to it is no matter of those who publish
+        # from here on a connection of its own: what happens to it does not touch those who publish
         await listen(ctx, client, self.options)
